@@ -1,0 +1,108 @@
+//! Alive, and ready: two questions with different consequences. A gateway that is
+//! not ready gets no traffic; one that is not alive is killed. So only the first
+//! asks about anything outside of the process.
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+
+use super::{Vitals, millis};
+
+/// `GET /healthz`: the process answers.
+pub async fn healthz() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(serde_json::json!({"status": "alive"}))
+}
+
+/// The body of `/readyz`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Readiness {
+    ready: bool,
+    /// Why not; empty when ready.
+    reasons: Vec<String>,
+    /// What does not keep the gateway from serving somebody.
+    warnings: Vec<String>,
+    credentials: Vec<CredentialHealth>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CredentialHealth {
+    name: String,
+    publishers: Vec<String>,
+    /// For how long the current token may still be used; null without one.
+    token_usable_ms: Option<u64>,
+    /// Why the last attempt to get a token failed.
+    last_failure: Option<String>,
+}
+
+/// `GET /readyz`: 200 if new actions can be served, else 503 with the reasons.
+/// With several credentials, one without a token is a warning as long as another
+/// has one.
+pub async fn readyz(vitals: web::Data<Vitals>) -> HttpResponse {
+    let mut reasons = Vec::new();
+    let mut warnings = Vec::new();
+    if vitals.draining.is_cancelled() {
+        reasons.push("draining: the gateway is shutting down".to_owned());
+    }
+    if let Err(error) = vitals.ledger.healthy() {
+        reasons.push(format!("ledger: {error}"));
+    }
+    let credentials: Vec<CredentialHealth> = vitals.credentials.iter().map(health_of).collect();
+    let some_work = credentials.iter().any(|c| c.token_usable_ms.is_some());
+    for credential in &credentials {
+        let text = complaint(credential);
+        match (credential.token_usable_ms, text) {
+            (None, Some(text)) if !some_work => reasons.push(text),
+            (_, Some(text)) => warnings.push(text),
+            (_, None) => {}
+        }
+    }
+    let readiness = Readiness {
+        ready: reasons.is_empty(),
+        reasons,
+        warnings,
+        credentials,
+    };
+    let mut response = if readiness.ready {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
+    response
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(readiness)
+}
+
+fn health_of((handle, publishers): &(crate::credential::Handle, Vec<String>)) -> CredentialHealth {
+    CredentialHealth {
+        name: handle.name().to_owned(),
+        publishers: publishers.clone(),
+        token_usable_ms: handle.current().map(|token| millis(token.left())),
+        last_failure: handle.standing().failure.map(|failure| failure.to_string()),
+    }
+}
+
+fn complaint(credential: &CredentialHealth) -> Option<String> {
+    let CredentialHealth {
+        name,
+        publishers,
+        token_usable_ms,
+        last_failure,
+    } = credential;
+    let publishers = publishers.join(", ");
+    match (token_usable_ms, last_failure) {
+        (Some(_), None) => None,
+        (Some(_), Some(failure)) => Some(format!(
+            "credential {name}: renewing fails, the present token still serves {publishers}: {failure}"
+        )),
+        (None, Some(failure)) => Some(format!(
+            "credential {name}: no token, {publishers} cannot be served: {failure}"
+        )),
+        (None, None) => Some(format!(
+            "credential {name}: no token yet, {publishers} cannot be served"
+        )),
+    }
+}

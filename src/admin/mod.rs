@@ -1,0 +1,33 @@
+//! The admin listener: for the platform, not for callers.
+
+mod health;
+
+use std::time::Duration;
+
+use actix_web::web;
+use tokio_util::sync::CancellationToken;
+
+use crate::credential::Handle;
+use crate::ledger::Ledger;
+
+/// What health is made of. Cheap to clone.
+#[derive(Clone)]
+pub struct Vitals {
+    /// Whether it can be written.
+    pub ledger: Ledger,
+    /// Every credential, with the publishers it serves.
+    pub credentials: Vec<(Handle, Vec<String>)>,
+    /// Set when the gateway is shutting down.
+    pub draining: CancellationToken,
+}
+
+/// The routes of the admin listener.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/healthz", web::get().to(health::healthz))
+        .route("/readyz", web::get().to(health::readyz));
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,165 @@
+//! `offergate check`: is the configuration right, and does everything answer?
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::task::LocalSet;
+
+use super::{ConfigArgs, EXIT_UNAVAILABLE, block_on, log_to};
+use crate::credential::Handle;
+use crate::domain::{PublisherId, Redactor};
+use crate::portal::{Portal, PortalOptions, ReadError};
+use crate::settings::{LogLevel, Settings};
+use crate::startup::{keepers, portal_transport, token_transport};
+use crate::transport::{SendError, Transport, Unreachable};
+
+/// One line of the table.
+struct Finding {
+    subject: String,
+    ok: bool,
+    detail: String,
+}
+
+pub fn run(args: ConfigArgs) -> ExitCode {
+    let mut loaded = match args.load() {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    // The table says it all; the log would say it twice.
+    loaded.settings.telemetry.log_level = LogLevel::Error;
+    let _log = match log_to(&loaded.settings.telemetry, std::io::stderr()) {
+        Ok(guard) => guard,
+        Err(code) => return code,
+    };
+    for warning in &loaded.warnings {
+        println!("warning  {warning}");
+    }
+    block_on(async {
+        let findings = LocalSet::new().run_until(examine(&loaded.settings)).await;
+        print_table(&findings);
+        if findings.iter().all(|finding| finding.ok) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(EXIT_UNAVAILABLE)
+        }
+    })
+}
+
+async fn examine(settings: &Settings) -> Vec<Finding> {
+    let mut findings = vec![finding("configuration", Ok("read and checked".into()))];
+    let redactor = Arc::new(Redactor::default());
+    let transports = Transport::new(&token_transport(settings))
+        .and_then(|tokens| Ok((tokens, Transport::new(&portal_transport(settings))?)));
+    let (tokens, portal) = match transports {
+        Ok(transports) => transports,
+        Err(error) => {
+            findings.push(finding("TLS", Err(error.to_string())));
+            return findings;
+        }
+    };
+    let (keepers, handles) = keepers(settings, &redactor);
+    for keeper in keepers {
+        tokio::task::spawn_local(keeper.run(tokens.client()));
+    }
+    let portal = Portal::new(
+        &portal,
+        PortalOptions {
+            base_url: settings.portal.base_url.clone(),
+            api_version: settings.portal.api_version.clone(),
+            redactor,
+        },
+    );
+    for (name, handle) in &handles {
+        findings.push(finding(&format!("credential {name}"), token(handle).await));
+    }
+    for publisher in &settings.publishers {
+        let Some(handle) = handles.get(&publisher.credential) else {
+            continue;
+        };
+        let subject = format!("publisher {}", publisher.id);
+        findings.push(finding(
+            &subject,
+            read(&portal, &publisher.id, handle).await,
+        ));
+    }
+    findings
+}
+
+async fn token(handle: &Handle) -> Result<String, String> {
+    // One attempt is enough to know: its failure is not waited out.
+    let standing = handle.first_attempt().await;
+    match (handle.current(), standing.failure) {
+        (Some(token), _) => Ok(format!(
+            "token received, usable for {} s",
+            token.left().as_secs()
+        )),
+        (None, Some(failure)) => Err(failure.to_string()),
+        (None, None) => Err("the token endpoint has not answered".into()),
+    }
+}
+
+async fn read(portal: &Portal, publisher: &PublisherId, handle: &Handle) -> Result<String, String> {
+    let Some(token) = handle.current() else {
+        return Err("not asked: there is no token".into());
+    };
+    match portal.probe(publisher, token.authorization()).await {
+        Ok(()) => Ok("the vendor lists its offers".into()),
+        Err(error) => Err(format!("{error}: {}", remedy(error))),
+    }
+}
+
+/// What a beginner most likely has to do.
+fn remedy(error: ReadError) -> &'static str {
+    match error {
+        ReadError::Unauthorized => {
+            "the token is not meant for the vendor; check resource or scope, and portal.base_url"
+        }
+        ReadError::Status(403) => {
+            "add the application to the publisher's account (as service principal, with its object id from Enterprise applications)"
+        }
+        ReadError::Status(404) => "the vendor knows no such publisher; check publishers.id",
+        ReadError::Status(400) => "check portal.api_version",
+        ReadError::Status(300..=399) => "check portal.base_url; redirects are never followed",
+        ReadError::Status(_) | ReadError::Throttled(_) => "try again later",
+        ReadError::Malformed => "something between us and the vendor changes its answers",
+        ReadError::Send(SendError::NotSent(cause)) => match cause {
+            Unreachable::Name => "check the host in portal.base_url, and this machine's DNS",
+            Unreachable::Connect => "check portal.base_url, and that a firewall lets us through",
+            Unreachable::Timeout => "check that a firewall lets us through",
+            Unreachable::Tls => "set portal.ca_file if a proxy with its own CA is in between",
+            Unreachable::Request => "check portal.base_url",
+        },
+        ReadError::Send(SendError::Lost(_)) => {
+            "check that portal.base_url is the vendor and not something else"
+        }
+    }
+}
+
+fn finding(subject: &str, result: Result<String, String>) -> Finding {
+    let (ok, detail) = match result {
+        Ok(detail) => (true, detail),
+        Err(detail) => (false, detail),
+    };
+    Finding {
+        subject: subject.to_owned(),
+        ok,
+        detail,
+    }
+}
+
+fn print_table(findings: &[Finding]) {
+    let width = findings
+        .iter()
+        .map(|finding| finding.subject.len())
+        .max()
+        .unwrap_or(0);
+    for Finding {
+        subject,
+        ok,
+        detail,
+    } in findings
+    {
+        let mark = if *ok { "ok  " } else { "FAIL" };
+        println!("{mark}  {subject:width$}  {detail}");
+    }
+}

@@ -1,0 +1,226 @@
+//! `offergate demo`: gateway and emulated vendor in one process, and one real
+//! cancel over HTTP. Needs nothing prepared, and leaves nothing behind.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode, Uri};
+use clap::Args;
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+
+use super::keys::{hex, new_key};
+use super::shutdown::Shutdown;
+use super::{block_on, log_to, unavailable};
+use crate::identity;
+use crate::sandbox::{Options, Sandbox};
+use crate::settings::{self, Settings, Source};
+use crate::startup::Gateway;
+use crate::transport::{Body, Outgoing, Transport, TransportOptions};
+
+/// The offer that the demo cancels; it has a running publish in the sandbox.
+const OFFER: &str = "contoso-vm";
+
+#[derive(Args)]
+pub struct DemoArgs {
+    /// Exit after the answer: 0 if the cancel was accepted
+    #[arg(long)]
+    once: bool,
+    /// Port of the gateway; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 8080)]
+    port: u16,
+    /// Port of health and readiness; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 9090)]
+    admin_port: u16,
+    /// Port of the emulated vendor; 0 takes a free one
+    #[arg(long, value_name = "N", default_value_t = 7070)]
+    sandbox_port: u16,
+}
+
+pub fn run(args: &DemoArgs) -> ExitCode {
+    block_on(async {
+        match demo(args).await {
+            Ok(code) => code,
+            Err(message) => unavailable(&message),
+        }
+    })
+}
+
+async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
+    let mut shutdown = Shutdown::listen().map_err(|e| format!("signals: {e}"))?;
+    let directory = TemporaryDirectory::new().map_err(|e| format!("temporary directory: {e}"))?;
+    let sandbox = Sandbox::bind(Options {
+        listen: loopback(args.sandbox_port),
+        ..Options::default()
+    })
+    .await
+    .map_err(|e| {
+        format!(
+            "cannot listen on port {}: {e}; choose with --sandbox-port",
+            args.sandbox_port
+        )
+    })?;
+    let vendor = sandbox.local_addr();
+    let stop_sandbox = CancellationToken::new();
+    let sandbox = tokio::spawn(sandbox.run(stop_sandbox.clone().cancelled_owned()));
+
+    let key = new_key().map_err(|e| format!("no random bytes: {e}"))?;
+    let settings = settings(args, vendor, &key, directory.path())?;
+    let _log = log_to(&settings.telemetry, std::io::stderr())
+        .map_err(|_| "logging cannot be set up".to_owned())?;
+    let gateway = Gateway::start(settings)
+        .await
+        .map_err(|error| format!("{error}; choose other ports with --port and --admin-port"))?;
+
+    println!("gateway  {}", gateway.public_url());
+    println!("health   http://{}/readyz", gateway.admin_address());
+    println!("vendor   http://{vendor} (emulated; what it can do: http://{vendor}/_sandbox/)\n");
+    let url = format!("{}/offers/{OFFER}/cancel", gateway.public_url());
+    println!("curl -i -X POST -H 'X-Api-Key: {key}' {url}\n");
+    let outcome = LocalSet::new().run_until(cancel(&url, &key)).await;
+    let accepted = report(outcome);
+    if !args.once {
+        println!(
+            "\nServing until Ctrl-C. The operationLocation above says, to the same X-Api-Key, what became of the cancel."
+        );
+        shutdown.requested().await;
+    }
+    gateway.drain().await;
+    stop_sandbox.cancel();
+    let _ended = sandbox.await;
+    Ok(if accepted || !args.once {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The built-in defaults, with everything that a demo has to choose.
+fn settings(
+    args: &DemoArgs,
+    vendor: SocketAddr,
+    key: &str,
+    directory: &Path,
+) -> Result<Settings, String> {
+    let hash = hex(identity::hash(key.as_bytes()).as_bytes());
+    let config = format!(
+        r#"
+[portal]
+base_url = "http://{vendor}"
+[operations]
+poll_seconds = 1
+settle_seconds = 5
+[credentials.sandbox]
+kind = "client-secret"
+authority = "http://{vendor}"
+tenant_id = "sandbox"
+client_id = "offergate"
+client_secret = "sandbox-secret"
+[[publishers]]
+id = "contoso"
+credential = "sandbox"
+[[callers]]
+name = "demo"
+default_publisher = "contoso"
+api_key_sha256 = ["{hash}"]
+allow = [ {{ actions = ["*"], publishers = ["contoso"], offers = ["*"] }} ]
+"#
+    );
+    fs::write(directory.join("demo.toml"), config).map_err(|e| e.to_string())?;
+    let source = Source {
+        dir: Some(directory.to_owned()),
+        profile: Some("demo".into()),
+        ..Source::default()
+    };
+    let mut settings = settings::load(&source)
+        .map_err(|problems| problems.to_string())?
+        .settings;
+    settings.server.listen = loopback(args.port);
+    settings.server.workers = NonZeroUsize::MIN;
+    settings.admin.listen = loopback(args.admin_port);
+    settings.ledger.path = directory.join("demo.db");
+    settings.telemetry.log_level = settings::LogLevel::Warn;
+    settings.telemetry.log_format = settings::LogFormat::Pretty;
+    Ok(settings)
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// The request of the printed curl line, sent by ourselves.
+async fn cancel(url: &str, key: &str) -> Result<(StatusCode, String), String> {
+    let transport = Transport::new(&TransportOptions {
+        ca_file: None,
+        connect_timeout: Duration::from_secs(5),
+        request_timeout: Duration::from_secs(30),
+        tls: false,
+    })
+    .map_err(|error| error.to_string())?;
+    let mut key = HeaderValue::from_str(key).map_err(|error| error.to_string())?;
+    key.set_sensitive(true);
+    let request = Outgoing {
+        method: Method::POST,
+        uri: Uri::try_from(url).map_err(|error| error.to_string())?,
+        headers: vec![(HeaderName::from_static("x-api-key"), key)],
+        body: Default::default(),
+        max_answer: 64 * 1024,
+    };
+    let answer = transport
+        .client()
+        .send(request)
+        .await
+        .map_err(|error| error.to_string())?;
+    match &answer.body {
+        Body::Whole(bytes) | Body::Unproven(bytes) => {
+            Ok((answer.status(), String::from_utf8_lossy(bytes).into_owned()))
+        }
+        Body::Cut | Body::Unreadable => Err("the gateway's answer was cut".into()),
+    }
+}
+
+/// Prints the answer; true if the cancel was accepted.
+fn report(outcome: Result<(StatusCode, String), String>) -> bool {
+    match outcome {
+        Ok((status, body)) => {
+            let pretty = serde_json::from_str::<serde_json::Value>(&body)
+                .and_then(|json| serde_json::to_string_pretty(&json))
+                .unwrap_or(body);
+            println!("HTTP {status}\n{pretty}");
+            status.is_success()
+        }
+        Err(error) => {
+            eprintln!("offergate: the gateway did not answer: {error}");
+            false
+        }
+    }
+}
+
+/// A directory of our own that is gone when we are.
+struct TemporaryDirectory(PathBuf);
+
+impl TemporaryDirectory {
+    fn new() -> std::io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let path = std::env::temp_dir().join(format!("offergate-demo-{}", uuid::Uuid::now_v7()));
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TemporaryDirectory {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!("offergate: {} is left behind: {error}", self.0.display());
+        }
+    }
+}

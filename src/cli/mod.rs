@@ -1,0 +1,140 @@
+//! The command line: one file a subcommand.
+
+mod check;
+mod demo;
+mod keys;
+mod sandbox;
+mod serve;
+mod shutdown;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::{self, Loaded, Source};
+use crate::telemetry::{LogFormat, LogLevel, LogOptions};
+
+/// The configuration is wrong (`EX_CONFIG` of sysexits.h).
+const EXIT_CONFIG: u8 = 78;
+/// Something that the gateway needs is not there (`EX_UNAVAILABLE`).
+const EXIT_UNAVAILABLE: u8 = 69;
+
+/// A gateway that cancels marketplace offers for callers who never hold the
+/// vendor's credential.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway
+    Serve(ConfigArgs),
+    /// Run gateway and emulated vendor in one process, and cancel one offer
+    Demo(demo::DemoArgs),
+    /// Run the emulated vendor alone, for your own tests
+    Sandbox(sandbox::SandboxArgs),
+    /// Say whether the configuration is right and the dependencies answer
+    Check(ConfigArgs),
+    /// Make API keys
+    Keys {
+        #[command(subcommand)]
+        command: keys::KeysCommand,
+    },
+}
+
+/// Where the configuration is.
+#[derive(Args)]
+struct ConfigArgs {
+    /// Directory of base.toml and the profiles
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+    /// Profile: DIR/NAME.toml is laid over the rest
+    #[arg(long, value_name = "NAME", requires = "config")]
+    profile: Option<String>,
+}
+
+impl ConfigArgs {
+    /// Reads the configuration; what is wrong with it goes to standard error.
+    fn load(self) -> Result<Loaded, ExitCode> {
+        let source = Source {
+            dir: self.config,
+            profile: self.profile,
+            // A variable that is no Unicode cannot be one of ours.
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect::<BTreeMap<String, String>>(),
+        };
+        settings::load(&source).map_err(|problems| {
+            eprintln!(
+                "offergate: the configuration has {} problem(s):",
+                problems.as_slice().len()
+            );
+            eprintln!("{problems}");
+            ExitCode::from(EXIT_CONFIG)
+        })
+    }
+}
+
+/// Parses the command line and does what it says.
+#[must_use]
+pub fn run() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Sandbox(args) => sandbox::run(&args),
+        Command::Check(args) => check::run(args),
+        Command::Keys { command } => keys::run(&command),
+    }
+}
+
+/// Runs `main` on a runtime of several threads: inside actix's own
+/// single-threaded one, what blocks at shutdown would block everything.
+fn block_on(main: impl Future<Output = ExitCode>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(main),
+        Err(error) => unavailable(&format!("no runtime: {error}")),
+    }
+}
+
+fn unavailable(message: &str) -> ExitCode {
+    eprintln!("offergate: {message}");
+    ExitCode::from(EXIT_UNAVAILABLE)
+}
+
+fn log_options(telemetry: &settings::Telemetry) -> LogOptions {
+    LogOptions {
+        level: match telemetry.log_level {
+            settings::LogLevel::Error => LogLevel::Error,
+            settings::LogLevel::Warn => LogLevel::Warn,
+            settings::LogLevel::Info => LogLevel::Info,
+            settings::LogLevel::Debug => LogLevel::Debug,
+            settings::LogLevel::Trace => LogLevel::Trace,
+        },
+        format: match telemetry.log_format {
+            settings::LogFormat::Json => LogFormat::Json,
+            settings::LogFormat::Pretty => LogFormat::Pretty,
+        },
+    }
+}
+
+/// Logs to standard output, or to standard error where that carries something else.
+fn log_to(
+    telemetry: &settings::Telemetry,
+    writer: impl io::Write + Send + 'static,
+) -> Result<crate::telemetry::LogGuard, ExitCode> {
+    crate::telemetry::init(log_options(telemetry), writer)
+        .map_err(|error| unavailable(&error.to_string()))
+}

@@ -1,0 +1,278 @@
+//! The client credentials flow with a client secret (RFC 6749, 4.4), as Entra's
+//! v1 and v2 endpoints speak it.
+
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, Uri};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, Grant};
+use crate::domain::{Redactor, Secret};
+use crate::transport::{Body, HttpClient, Incoming, Outgoing, SendError, Unreachable};
+
+/// The longest answer of a token endpoint that is read, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+/// The longest token that is taken, in bytes; Entra's are below 4 KiB.
+const MAX_TOKEN: usize = 16 * 1024;
+/// Assumed when the endpoint does not say how long a token lives (RFC 6749, 5.1,
+/// makes `expires_in` only recommended): long enough to use, short enough to be safe.
+const UNSTATED_LIFETIME: Duration = Duration::from_secs(600);
+
+/// Which of Entra's token endpoints, and what the token is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenEndpoint {
+    /// `…/oauth2/token`, for a resource.
+    V1 {
+        /// For example `https://cloudpartner.azure.com`.
+        resource: String,
+    },
+    /// `…/oauth2/v2.0/token`, for a scope.
+    V2 {
+        /// For example `https://cloudpartner.azure.com/.default`.
+        scope: String,
+    },
+}
+
+/// An application of Entra's, with its secret.
+#[derive(Debug, Clone)]
+pub struct ClientSecret {
+    /// For example `https://login.microsoftonline.com`, without a last slash.
+    pub authority: String,
+    /// The tenant: a GUID or a domain.
+    pub tenant_id: String,
+    /// The application.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+    /// Which endpoint.
+    pub endpoint: TokenEndpoint,
+}
+
+#[derive(Serialize)]
+struct Form<'a> {
+    grant_type: &'static str,
+    client_id: &'a str,
+    client_secret: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+}
+
+impl ClientSecret {
+    pub(super) async fn fetch(
+        &self,
+        http: &HttpClient,
+        redactor: &Redactor,
+    ) -> Result<Grant, Failure> {
+        let request = self
+            .request()
+            .ok_or(Failure::Unreachable(SendError::NotSent(
+                Unreachable::Request,
+            )))?;
+        let asked_at = std::time::Instant::now();
+        let incoming = http.send(request).await.map_err(Failure::Unreachable)?;
+        let grant = read(&incoming, redactor)?;
+        // The lifetime counts from when the endpoint wrote it down, at the earliest
+        // when it was asked.
+        Ok(Grant {
+            lifetime: grant.lifetime.saturating_sub(asked_at.elapsed()),
+            ..grant
+        })
+    }
+
+    fn request(&self) -> Option<Outgoing> {
+        let (path, resource, scope) = match &self.endpoint {
+            TokenEndpoint::V1 { resource } => ("token", Some(resource.as_str()), None),
+            TokenEndpoint::V2 { scope } => ("v2.0/token", None, Some(scope.as_str())),
+        };
+        let form = Form {
+            grant_type: "client_credentials",
+            client_id: &self.client_id,
+            client_secret: self.client_secret.expose(),
+            resource,
+            scope,
+        };
+        let uri = format!("{}/{}/oauth2/{path}", self.authority, self.tenant_id);
+        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        Some(Outgoing {
+            method: Method::POST,
+            uri: Uri::try_from(uri).ok()?,
+            headers: vec![
+                (header::CONTENT_TYPE, form_type),
+                (header::ACCEPT, HeaderValue::from_static("application/json")),
+            ],
+            body: serde_urlencoded::to_string(&form).ok()?.into(),
+            max_answer: MAX_ANSWER,
+        })
+    }
+}
+
+/// A grant (RFC 6749, 5.1) or a refusal (5.2). v1 writes numbers as strings.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Document {
+    access_token: Option<String>,
+    token_type: Option<String>,
+    expires_in: Option<Number>,
+    expires_on: Option<Number>,
+    error: Option<String>,
+    error_codes: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Plain(f64),
+    Quoted(String),
+}
+
+impl Number {
+    fn seconds(&self) -> Option<f64> {
+        let seconds = match self {
+            Self::Plain(number) => *number,
+            Self::Quoted(text) => text.trim().parse().ok()?,
+        };
+        (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
+    }
+}
+
+fn read(incoming: &Incoming, redactor: &Redactor) -> Result<Grant, Failure> {
+    let status = incoming.status().as_u16();
+    let document: Option<Document> = match &incoming.body {
+        Body::Whole(bytes) | Body::Unproven(bytes) => serde_json::from_slice(bytes).ok(),
+        Body::Cut | Body::Unreadable => None,
+    };
+    match status {
+        200 => grant(
+            document.ok_or(Failure::Garbage("its body is no JSON object"))?,
+            redactor,
+        ),
+        429 | 503 => Err(Failure::Throttled {
+            status,
+            retry_after: retry_after(incoming),
+        }),
+        _ => {
+            let document = document.unwrap_or_default();
+            Err(Failure::Refused {
+                status,
+                aadsts: document.error_codes.first().copied(),
+                error: document
+                    .error
+                    .filter(|word| is_error_word(word))
+                    .map(|word| redactor.redact(&word).into_owned()),
+            })
+        }
+    }
+}
+
+fn grant(document: Document, redactor: &Redactor) -> Result<Grant, Failure> {
+    let token = document
+        .access_token
+        .filter(|token| !token.is_empty())
+        .ok_or(Failure::Garbage("it holds no access_token"))?;
+    redactor.remember_token(&token);
+    let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
+    if !document.token_type.as_ref().is_none_or(is_bearer) {
+        return Err(Failure::Garbage("its token_type is not Bearer"));
+    }
+    if token.len() > MAX_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Failure::Garbage(
+            "its access_token cannot be a header's value",
+        ));
+    }
+    let lifetime = lifetime(document.expires_in, document.expires_on)?;
+    let mut authorization = HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| Failure::Garbage("its access_token cannot be a header's value"))?;
+    authorization.set_sensitive(true);
+    Ok(Grant {
+        authorization,
+        lifetime,
+    })
+}
+
+/// `expires_in` goes by nobody's clock and is preferred; `expires_on` needs ours.
+fn lifetime(expires_in: Option<Number>, expires_on: Option<Number>) -> Result<Duration, Failure> {
+    let seconds = match (expires_in, expires_on) {
+        (Some(number), _) => number.seconds(),
+        (None, Some(number)) => number
+            .seconds()
+            .map(|at| (at - Timestamp::now().as_duration().as_secs_f64()).max(0.0)),
+        (None, None) => return Ok(UNSTATED_LIFETIME),
+    };
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds.min(86_400.0)).ok())
+        .ok_or(Failure::Garbage("its expires_in is no number of seconds"))
+}
+
+fn retry_after(incoming: &Incoming) -> Option<Duration> {
+    let value = incoming.headers().get(header::RETRY_AFTER)?;
+    let seconds = value.to_str().ok()?.trim().parse::<u32>().ok()?;
+    Some(Duration::from_secs(seconds.into()))
+}
+
+/// An OAuth error code is a plain word; anything else is not repeated.
+fn is_error_word(word: &str) -> bool {
+    (1..=64).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(json: &str) -> Result<Duration, Failure> {
+        let document = serde_json::from_str(json).unwrap();
+        grant(document, &Redactor::default()).map(|grant| grant.lifetime)
+    }
+
+    #[test]
+    fn both_endpoints_are_understood() {
+        let hour = Ok(Duration::from_secs(3599));
+        let v1 = r#"{"token_type":"Bearer","expires_in":"3599","ext_expires_in":"3599","expires_on":"1700000000","not_before":"1","resource":"r","access_token":"t"}"#;
+        let v2 =
+            r#"{"token_type":"Bearer","expires_in":3599,"ext_expires_in":3599,"access_token":"t"}"#;
+        assert_eq!(granted(v1), hour);
+        assert_eq!(granted(v2), hour);
+    }
+
+    #[test]
+    fn a_lifetime_may_be_missing_but_not_nonsense() {
+        assert_eq!(granted(r#"{"access_token":"t"}"#), Ok(UNSTATED_LIFETIME));
+        assert_eq!(
+            granted(r#"{"access_token":"t","expires_in":0}"#),
+            Ok(Duration::ZERO)
+        );
+        assert_eq!(
+            granted(r#"{"access_token":"t","expires_on":"1"}"#),
+            Ok(Duration::ZERO)
+        );
+        assert!(granted(r#"{"access_token":"t","expires_in":"soon"}"#).is_err());
+        assert!(granted(r#"{"access_token":"t","expires_in":-5}"#).is_err());
+        assert_eq!(
+            granted(r#"{"access_token":"t","expires_in":1e300}"#),
+            Ok(Duration::from_secs(86_400))
+        );
+    }
+
+    #[test]
+    fn a_200_that_grants_nothing_is_a_failure() {
+        for json in [
+            "{}",
+            r#"{"access_token":""}"#,
+            r#"{"access_token":"a b"}"#,
+            "{\"access_token\":\"a\\r\\nX: y\"}",
+            r#"{"access_token":"t","token_type":"mac"}"#,
+        ] {
+            assert!(matches!(granted(json), Err(Failure::Garbage(_))), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_grant_does_not_print_its_token() {
+        let document = serde_json::from_str(r#"{"access_token":"hunter2hunter2hunter2"}"#).unwrap();
+        let grant = grant(document, &Redactor::default()).ok().unwrap();
+        assert_eq!(format!("{:?}", grant.authorization), "Sensitive");
+    }
+}

@@ -1,0 +1,102 @@
+//! Why there is no token, in words that help at three in the morning.
+
+use std::time::Duration;
+
+use crate::transport::SendError;
+
+/// Why a token endpoint granted nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It could not be reached, or did not answer.
+    #[error("token endpoint: {0}")]
+    Unreachable(SendError),
+    /// It refused, with Entra's own code where it gave one.
+    #[error("token endpoint refused ({status}{}{}){}", code_text(.aadsts), error_text(.error), remedy_text(.aadsts))]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The number behind `AADSTS`.
+        aadsts: Option<u32>,
+        /// The OAuth error word (RFC 6749, 5.2), for example `invalid_client`.
+        error: Option<String>,
+    },
+    /// It asked to come back later (429 or 503).
+    #[error("token endpoint is throttling ({status})")]
+    Throttled {
+        /// The HTTP status.
+        status: u16,
+        /// Its `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// A 200 that grants nothing usable.
+    #[error("token endpoint answered 200, but {0}")]
+    Garbage(&'static str),
+}
+
+impl Failure {
+    /// How long the endpoint asked us to stay away.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { retry_after, .. } => *retry_after,
+            Self::Unreachable(_) | Self::Refused { .. } | Self::Garbage(_) => None,
+        }
+    }
+}
+
+fn code_text(aadsts: &Option<u32>) -> String {
+    aadsts
+        .map(|code| format!(", AADSTS{code}"))
+        .unwrap_or_default()
+}
+
+fn error_text(error: &Option<String>) -> String {
+    error
+        .as_ref()
+        .map(|word| format!(", {word}"))
+        .unwrap_or_default()
+}
+
+fn remedy_text(aadsts: &Option<u32>) -> String {
+    aadsts
+        .and_then(remedy)
+        .map(|text| format!(": {text}"))
+        .unwrap_or_default()
+}
+
+/// What to do about an error of Entra's.
+/// Source: Microsoft Entra authentication and authorization error codes.
+#[must_use]
+pub fn remedy(aadsts: u32) -> Option<&'static str> {
+    Some(match aadsts {
+        7_000_215 => {
+            "the client secret is wrong; use the secret's value, not its id, or create a new one"
+        }
+        7_000_222 => "the client secret has expired; create a new one in the app registration",
+        500_011 => "the resource or scope is unknown in this tenant; check resource or scope",
+        90_002 => "there is no such tenant; check tenant_id and authority",
+        700_016 => "there is no such application in this tenant; check client_id and tenant_id",
+        700_024 => "the client assertion has expired; check the machine's clock",
+        700_027 => "the client assertion's signature is not that of a registered certificate",
+        900_144 | 900_023 => "a parameter is missing or malformed; check tenant_id and client_id",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_to_do() {
+        let failure = Failure::Refused {
+            status: 401,
+            aadsts: Some(7_000_215),
+            error: Some("invalid_client".into()),
+        };
+        assert_eq!(
+            failure.to_string(),
+            "token endpoint refused (401, AADSTS7000215, invalid_client): the client secret is wrong; use the secret's value, not its id, or create a new one"
+        );
+    }
+}

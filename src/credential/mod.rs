@@ -1,0 +1,81 @@
+//! The managed credential: one current token per credential, renewed ahead of time.
+//!
+//! One file a kind says how a token is earned ([`client_secret`]); [`keeper`] says
+//! when. The hot path takes the current token with one atomic load.
+
+mod client_secret;
+mod failure;
+mod keeper;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::HeaderValue;
+use tokio::time::Instant;
+
+use crate::domain::Redactor;
+use crate::transport::HttpClient;
+
+pub use client_secret::{ClientSecret, TokenEndpoint};
+pub use failure::{Failure, remedy};
+pub use keeper::{Handle, Keeper, Refreshed, Standing, Unavailable};
+
+/// A token, ready to be put into a request.
+pub struct Token {
+    /// `Bearer …`, marked sensitive, so that no `Debug` prints it.
+    authorization: HeaderValue,
+    /// Tells one fetched token from the next, also when both are the same text.
+    serial: u64,
+    /// From here on it is not used any more.
+    usable_until: Instant,
+}
+
+impl Token {
+    /// The value of the Authorization header.
+    #[must_use]
+    pub fn authorization(&self) -> &HeaderValue {
+        &self.authorization
+    }
+
+    /// How long it may still be used.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.usable_until.saturating_duration_since(Instant::now())
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Token")
+            .field("serial", &self.serial)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a token endpoint grants: the header value, and for how long.
+pub struct Grant {
+    authorization: HeaderValue,
+    lifetime: Duration,
+}
+
+/// Where tokens come from.
+pub enum Source {
+    /// The client credentials flow with a client secret.
+    ClientSecret(ClientSecret),
+}
+
+impl Source {
+    /// Earns one token over the network.
+    ///
+    /// # Errors
+    /// [`Failure`], without any text that could hold a secret.
+    pub async fn fetch(
+        &self,
+        http: &HttpClient,
+        redactor: &Arc<Redactor>,
+    ) -> Result<Grant, Failure> {
+        match self {
+            Self::ClientSecret(source) => source.fetch(http, redactor).await,
+        }
+    }
+}

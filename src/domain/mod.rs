@@ -1,0 +1,24 @@
+//! The words of the house: identifiers, actions, callers, operations, secrets.
+//!
+//! Everyone may import this module and it imports nobody. Whatever comes from
+//! outside is parsed into one of these types at the edge and never checked again.
+
+mod action;
+mod caller;
+mod email;
+mod evidence;
+mod glob;
+mod ids;
+mod operation;
+mod redact;
+mod secret;
+
+pub use action::{Action, UnknownAction};
+pub use caller::{Caller, CallerName, InvalidCallerName, Rule};
+pub use email::{Email, InvalidEmail, MAX_EMAILS};
+pub use evidence::Evidence;
+pub use glob::{Glob, InvalidGlob};
+pub use ids::{InvalidId, OfferId, OperationId, PublisherId, RequestId};
+pub use operation::{Delivered, Fault, Operation, Outcome, PortalFacts, Status, now};
+pub use redact::Redactor;
+pub use secret::{ApiKeyHash, InvalidApiKeyHash, Secret};

@@ -1,0 +1,217 @@
+//! One thing that a caller asked for, and what is known of it.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Action, CallerName, Evidence, OfferId, OperationId, PublisherId, RequestId};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+        pub enum $name {
+            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)+
+        }
+
+        impl $name {
+            /// The word used in JSON and in the ledger.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The value that `word` stands for, if any.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    };
+}
+
+words! {
+    /// The status of what the caller asked for, in the words of Azure's status
+    /// monitors, so that the pollers of Azure's SDKs follow it unchanged.
+    Status {
+        /// Recorded, not yet answered by the vendor.
+        NotStarted = "NotStarted",
+        /// Answered by the vendor, not yet known to be over.
+        Running = "Running",
+        /// Over: what was asked for is so.
+        Succeeded = "Succeeded",
+        /// Over: not confirmed; the operation's error says why.
+        Failed = "Failed",
+        /// Over: somebody called off what was asked for. A cancel never ends so.
+        Canceled = "Canceled",
+    }
+}
+
+impl Status {
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::NotStarted | Self::Running => false,
+            Self::Succeeded | Self::Failed | Self::Canceled => true,
+        }
+    }
+}
+
+words! {
+    /// What became of a cancel.
+    Outcome {
+        /// The publish that the cancel met ended canceled.
+        Canceled = "canceled",
+        /// Nothing was running when we asked.
+        NothingToCancel = "nothingToCancel",
+        /// The publish that the cancel met ended failed.
+        AlreadyFailed = "alreadyFailed",
+        /// The publish that the cancel met completed before the cancel could bite.
+        AlreadyCompleted = "alreadyCompleted",
+        /// The publish that the cancel met still runs.
+        NotCanceled = "notCanceled",
+        /// The evidence does not decide.
+        Unknown = "unknown",
+    }
+}
+
+impl Outcome {
+    /// The status that an operation with this outcome ends in.
+    #[must_use]
+    pub fn status(self) -> Status {
+        match self {
+            Self::Canceled | Self::NothingToCancel | Self::AlreadyFailed => Status::Succeeded,
+            Self::AlreadyCompleted | Self::NotCanceled | Self::Unknown => Status::Failed,
+        }
+    }
+}
+
+words! {
+    /// Did the vendor get the request?
+    Delivered {
+        /// It provably never left.
+        No = "no",
+        /// The vendor answered it.
+        Yes = "yes",
+        /// It may have arrived; nothing came back.
+        Unknown = "unknown",
+    }
+}
+
+/// What the vendor said, freed of everything that is not ours to pass on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortalFacts {
+    /// Status of its answer to the action; none while nothing was received.
+    pub http_status: Option<u16>,
+    /// Its own latest word for the status, as plain text.
+    pub status: Option<String>,
+    /// Path of its own status monitor, if it named a recognized one.
+    pub location: Option<String>,
+    /// Its `X-Ms-Correlation-Request-Id`, for a support call.
+    pub correlation_id: Option<String>,
+    /// Whether it got the request.
+    pub delivered: Delivered,
+}
+
+/// Why an operation is `Failed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// A stable word: a problem's code, an outcome in kebab case.
+    pub code: Cow<'static, str>,
+    /// One sentence for a person. Never vendor text that was not redacted.
+    pub message: String,
+}
+
+/// This moment, to the microsecond: what the ledger keeps, so that an operation
+/// reads the same before and after.
+#[must_use]
+pub fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}
+
+/// An operation: the row of the ledger and the body of the status monitor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// Also the last segment of its Operation-Location.
+    pub id: OperationId,
+    /// What was asked for.
+    pub action: Action,
+    /// Where it stands.
+    pub status: Status,
+    /// How it ended; none while unfinished, and none where the vendor refused.
+    pub outcome: Option<Outcome>,
+    /// The offer.
+    pub offer: OfferId,
+    /// Its publisher.
+    pub publisher: PublisherId,
+    /// Who asked, and who alone may see it.
+    pub requested_by: CallerName,
+    /// The request that asked.
+    pub request_id: RequestId,
+    /// When the intent was recorded.
+    pub created_at: Timestamp,
+    /// When anything about it last changed.
+    pub updated_at: Timestamp,
+    /// What the vendor said.
+    pub portal: PortalFacts,
+    /// Why it failed.
+    pub error: Option<Fault>,
+    /// What following it has found so far; never shown to callers.
+    pub evidence: Evidence,
+}
+
+impl Operation {
+    /// The intent: what is recorded before the first byte goes to the vendor.
+    #[must_use]
+    pub fn intent(
+        action: Action,
+        publisher: PublisherId,
+        offer: OfferId,
+        requested_by: CallerName,
+        request_id: RequestId,
+    ) -> Self {
+        let now = now();
+        Self {
+            id: OperationId::generate(),
+            action,
+            status: Status::NotStarted,
+            outcome: None,
+            offer,
+            publisher,
+            requested_by,
+            request_id,
+            created_at: now,
+            updated_at: now,
+            portal: PortalFacts {
+                http_status: None,
+                status: None,
+                location: None,
+                correlation_id: None,
+                // Until the vendor's answer says otherwise: a crash from here
+                // on leaves it open whether the request went out.
+                delivered: Delivered::Unknown,
+            },
+            error: None,
+            evidence: Evidence::default(),
+        }
+    }
+
+    /// Ends the operation with what became of it.
+    pub fn finish(&mut self, outcome: Outcome, error: Option<Fault>) {
+        self.status = outcome.status();
+        self.outcome = Some(outcome);
+        self.error = error;
+        self.updated_at = now();
+    }
+
+    /// Ends the operation without an outcome: the request was refused, or never left.
+    pub fn refuse(&mut self, delivered: Delivered, error: Fault) {
+        self.status = Status::Failed;
+        self.portal.delivered = delivered;
+        self.error = Some(error);
+        self.updated_at = now();
+    }
+}

@@ -1,0 +1,107 @@
+//! Secrets as values: they cannot be printed, compared or serialized by accident.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// A secret text. Wiped when dropped; its `Debug` is a placeholder, and it has
+/// neither `Display` nor `Serialize`.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+impl Secret {
+    /// Takes a secret into custody.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(SecretString::from(text))
+    }
+
+    /// The secret itself, for the one line that sends it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// The SHA-256 of an API key: all that the gateway ever stores of one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ApiKeyHash([u8; 32]);
+
+/// A text that is not 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be the 64 hexadecimal digits of a SHA-256; `offergate keys new` prints them")]
+pub struct InvalidApiKeyHash;
+
+impl ApiKeyHash {
+    /// Reads the hexadecimal form, in either case.
+    ///
+    /// # Errors
+    /// [`InvalidApiKeyHash`] unless it is exactly 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Result<Self, InvalidApiKeyHash> {
+        let mut bytes = [0_u8; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(InvalidApiKeyHash);
+        }
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let digits = std::str::from_utf8(pair).map_err(|_| InvalidApiKeyHash)?;
+            if digits.starts_with('+') {
+                return Err(InvalidApiKeyHash);
+            }
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| InvalidApiKeyHash)?;
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The hash itself.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The first 8 hexadecimal digits: enough to tell keys apart in a log.
+    #[must_use]
+    pub fn prefix(&self) -> String {
+        let [a, b, c, d, ..] = self.0;
+        format!("{a:02x}{b:02x}{c:02x}{d:02x}")
+    }
+}
+
+impl From<[u8; 32]> for ApiKeyHash {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for ApiKeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}…", self.prefix())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_does_not_print() {
+        let secret = Secret::new("hunter2".into());
+        assert_eq!(format!("{secret:?}"), "[secret]");
+        assert_eq!(secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn a_hash_is_64_hexadecimal_digits() {
+        let hash = ApiKeyHash::parse(&"aB".repeat(32)).unwrap();
+        assert_eq!(hash.as_bytes(), &[0xab; 32]);
+        assert_eq!(format!("{hash:?}"), "abababab…");
+        for bad in ["", "ab", &"g".repeat(64), &"+a".repeat(32), &"é".repeat(32)] {
+            assert_eq!(ApiKeyHash::parse(bad), Err(InvalidApiKeyHash));
+        }
+    }
+}

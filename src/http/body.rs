@@ -1,0 +1,234 @@
+//! Reading a body without being held up, and what an action's body may say.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::header;
+use actix_web::web::{BytesMut, Payload};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Code, Problem};
+use crate::domain::{Email, MAX_EMAILS};
+
+/// How long, and how much, is read on after a body has proven too large, so that
+/// its sender can read why.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bounds on a body.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimits {
+    /// The longest body, in bytes.
+    pub max_bytes: usize,
+    /// The longest time for all of it.
+    pub timeout: Duration,
+}
+
+/// Reads the whole body.
+///
+/// # Errors
+/// 413, 408, and 400 for one that breaks off.
+pub async fn read(
+    request: &HttpRequest,
+    mut payload: Payload,
+    limits: BodyLimits,
+) -> Result<BytesMut, Problem> {
+    let mut body = BytesMut::new();
+    if is_announced_empty(request) {
+        return Ok(body);
+    }
+    let deadline = Instant::now() + limits.timeout;
+    loop {
+        let Ok(next) = timeout_at(deadline, payload.next()).await else {
+            let detail = format!("The body did not arrive within {:?}.", limits.timeout);
+            return Err(Problem::new(Code::RequestTimeout, detail).closing());
+        };
+        match next {
+            None => return Ok(body),
+            Some(Err(_)) => {
+                let detail = "The body broke off before its announced end.";
+                return Err(Problem::new(Code::InvalidBody, detail).closing());
+            }
+            Some(Ok(chunk)) if body.len() + chunk.len() > limits.max_bytes => {
+                linger(request, payload).await;
+                let detail = format!("The body may have {} bytes.", limits.max_bytes);
+                return Err(Problem::new(Code::BodyTooLarge, detail).closing());
+            }
+            Some(Ok(chunk)) => body.extend_from_slice(&chunk),
+        }
+    }
+}
+
+fn is_announced_empty(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    !headers.contains_key(header::TRANSFER_ENCODING)
+        && headers
+            .get(header::CONTENT_LENGTH)
+            .is_none_or(|length| length == "0")
+}
+
+/// Closing on unread data would reset the connection before the answer is read.
+async fn linger(request: &HttpRequest, mut payload: Payload) {
+    if request.headers().contains_key(header::EXPECT) {
+        return;
+    }
+    let deadline = Instant::now() + LINGER;
+    let mut rest = LINGER_BYTES;
+    while let Ok(Some(Ok(chunk))) = timeout_at(deadline, payload.next()).await {
+        rest = rest.saturating_sub(chunk.len());
+        if rest == 0 {
+            return;
+        }
+    }
+}
+
+/// Only JSON is read, and only as it stands.
+///
+/// # Errors
+/// 415 for another media type, or an encoding.
+pub fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
+    let headers = request.headers();
+    if headers.contains_key(header::CONTENT_ENCODING) {
+        let detail = "The body is encoded (Content-Encoding); send it as it is.";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let essence = value.to_str().unwrap_or_default().split(';').next();
+    if essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json")) {
+        return Ok(());
+    }
+    let detail = "The Content-Type is not application/json.";
+    Err(Problem::new(Code::UnsupportedMediaType, detail))
+}
+
+/// The body of an action, in the gateway's shape or in the vendor's own.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ActionBody {
+    #[serde(rename = "notificationEmails")]
+    notification_emails: Option<Vec<String>>,
+    metadata: Option<Metadata>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Metadata {
+    #[serde(rename = "notification-emails")]
+    notification_emails: Option<String>,
+}
+
+/// Whom an action's body asks to notify.
+///
+/// # Errors
+/// 400 `invalid-body`, saying which member is wrong, never its value.
+pub fn notify(body: &[u8]) -> Result<Vec<Email>, Problem> {
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    let invalid = |detail: String| Problem::new(Code::InvalidBody, detail);
+    let body: ActionBody = serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let what = match error.classify() {
+            serde_json::error::Category::Data => {
+                "is not {\"notificationEmails\": […]} nor {\"metadata\": {\"notification-emails\": \"…\"}}"
+            }
+            _ => "is not JSON",
+        };
+        invalid(format!("The body {what} (line {line}, column {column})."))
+    })?;
+    let (member, texts): (&str, Vec<String>) = match (body.notification_emails, body.metadata) {
+        (Some(_), Some(_)) => {
+            let detail = "The body has both notificationEmails and metadata; use one.";
+            return Err(invalid(detail.into()));
+        }
+        (Some(list), None) => ("notificationEmails", list),
+        (None, metadata) => (
+            "metadata.notification-emails",
+            metadata
+                .and_then(|metadata| metadata.notification_emails)
+                .map(|list| list.split(',').map(|text| text.trim().to_owned()).collect())
+                .unwrap_or_default(),
+        ),
+    };
+    if texts.len() > MAX_EMAILS {
+        return Err(invalid(format!(
+            "{member} has more than {MAX_EMAILS} addresses."
+        )));
+    }
+    texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| {
+            Email::parse(text).map_err(|error| invalid(format!("{member}[{index}] {error}.")))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(body: &str) -> Result<Vec<String>, String> {
+        notify(body.as_bytes())
+            .map(|emails| emails.iter().map(|e| e.as_str().to_owned()).collect())
+            .map_err(|problem| problem.code().as_str().to_owned())
+    }
+
+    #[test]
+    fn both_shapes_are_read() {
+        let two = Ok(vec!["a@b.c".to_owned(), "d@e.f".to_owned()]);
+        assert_eq!(
+            addresses(r#"{"notificationEmails":["a@b.c","d@e.f"]}"#),
+            two
+        );
+        assert_eq!(
+            addresses(r#"{"metadata":{"notification-emails":"a@b.c,d@e.f"}}"#),
+            two
+        );
+        assert_eq!(
+            addresses(r#"{"metadata":{"notification-emails":"a@b.c, d@e.f"}}"#),
+            two
+        );
+        for nothing in [
+            "",
+            "{}",
+            r#"{"metadata":{}}"#,
+            r#"{"notificationEmails":[]}"#,
+        ] {
+            assert_eq!(addresses(nothing), Ok(vec![]), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        let many = format!(
+            r#"{{"notificationEmails":[{}"a@b.c"]}}"#,
+            r#""a@b.c","#.repeat(20)
+        );
+        for bad in [
+            "null",
+            "[]",
+            "\"x\"",
+            "{",
+            "{}x",
+            "nonsense",
+            "\u{feff}{}",
+            r#"{"notificationEmails":"a@b.c"}"#,
+            r#"{"notificationEmails":["a"]}"#,
+            r#"{"notificationEmails":["a@b.c,d@e.f"]}"#,
+            r#"{"notificationEmails":["a@b.c"],"metadata":{}}"#,
+            r#"{"notificationEmails":[],"notificationEmails":[]}"#,
+            r#"{"metadata":{"notification-emails":""}}"#,
+            r#"{"metadata":{"notification-emails":"a@b.c,,d@e.f"}}"#,
+            r#"{"metadata":{"other":1}}"#,
+            r#"{"offerId":"x"}"#,
+            &many,
+        ] {
+            assert_eq!(addresses(bad), Err("invalid-body".into()), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Around every route: limits before it, headers and problem documents after it.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest, web};
+
+use super::{Code, Gate, Problem, problem::Context};
+use crate::telemetry::AccessLog;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Bounds on a request's head.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadLimits {
+    /// The longest request target, in bytes.
+    pub max_uri_bytes: usize,
+    /// The longest sum of header names and values, in bytes.
+    pub max_header_bytes: usize,
+}
+
+/// The middleware.
+///
+/// # Errors
+/// None of its own: whatever goes wrong in a handler becomes a problem document.
+pub async fn guard(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let response = match check_head(&request) {
+        Err(problem) => request.error_response(problem),
+        Ok(()) => next.call(request).await?.map_into_boxed_body(),
+    };
+    let mut response = match response.response().error() {
+        Some(error) => {
+            let rendered = render(response.request(), error);
+            response.into_response(rendered)
+        }
+        None => response,
+    };
+    let log = AccessLog::of(response.request());
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Some(log) = log
+        && let Ok(id) = HeaderValue::from_str(log.request_id.as_str())
+    {
+        headers.insert(REQUEST_ID, id);
+    }
+    Ok(response)
+}
+
+fn check_head(request: &ServiceRequest) -> Result<(), Problem> {
+    let Some(gate) = request.app_data::<web::Data<Gate>>() else {
+        return Err(Problem::new(
+            Code::InternalError,
+            "The gateway is not set up.",
+        ));
+    };
+    let limits = &gate.limits.head;
+    let uri = request.uri();
+    let uri_bytes = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
+    if uri_bytes > limits.max_uri_bytes {
+        let detail = format!("The URI may have {} bytes.", limits.max_uri_bytes);
+        return Err(Problem::new(Code::UriTooLong, detail).closing());
+    }
+    let header_bytes: usize = request
+        .headers()
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if header_bytes > limits.max_header_bytes {
+        let detail = format!(
+            "All headers together may have {} bytes.",
+            limits.max_header_bytes
+        );
+        return Err(Problem::new(Code::HeadersTooLarge, detail).closing());
+    }
+    Ok(())
+}
+
+fn render(request: &HttpRequest, error: &Error) -> actix_web::HttpResponse {
+    let foreign;
+    let problem = match error.as_error::<Problem>() {
+        Some(problem) => problem,
+        None => {
+            let status = error.as_response_error().status_code().as_u16();
+            tracing::error!(status, "an error that is no problem");
+            foreign = Problem::new(Code::InternalError, "The request could not be handled.");
+            &foreign
+        }
+    };
+    let log = AccessLog::of(request);
+    if let Some(log) = &log {
+        log.problem.set(Some(problem.code().as_str()));
+        if let Some(operation) = problem.operation() {
+            let _first = log.operation.set(operation);
+        }
+    }
+    let gate = request.app_data::<web::Data<Gate>>();
+    problem.render(&Context {
+        public_url: gate.map_or("", |gate| &gate.public_url),
+        path: request.uri().path(),
+        request_id: log.as_ref().map_or("", |log| log.request_id.as_str()),
+    })
+}

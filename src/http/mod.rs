@@ -1,0 +1,127 @@
+//! The public listener: the whole route table, and what its handlers share.
+//!
+//! A handler is a list of named steps and names its policy; a [`Problem`] is the
+//! only error there is, rendered in one place by the guard around all routes.
+
+mod body;
+mod caller;
+mod code;
+mod guard;
+mod offers;
+mod operations;
+mod problem;
+mod problems;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServiceFactory;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpRequest, Resource, Route, web};
+use tracing_actix_web::TracingLogger;
+
+use crate::identity::ApiKeys;
+use crate::ledger::Ledger;
+use crate::operation::Desk;
+use crate::policy::Policy;
+use crate::telemetry::{AccessLog, AccessSpan, RouteTemplate};
+
+pub use body::BodyLimits;
+pub use code::Code;
+pub use guard::HeadLimits;
+pub use problem::Problem;
+
+/// What handlers need, on one thread.
+pub struct Gate {
+    /// Who callers are.
+    pub keys: Arc<ApiKeys>,
+    /// What they may.
+    pub policy: Arc<Policy>,
+    /// Where their actions are taken in.
+    pub desk: Rc<Desk>,
+    /// Where their operations are.
+    pub ledger: Ledger,
+    /// Where callers reach us: no last slash.
+    pub public_url: Arc<str>,
+    /// Where the vendor is: no last slash.
+    pub portal_url: Arc<str>,
+    /// How often it is worth asking for an unfinished operation.
+    pub poll: Duration,
+    /// How much a request may weigh.
+    pub limits: Limits,
+}
+
+/// How much a request may weigh.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Its head.
+    pub head: HeadLimits,
+    /// Its body.
+    pub body: BodyLimits,
+}
+
+impl Gate {
+    /// The request's record.
+    ///
+    /// # Errors
+    /// 500 if the middleware that begins it is missing: nothing runs unlogged.
+    fn log(&self, request: &HttpRequest) -> Result<Rc<AccessLog>, Problem> {
+        AccessLog::of(request)
+            .ok_or_else(|| Problem::new(Code::InternalError, "The gateway is not set up."))
+    }
+}
+
+/// The application of one thread.
+pub fn app(
+    gate: web::Data<Gate>,
+) -> App<
+    impl ServiceFactory<
+        actix_web::dev::ServiceRequest,
+        Config = (),
+        Response = actix_web::dev::ServiceResponse<impl actix_web::body::MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(gate)
+        .configure(routes)
+        .default_service(web::to(route_not_found))
+        .wrap(from_fn(guard::guard))
+        .wrap(TracingLogger::<AccessSpan>::new())
+}
+
+/// Every route of the public listener.
+fn routes(config: &mut web::ServiceConfig) {
+    for (template, method, handler) in [
+        (
+            "/offers/{offerId}/cancel",
+            "POST",
+            web::post().to(offers::cancel),
+        ),
+        (
+            "/publishers/{publisherId}/offers/{offerId}/cancel",
+            "POST",
+            web::post().to(offers::cancel),
+        ),
+        ("/operations/{id}", "GET", web::get().to(operations::show)),
+        ("/problems/{code}", "GET", web::get().to(problems::show)),
+    ] {
+        config.service(resource(template, method, handler));
+    }
+}
+
+/// A resource that answers other methods with 405 and says which it takes.
+fn resource(template: &'static str, allow: &'static str, handler: Route) -> Resource {
+    web::resource(template)
+        .app_data(RouteTemplate(template))
+        .route(handler)
+        .default_service(web::to(move || async move {
+            Err::<actix_web::HttpResponse, _>(Problem::method_not_allowed(allow))
+        }))
+}
+
+async fn route_not_found() -> Result<actix_web::HttpResponse, Problem> {
+    Err(Problem::new(Code::RouteNotFound, "There is no such route."))
+}

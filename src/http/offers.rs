@@ -1,0 +1,94 @@
+//! `/offers/{offerId}/…`: what can be done to an offer.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::{Code, Gate, Problem, body, caller, operations};
+use crate::domain::{Action, Caller, OfferId, PublisherId};
+use crate::operation::Work;
+use crate::policy::Permit;
+use crate::telemetry::AccessLog;
+
+/// `POST /offers/{offerId}/cancel`
+///
+/// # Errors
+/// Any problem of the contract.
+pub async fn cancel(
+    request: HttpRequest,
+    gate: web::Data<Gate>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let log = gate.log(&request)?;
+    let caller = caller::authenticate(&request, &gate.keys, &log)?;
+    let permit = permit(&request, &gate, &caller, Action::Cancel, &log)?;
+    refuse_unsupported(&request)?;
+    let body = body::read(&request, payload, gate.limits.body).await?;
+    if !body.is_empty() {
+        body::check_media_type(&request)?;
+    }
+    let work = Work {
+        permit,
+        request_id: log.request_id.clone(),
+        notify: body::notify(&body)?,
+    };
+    let told = gate.desk.cancel(work).await;
+    log.upstream.set(told.upstream);
+    let operation = told.result.map_err(Problem::from)?;
+    let _first = log.operation.set(operation.id);
+    Ok(operations::acted(&operation, &gate))
+}
+
+/// That the caller may do this to the offer in the path.
+fn permit(
+    request: &HttpRequest,
+    gate: &Gate,
+    caller: &Caller,
+    action: Action,
+    log: &AccessLog,
+) -> Result<Permit, Problem> {
+    let offer = offer(request)?;
+    let publisher = publisher(request, caller)?;
+    let _first = log.offer.set(offer.clone());
+    let _first = log.publisher.set(publisher.clone());
+    Ok(gate.policy.permit(caller, action, &publisher, &offer)?)
+}
+
+fn offer(request: &HttpRequest) -> Result<OfferId, Problem> {
+    let text = request.match_info().get("offerId").unwrap_or_default();
+    OfferId::parse(text)
+        .map_err(|error| Problem::new(Code::InvalidOfferId, format!("The offer id {error}.")))
+}
+
+/// The publisher in the path, else the caller's own.
+fn publisher(request: &HttpRequest, caller: &Caller) -> Result<PublisherId, Problem> {
+    let invalid = |detail: String| Problem::new(Code::InvalidPublisherId, detail);
+    match request.match_info().get("publisherId") {
+        Some(text) => {
+            PublisherId::parse(text).map_err(|error| invalid(format!("The publisher id {error}.")))
+        }
+        None => caller.default_publisher.clone().ok_or_else(|| {
+            invalid(
+                "You have no default publisher; name one: /publishers/{publisherId}/offers/…"
+                    .into(),
+            )
+        }),
+    }
+}
+
+/// What would change an action's meaning, and is not built, is refused and never
+/// ignored.
+fn refuse_unsupported(request: &HttpRequest) -> Result<(), Problem> {
+    if request.headers().contains_key("idempotency-key") {
+        let detail = "Idempotency-Key is not supported; the request was not sent.";
+        return Err(Problem::new(Code::InvalidHeader, detail));
+    }
+    if request.headers().contains_key(header::IF_MATCH) {
+        let detail = "If-Match has no meaning for an action; the request was not sent.";
+        return Err(Problem::new(Code::InvalidHeader, detail));
+    }
+    if !request.query_string().is_empty() {
+        let detail = "An action takes no query; the request was not sent.";
+        return Err(Problem::new(Code::InvalidQuery, detail));
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! `/operations/{id}`: the status monitor, and an operation's JSON.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::problem::seconds;
+use super::{Code, Gate, Problem, caller};
+use crate::domain::{Action, Delivered, Fault, Operation, OperationId, Outcome, Status};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// `GET /operations/{id}`: always 200 with the operation, if it is the caller's own.
+///
+/// # Errors
+/// 404 `operation-not-found`, also for an id that is none and for another's operation.
+pub async fn show(request: HttpRequest, gate: web::Data<Gate>) -> Result<HttpResponse, Problem> {
+    let log = gate.log(&request)?;
+    let caller = caller::authenticate(&request, &gate.keys, &log)?;
+    let not_found = || {
+        Problem::new(
+            Code::OperationNotFound,
+            "You have no operation with this id.",
+        )
+    };
+    let text = request.match_info().get("id").unwrap_or_default();
+    let id = OperationId::parse(text).map_err(|_| not_found())?;
+    let found = gate.ledger.find(id).await?;
+    let operation = found
+        .filter(|operation| operation.requested_by == caller.name)
+        .ok_or_else(not_found)?;
+    let _first = log.operation.set(id);
+    let _first = log.offer.set(operation.offer.clone());
+    let _first = log.publisher.set(operation.publisher.clone());
+    Ok(answer(StatusCode::OK, &operation, &gate))
+}
+
+/// The answer to an action: 200 when it is finished, 202 while it is not.
+#[must_use]
+pub fn acted(operation: &Operation, gate: &Gate) -> HttpResponse {
+    let status = if operation.status.is_final() {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
+    answer(status, operation, gate)
+}
+
+fn answer(status: StatusCode, operation: &Operation, gate: &Gate) -> HttpResponse {
+    let location = format!("{}/operations/{}", gate.public_url, operation.id);
+    let view = View::of(operation, &location, &gate.portal_url);
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::CONTENT_TYPE, JSON));
+    if !operation.status.is_final() {
+        response.insert_header((header::RETRY_AFTER, seconds(gate.poll)));
+    }
+    let body = serde_json::to_vec(&view).unwrap_or_default();
+    response.insert_header(("operation-location", location));
+    response.body(body)
+}
+
+/// An operation as callers see it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct View<'a> {
+    id: OperationId,
+    action: Action,
+    status: Status,
+    outcome: Option<Outcome>,
+    offer_id: &'a str,
+    publisher_id: &'a str,
+    operation_location: &'a str,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    requested_by: &'a str,
+    request_id: &'a str,
+    portal: PortalView<'a>,
+    error: Option<&'a Fault>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PortalView<'a> {
+    http_status: Option<u16>,
+    status: Option<&'a str>,
+    operation_location: Option<String>,
+    correlation_id: Option<&'a str>,
+    delivered: Delivered,
+}
+
+impl<'a> View<'a> {
+    fn of(operation: &'a Operation, location: &'a str, portal_url: &str) -> Self {
+        let portal = &operation.portal;
+        Self {
+            id: operation.id,
+            action: operation.action,
+            status: operation.status,
+            outcome: operation.outcome,
+            offer_id: operation.offer.as_str(),
+            publisher_id: operation.publisher.as_str(),
+            operation_location: location,
+            created_at: operation.created_at,
+            updated_at: operation.updated_at,
+            requested_by: operation.requested_by.as_str(),
+            request_id: operation.request_id.as_str(),
+            portal: PortalView {
+                http_status: portal.http_status,
+                status: portal.status.as_deref(),
+                operation_location: portal
+                    .location
+                    .as_ref()
+                    .map(|path| format!("{portal_url}{path}")),
+                correlation_id: portal.correlation_id.as_deref(),
+                delivered: portal.delivered,
+            },
+            error: operation.error.as_ref(),
+        }
+    }
+}

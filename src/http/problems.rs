@@ -1,0 +1,26 @@
+//! `/problems/{code}`: what a problem's `type` points at, for people.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::{Code, Problem};
+
+/// `GET /problems/{code}`: the code's status, meaning and remedy, as plain text.
+///
+/// # Errors
+/// 404 for a word that is no code.
+pub async fn show(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let word = request.match_info().get("code").unwrap_or_default();
+    let code = Code::from_word(word)
+        .ok_or_else(|| Problem::new(Code::RouteNotFound, "There is no problem with this code."))?;
+    let text = format!(
+        "{} ({})\n\n{}.\n\n{}\n",
+        code.as_str(),
+        code.status(),
+        code.title(),
+        code.help()
+    );
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"))
+        .body(text))
+}

@@ -1,0 +1,133 @@
+//! Callers by API key: hashed as presented, looked up by hash, compared in
+//! constant time. Known and unknown keys take the same steps.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::domain::{ApiKeyHash, Caller};
+
+/// The shortest key that is looked at, in characters.
+pub const MIN_KEY: usize = 16;
+/// The longest key that is looked at, in characters.
+pub const MAX_KEY: usize = 256;
+
+/// Why a key names nobody. One reason for all: nothing to learn from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the key names no caller")]
+pub struct KeyRefused;
+
+/// Two callers cannot share a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the same API key hash is configured twice")]
+pub struct DuplicateKey;
+
+/// The hash under which a key is known. Ours hold 256 random bits, so nothing
+/// slower is needed.
+#[must_use]
+pub fn hash(key: &[u8]) -> ApiKeyHash {
+    ApiKeyHash::from(<[u8; 32]>::from(Sha256::digest(key)))
+}
+
+/// Every API key's hash, and whose it is.
+pub struct ApiKeys {
+    by_hash: HashMap<ApiKeyHash, Arc<Caller>>,
+}
+
+impl ApiKeys {
+    /// Indexes the callers by the hashes of their keys.
+    ///
+    /// # Errors
+    /// [`DuplicateKey`] if a hash stands twice.
+    pub fn new(
+        callers: impl IntoIterator<Item = (Arc<Caller>, Vec<ApiKeyHash>)>,
+    ) -> Result<Self, DuplicateKey> {
+        let mut by_hash = HashMap::new();
+        for (caller, hashes) in callers {
+            for hash in hashes {
+                if by_hash.insert(hash, Arc::clone(&caller)).is_some() {
+                    return Err(DuplicateKey);
+                }
+            }
+        }
+        Ok(Self { by_hash })
+    }
+
+    /// Whose key this is.
+    ///
+    /// # Errors
+    /// [`KeyRefused`] for a key of an illegal form, and for one nobody has.
+    pub fn authenticate(&self, presented: &[u8]) -> Result<Arc<Caller>, KeyRefused> {
+        let legal = (MIN_KEY..=MAX_KEY).contains(&presented.len())
+            && presented.iter().all(u8::is_ascii_graphic);
+        let hash = hash(presented);
+        let stand_in = ApiKeyHash::from([0; 32]);
+        let found = self.by_hash.get_key_value(&hash);
+        // The map finds by equality already; comparing again, always and in constant
+        // time, keeps that from being the last word.
+        let known = found.map_or(&stand_in, |(known, _)| known);
+        let equal = bool::from(known.as_bytes().ct_eq(hash.as_bytes()));
+        match found {
+            Some((_, caller)) if equal && legal => Ok(Arc::clone(caller)),
+            _ => Err(KeyRefused),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::CallerName;
+
+    fn caller() -> Arc<Caller> {
+        Arc::new(Caller {
+            name: CallerName::parse("pipeline").unwrap(),
+            default_publisher: None,
+        })
+    }
+
+    #[test]
+    fn a_known_key_names_its_caller() {
+        let keys = ApiKeys::new([(caller(), vec![hash(b"0123456789abcdef")])]).unwrap();
+        assert_eq!(
+            keys.authenticate(b"0123456789abcdef")
+                .unwrap()
+                .name
+                .as_str(),
+            "pipeline"
+        );
+    }
+
+    #[test]
+    fn everything_else_names_nobody() {
+        let long = [b'x'; MAX_KEY + 1];
+        let known: Vec<ApiKeyHash> = [&b"short"[..], &long, b"with space 0123456789"]
+            .map(hash)
+            .to_vec();
+        let keys = ApiKeys::new([(caller(), known)]).unwrap();
+        for key in [
+            &b""[..],
+            b"short",
+            &long,
+            b"with space 0123456789",
+            b"0123456789abcdeF",
+            "schl\u{fc}ssel-0123456789".as_bytes(),
+        ] {
+            assert_eq!(keys.authenticate(key), Err(KeyRefused));
+        }
+    }
+
+    #[test]
+    fn two_callers_cannot_share_a_key() {
+        let shared = hash(b"0123456789abcdef");
+        let twice = [(caller(), vec![shared]), (caller(), vec![shared])];
+        assert_eq!(ApiKeys::new(twice).err(), Some(DuplicateKey));
+    }
+
+    #[test]
+    fn the_hash_is_sha256() {
+        assert_eq!(format!("{:?}", hash(b"abc")), "ba7816bf…");
+    }
+}

@@ -1,0 +1,5 @@
+//! From a credential to a caller. Knowing who asks is not yet allowing anything.
+
+mod api_key;
+
+pub use api_key::{ApiKeys, DuplicateKey, KeyRefused, MAX_KEY, MIN_KEY, hash};

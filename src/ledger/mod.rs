@@ -1,0 +1,251 @@
+//! The ledger: what was asked for is on disk before it is sent, and what became
+//! of it before it is told. Many callers' writes become one commit, so that a
+//! durable write costs a few microseconds and not one disk flush each.
+//!
+//! [`Ledger`] is the handle that everyone holds; a writer and a reader task
+//! behind it batch what they are asked for and hand it to a [`Store`].
+
+mod error;
+mod queue;
+mod reader;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use error::LedgerError;
+use queue::{Queue, queue};
+use reader::Reader;
+use sqlite::SqliteStore;
+use writer::Writer;
+
+use crate::domain::{Operation, OperationId};
+
+/// The most that one commit, or one query, takes together.
+pub const MAX_BATCH: usize = 64;
+/// How many writes, and how many reads, may wait before more are refused.
+pub const MAX_WAITING: usize = 4096;
+
+/// What a store's methods return.
+pub type Stored<'a, T> = BoxFuture<'a, Result<T, LedgerError>>;
+/// A record and its id; an error if the record cannot be understood.
+pub type Found = (OperationId, Result<Operation, LedgerError>);
+
+/// Where operations are kept. Its methods are called for whole batches, and
+/// each of `save`, `prune` and `probe` only when the one before has returned.
+pub trait Store: Send + Sync {
+    /// Inserts or updates all of them in one transaction, durably. No id occurs
+    /// twice. A record that is already finished stays as it is; of an
+    /// unfinished one, who asked for what and when stays as it is.
+    fn save<'a>(&'a self, batch: &'a [Arc<Operation>]) -> Stored<'a, ()>;
+
+    /// Those of `ids` (at most [`MAX_BATCH`]) that exist, in any order.
+    fn find<'a>(&'a self, ids: &'a [OperationId]) -> Stored<'a, Vec<Found>>;
+
+    /// Every unfinished operation, oldest first.
+    fn unfinished(&self) -> Stored<'_, Vec<Found>>;
+
+    /// Removes up to `limit` operations that finished before `before`; returns
+    /// how many it removed.
+    fn prune(&self, before: Timestamp, limit: u32) -> Stored<'_, u64>;
+
+    /// Writes something durably, to learn whether that works.
+    fn probe(&self) -> Stored<'_, ()>;
+
+    /// Puts everything in order and lets go of the file. Nothing works afterwards.
+    fn close(&self) -> Stored<'_, ()>;
+}
+
+/// How much survives a loss of power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Every commit is flushed to the disk before it is reported.
+    #[default]
+    Full,
+    /// The last commits may be lost with the power, though not with the
+    /// process; the file stays consistent.
+    Relaxed,
+}
+
+/// Where the ledger is and how it behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The database file; created if missing, its directory is not.
+    pub path: PathBuf,
+    /// What a commit promises.
+    pub durability: Durability,
+    /// How long finished operations are kept; unfinished ones always are.
+    pub retention: Duration,
+}
+
+/// How patient the tasks are and how often they do their chores.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    patience: Duration,
+    probe_every: Duration,
+    prune_every: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            patience: Duration::from_secs(10),
+            probe_every: Duration::from_secs(5),
+            prune_every: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// The record of what was asked for. Cheap to clone; every clone is the same
+/// ledger. When the last one is dropped its tasks end, but only
+/// [`close`](Self::close) tells that everything went well.
+#[derive(Clone)]
+pub struct Ledger(Arc<Shared>);
+
+struct Shared {
+    store: Arc<dyn Store>,
+    writes: Queue<Arc<Operation>, ()>,
+    reads: Queue<OperationId, Option<Operation>>,
+    health: watch::Receiver<Result<(), LedgerError>>,
+    closing: CancellationToken,
+    tasks: TaskTracker,
+    patience: Duration,
+}
+
+impl Ledger {
+    /// Opens the SQLite ledger at `options.path`, or makes one, and starts its
+    /// tasks on the current tokio runtime. Has written to it once before it returns.
+    ///
+    /// # Errors
+    /// [`LedgerError::InUse`] if another process has it open, `TooNew`,
+    /// `Foreign` or `Corrupt` if the file is not one to be used, and
+    /// `Unavailable` if the directory is missing or nothing can be written.
+    pub async fn open(options: Options) -> Result<Self, LedgerError> {
+        let store = SqliteStore::open(&options.path, options.durability).await?;
+        Ok(Self::on(Arc::new(store), options.retention))
+    }
+
+    /// A ledger on any store: for tests that make one fail on purpose.
+    #[must_use]
+    pub fn on(store: Arc<dyn Store>, retention: Duration) -> Self {
+        Self::at_pace(store, retention, Pace::default())
+    }
+
+    fn at_pace(store: Arc<dyn Store>, retention: Duration, pace: Pace) -> Self {
+        let (writes, to_write) = queue(MAX_WAITING);
+        let (reads, to_read) = queue(MAX_WAITING);
+        let (health, known_health) = watch::channel(Ok(()));
+        let closing = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let writer = Writer {
+            store: Arc::clone(&store),
+            queue: to_write,
+            health,
+            closing: closing.clone(),
+            retention,
+            pace,
+        };
+        let reader = Reader {
+            store: Arc::clone(&store),
+            queue: to_read,
+            closing: closing.clone(),
+            patience: pace.patience,
+        };
+        tasks.spawn(writer.run());
+        tasks.spawn(reader.run());
+        tasks.close();
+        Self(Arc::new(Shared {
+            store,
+            writes,
+            reads,
+            health: known_health,
+            closing,
+            tasks,
+            patience: pace.patience,
+        }))
+    }
+
+    /// Records the operation's present state. Returns once it is durable, with
+    /// whatever else was being saved at the time. A finished record never
+    /// changes again: saving it once more does nothing. Several saves of one
+    /// operation, each begun after the one before, take effect in that order.
+    ///
+    /// Times are kept in microseconds. Dropping the future does not take the
+    /// write back.
+    ///
+    /// # Errors
+    /// [`LedgerError::Overloaded`] at once, and nothing is written, if more than
+    /// [`MAX_WAITING`] wait already. `Unavailable` if the disk refuses, or has
+    /// not answered within 10 seconds: then the write *may still happen*.
+    /// Whoever gets an error for an intent must not send: at worst there is an
+    /// intent that never left, which a restart treats as `delivered: "unknown"`
+    /// and follows to its end.
+    pub async fn save(&self, operation: impl Into<Arc<Operation>>) -> Result<(), LedgerError> {
+        self.0.writes.ask(operation.into()).await
+    }
+
+    /// The operation as it was last saved.
+    ///
+    /// # Errors
+    /// As for [`save`](Self::save), and [`LedgerError::Unreadable`] if a newer
+    /// version wrote something into it that this one does not know.
+    pub async fn find(&self, id: OperationId) -> Result<Option<Operation>, LedgerError> {
+        self.0.reads.ask(id).await
+    }
+
+    /// Every operation that has to be followed to its end, oldest first. One
+    /// that cannot be understood is left out, with a warning.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] if nothing can be read.
+    pub async fn unfinished(&self) -> Result<Vec<Operation>, LedgerError> {
+        let found = self.0.store.unfinished().await?;
+        let readable = found.into_iter().filter_map(|(id, operation)| {
+            operation
+                .inspect_err(|error| {
+                    tracing::warn!(operation_id = %id, %error, "an unfinished operation is not followed");
+                })
+                .ok()
+        });
+        Ok(readable.collect())
+    }
+
+    /// Whether the last write worked. Costs nothing; known anew every few
+    /// seconds even without traffic.
+    ///
+    /// # Errors
+    /// What the last write failed with.
+    pub fn healthy(&self) -> Result<(), LedgerError> {
+        if self.0.health.has_changed().is_err() {
+            return Err(LedgerError::closed());
+        }
+        self.0.health.borrow().clone()
+    }
+
+    /// Finishes what is queued, refuses what comes later, and leaves the file
+    /// in order. Every clone is closed with it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] if that does not work within 10 seconds; what
+    /// was reported as saved is safe even then.
+    pub async fn close(&self) -> Result<(), LedgerError> {
+        self.0.closing.cancel();
+        let end = async {
+            self.0.tasks.wait().await;
+            self.0.store.close().await
+        };
+        tokio::time::timeout(self.0.patience, end)
+            .await
+            .unwrap_or_else(|_| Err(LedgerError::unavailable("the disk does not answer in time")))
+    }
+}

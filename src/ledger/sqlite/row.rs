@@ -1,0 +1,262 @@
+//! An operation as a row, and back. The column list exists once, and the SQL
+//! for every batch size is built from it once and kept.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+use std::sync::{Arc, LazyLock};
+
+use jiff::Timestamp;
+use sqlx::error::BoxDynError;
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
+use sqlx::{Arguments, Decode, Row, Type};
+use uuid::{Builder, Uuid};
+
+use crate::domain::{
+    Action, CallerName, Delivered, Evidence, Fault, OfferId, Operation, OperationId, Outcome,
+    PortalFacts, PublisherId, RequestId, Status,
+};
+use crate::ledger::{Found, LedgerError, MAX_BATCH};
+
+/// In the order in which they are bound and read.
+const COLUMNS: [&str; 19] = [
+    "id",
+    "action",
+    "offer_id",
+    "publisher_id",
+    "requested_by",
+    "request_id",
+    "created_at",
+    "status",
+    "outcome",
+    "updated_at",
+    "portal_http_status",
+    "portal_status",
+    "portal_location",
+    "portal_correlation_id",
+    "delivered",
+    "error_code",
+    "error_message",
+    "evidence",
+    "finished_at",
+];
+/// From here on they change during an operation's life.
+const FIRST_MUTABLE: usize = 7;
+
+/// `UPSERTS[n - 1]` saves `n` operations.
+static UPSERTS: LazyLock<Vec<String>> = LazyLock::new(|| (1..=MAX_BATCH).map(upsert_sql).collect());
+/// `SELECTS[n - 1]` finds `n` operations.
+static SELECTS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let by_id = |count| format!("{} WHERE id IN ({})", *SELECT, marks(count));
+    (1..=MAX_BATCH).map(by_id).collect()
+});
+static SELECT: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {} FROM operations", COLUMNS.join(", ")));
+static SELECT_UNFINISHED: LazyLock<String> =
+    LazyLock::new(|| format!("{} WHERE finished_at IS NULL ORDER BY id", *SELECT));
+
+fn marks(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
+fn upsert_sql(count: usize) -> String {
+    let row = format!("({})", marks(COLUMNS.len()));
+    let mut sql = format!(
+        "INSERT INTO operations ({}) VALUES {} ON CONFLICT (id) DO UPDATE SET ",
+        COLUMNS.join(", "),
+        vec![row.as_str(); count].join(", "),
+    );
+    let mut comma = "";
+    for column in &COLUMNS[FIRST_MUTABLE..] {
+        let _ = write!(sql, "{comma}{column} = excluded.{column}");
+        comma = ", ";
+    }
+    // What is finished is never changed again, whoever asks.
+    sql.push_str(" WHERE operations.finished_at IS NULL");
+    sql
+}
+
+/// The statement that saves `count` operations, if it is one of the sizes kept.
+pub fn upsert(count: usize) -> Option<&'static str> {
+    UPSERTS.get(count.checked_sub(1)?).map(String::as_str)
+}
+
+/// The statement that finds `count` operations, if it is one of the sizes kept.
+pub fn select(count: usize) -> Option<&'static str> {
+    SELECTS.get(count.checked_sub(1)?).map(String::as_str)
+}
+
+/// The statement that reads all unfinished operations, oldest first.
+pub fn select_unfinished() -> &'static str {
+    &SELECT_UNFINISHED
+}
+
+/// Everything that [`upsert`] wants bound for these operations.
+pub fn encode(batch: &[Arc<Operation>]) -> Result<SqliteArguments, LedgerError> {
+    bind_all(batch).map_err(|_| unencodable())
+}
+
+fn bind_all(batch: &[Arc<Operation>]) -> Result<SqliteArguments, BoxDynError> {
+    let mut row = SqliteArguments::default();
+    row.reserve(batch.len() * COLUMNS.len(), 0);
+    for operation in batch {
+        let Operation {
+            id,
+            action,
+            status,
+            outcome,
+            offer,
+            publisher,
+            requested_by,
+            request_id,
+            created_at,
+            updated_at,
+            portal,
+            error,
+            evidence,
+        } = &**operation;
+        row.add(&id.as_uuid().as_bytes()[..])?;
+        row.add(text(action.as_str()))?;
+        row.add(text(offer.as_str()))?;
+        row.add(text(publisher.as_str()))?;
+        row.add(text(requested_by.as_str()))?;
+        row.add(text(request_id.as_str()))?;
+        row.add(created_at.as_microsecond())?;
+        row.add(text(status.as_str()))?;
+        row.add(outcome.map(|outcome| text(outcome.as_str())))?;
+        row.add(updated_at.as_microsecond())?;
+        row.add(portal.http_status)?;
+        row.add(portal.status.as_deref().map(text))?;
+        row.add(portal.location.as_deref().map(text))?;
+        row.add(portal.correlation_id.as_deref().map(text))?;
+        row.add(text(portal.delivered.as_str()))?;
+        row.add(error.as_ref().map(|fault| text(&fault.code)))?;
+        row.add(error.as_ref().map(|fault| text(&fault.message)))?;
+        row.add(match *evidence == Evidence::default() {
+            true => None,
+            false => Some(serde_json::to_string(evidence)?),
+        })?;
+        row.add(status.is_final().then(|| updated_at.as_microsecond()))?;
+    }
+    Ok(row)
+}
+
+/// Everything that [`select`] wants bound for these ids.
+pub fn encode_ids(ids: &[OperationId]) -> Result<SqliteArguments, LedgerError> {
+    let mut list = SqliteArguments::default();
+    list.reserve(ids.len(), 0);
+    for id in ids {
+        list.add(&id.as_uuid().as_bytes()[..])
+            .map_err(|_| unencodable())?;
+    }
+    Ok(list)
+}
+
+fn unencodable() -> LedgerError {
+    LedgerError::unavailable("an operation cannot be written down")
+}
+
+/// The smallest id that an operation created at `time` can have.
+pub fn first_id_of(time: Timestamp) -> Vec<u8> {
+    let milliseconds = u64::try_from(time.as_millisecond()).unwrap_or(0);
+    Builder::from_unix_timestamp_millis(milliseconds, &[0; 10])
+        .into_uuid()
+        .into_bytes()
+        .to_vec()
+}
+
+/// One allocation, where sqlx needs two for a `&str`.
+fn text(text: &str) -> Arc<str> {
+    Arc::from(text)
+}
+
+/// The operation in a row. Its id is told even if the rest makes no sense; a
+/// row without a proper id is none of ours.
+pub fn decode(row: &SqliteRow) -> Option<Found> {
+    let mut columns = Columns { row, next: 0 };
+    let id = Uuid::from_slice(columns.take().ok()?).ok()?;
+    let id = OperationId::from(id);
+    Some((id, operation(id, columns)))
+}
+
+fn operation(id: OperationId, mut row: Columns<'_>) -> Result<Operation, LedgerError> {
+    // In the order of COLUMNS; `finished_at` follows from the status.
+    let action = row.parse(|word| word.parse::<Action>().ok())?;
+    let offer = row.parse(|text| OfferId::parse(text).ok())?;
+    let publisher = row.parse(|text| PublisherId::parse(text).ok())?;
+    let requested_by = row.parse(|text| CallerName::parse(text).ok())?;
+    let request_id = row.parse(|text| RequestId::parse(text).ok())?;
+    let created_at = row.time()?;
+    let status = row.parse(Status::from_word)?;
+    let outcome = row.parse_optional(Outcome::from_word)?;
+    let updated_at = row.time()?;
+    let portal = PortalFacts {
+        http_status: row.take()?,
+        status: row.take()?,
+        location: row.take()?,
+        correlation_id: row.take()?,
+        delivered: row.parse(Delivered::from_word)?,
+    };
+    let (code, message) = (row.take::<Option<String>>()?, row.take::<Option<String>>()?);
+    let error = code.map(|code| Fault {
+        code: Cow::Owned(code),
+        message: message.unwrap_or_default(),
+    });
+    let evidence = row.parse_optional(|json| serde_json::from_str(json).ok())?;
+    Ok(Operation {
+        id,
+        action,
+        status,
+        outcome,
+        offer,
+        publisher,
+        requested_by,
+        request_id,
+        created_at,
+        updated_at,
+        portal,
+        error,
+        evidence: evidence.unwrap_or_default(),
+    })
+}
+
+/// Reads a row from left to right.
+struct Columns<'r> {
+    row: &'r SqliteRow,
+    next: usize,
+}
+
+impl<'r> Columns<'r> {
+    fn take<T: Decode<'r, Sqlite> + Type<Sqlite>>(&mut self) -> Result<T, LedgerError> {
+        let value = self.row.try_get(self.next);
+        self.next += 1;
+        value.map_err(|_| self.unreadable())
+    }
+
+    fn parse<T>(&mut self, parse: impl Fn(&'r str) -> Option<T>) -> Result<T, LedgerError> {
+        let text = self.take()?;
+        parse(text).ok_or_else(|| self.unreadable())
+    }
+
+    fn parse_optional<T>(
+        &mut self,
+        parse: impl Fn(&'r str) -> Option<T>,
+    ) -> Result<Option<T>, LedgerError> {
+        match self.take::<Option<&str>>()? {
+            None => Ok(None),
+            Some(text) => parse(text).map(Some).ok_or_else(|| self.unreadable()),
+        }
+    }
+
+    fn time(&mut self) -> Result<Timestamp, LedgerError> {
+        let microseconds = self.take()?;
+        Timestamp::from_microsecond(microseconds).map_err(|_| self.unreadable())
+    }
+
+    /// About the column that was taken last.
+    fn unreadable(&self) -> LedgerError {
+        let column = COLUMNS.get(self.next.saturating_sub(1));
+        LedgerError::Unreadable {
+            column: column.copied().unwrap_or("none"),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The store on real files: what is kept, what goes, and what never changes.
+
+mod round_trip;
+mod trouble;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use sqlx::AssertSqlSafe;
+use tempfile::TempDir;
+
+use super::*;
+use crate::domain::{CallerName, Delivered, Fault, OfferId};
+use crate::ledger::tests::{finished, intent, running};
+use crate::ledger::{Ledger, Options};
+
+struct Home {
+    directory: TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self { directory }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("offergate.db")
+    }
+
+    async fn store(&self) -> SqliteStore {
+        SqliteStore::open(&self.path(), Durability::Full)
+            .await
+            .unwrap()
+    }
+
+    async fn refusal(&self) -> LedgerError {
+        let store = SqliteStore::open(&self.path(), Durability::Full).await;
+        store.map(|_| ()).unwrap_err()
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            path: self.path(),
+            durability: Durability::Full,
+            retention: Duration::from_secs(86_400),
+        }
+    }
+
+    /// A connection of somebody else's.
+    async fn stranger(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.path());
+        options.create_if_missing(true).connect().await.unwrap()
+    }
+
+    async fn tamper(&self, sql: &'static str) {
+        let mut stranger = self.stranger().await;
+        sqlx::query(sql).execute(&mut stranger).await.unwrap();
+        stranger.close().await.unwrap();
+    }
+}
+
+impl SqliteStore {
+    async fn save_one(&self, operation: &Operation) -> Result<(), LedgerError> {
+        self.save(&[Arc::new(operation.clone())]).await
+    }
+
+    async fn find_one(&self, operation: &Operation) -> Option<Result<Operation, LedgerError>> {
+        let mut found = self.find(&[operation.id]).await.unwrap();
+        assert!(found.len() <= 1);
+        found.pop().map(|(_, operation)| operation)
+    }
+
+    async fn run(&self, sql: &'static str) {
+        self.execute(sqlx::query(sql)).await.unwrap();
+    }
+}
+
+fn unavailable(reason: &'static str) -> LedgerError {
+    LedgerError::unavailable(reason)
+}
+
+#[tokio::test]
+async fn every_batch_size_has_its_statement() {
+    let home = Home::new();
+    let store = home.store().await;
+    for size in 1..=MAX_BATCH {
+        let batch: Vec<_> = (0..size).map(|_| Arc::new(intent())).collect();
+        store.save(&batch).await.unwrap();
+        let ids: Vec<_> = batch.iter().map(|operation| operation.id).collect();
+        assert_eq!(store.find(&ids).await.unwrap().len(), size);
+    }
+    let too_many: Vec<_> = (0..=MAX_BATCH).map(|_| Arc::new(intent())).collect();
+    assert!(store.save(&too_many).await.is_err());
+    assert!(store.save(&[]).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_reported_as_saved_can_be_read_by_another_process() {
+    let home = Home::new();
+    let ledger = Ledger::open(home.options()).await.unwrap();
+    let mut stranger = home.stranger().await;
+    for _ in 0..20 {
+        let operation = intent();
+        ledger.save(operation.clone()).await.unwrap();
+        let seen: i64 = sqlx::query_scalar("SELECT count(*) FROM operations WHERE id = ?")
+            .bind(&operation.id.as_uuid().as_bytes()[..])
+            .fetch_one(&mut stranger)
+            .await
+            .unwrap();
+        assert_eq!(seen, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_finished_operation_never_changes_and_an_unfinished_one_keeps_its_origin() {
+    let home = Home::new();
+    let store = home.store().await;
+    let mut operation = intent();
+    let origin = operation.clone();
+    store.save_one(&operation).await.unwrap();
+
+    operation = running(operation);
+    let forged = Operation {
+        requested_by: CallerName::parse("someone-else").unwrap(),
+        offer: OfferId::parse("another").unwrap(),
+        created_at: Timestamp::UNIX_EPOCH,
+        ..operation.clone()
+    };
+    store.save_one(&forged).await.unwrap();
+    assert_eq!(
+        store.find_one(&origin).await,
+        Some(Ok(running(origin.clone())))
+    );
+
+    let end = finished(operation.clone());
+    store.save_one(&end).await.unwrap();
+    let mut other_end = end.clone();
+    other_end.refuse(
+        Delivered::No,
+        Fault {
+            code: "late".into(),
+            message: String::new(),
+        },
+    );
+    for late in [operation, other_end] {
+        store.save_one(&late).await.unwrap();
+        assert_eq!(store.find_one(&origin).await, Some(Ok(end.clone())));
+    }
+}
+
+#[tokio::test]
+async fn a_restart_finds_what_is_unfinished_and_everything_is_private() {
+    let home = Home::new();
+    let ledger = Ledger::open(home.options()).await.unwrap();
+    let (first, second, ended) = (intent(), running(intent()), finished(intent()));
+    for operation in [&second, &ended, &first] {
+        ledger.save(operation.clone()).await.unwrap();
+    }
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let file = format!("{}{suffix}", home.path().display());
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    ledger.close().await.unwrap();
+    let wal = format!("{}-wal", home.path().display());
+    assert!(!fs::exists(wal).unwrap(), "closing leaves one file");
+
+    let ledger = Ledger::open(home.options()).await.unwrap();
+    assert_eq!(ledger.unfinished().await.unwrap(), [first, second]);
+    assert_eq!(ledger.find(ended.id).await, Ok(Some(ended)));
+    assert_eq!(ledger.healthy(), Ok(()));
+}
+
+#[tokio::test]
+async fn only_what_finished_long_ago_is_removed() {
+    let home = Home::new();
+    let store = home.store().await;
+    let now = Timestamp::now();
+    let aged = |days: i64, operation: Operation| {
+        let at = now - SignedDuration::from_hours(24 * days);
+        let id = uuid::Builder::from_unix_timestamp_millis(at.as_millisecond() as u64, &[7; 10]);
+        let at = Timestamp::from_microsecond(at.as_microsecond()).unwrap();
+        Operation {
+            id: id.into_uuid().into(),
+            created_at: at,
+            updated_at: at,
+            ..operation
+        }
+    };
+    let (ancient, old) = (aged(40, finished(intent())), aged(31, finished(intent())));
+    let (recent, open) = (aged(29, finished(intent())), aged(50, running(intent())));
+    // Begun long ago, and finished only now.
+    let slow = Operation {
+        updated_at: recent.updated_at,
+        ..aged(45, finished(intent()))
+    };
+    for operation in [&ancient, &old, &recent, &open, &slow] {
+        store.save_one(operation).await.unwrap();
+    }
+    let before = now - SignedDuration::from_hours(24 * 30);
+    assert_eq!(store.prune(before, 1).await, Ok(1));
+    assert_eq!(store.find_one(&ancient).await, None);
+    assert_eq!(store.prune(before, 100).await, Ok(1));
+    assert_eq!(store.find_one(&old).await, None);
+    assert_eq!(store.prune(before, 100).await, Ok(0));
+    for kept in [recent, open, slow] {
+        assert_eq!(store.find_one(&kept).await, Some(Ok(kept.clone())));
+    }
+}
+
+#[tokio::test]
+async fn durability_is_what_was_asked_for() {
+    for (durability, synchronous) in [(Durability::Full, 2), (Durability::Relaxed, 1)] {
+        let home = Home::new();
+        let store = SqliteStore::open(&home.path(), durability).await.unwrap();
+        let mut slot = store.writer().await.unwrap();
+        let connection = slot.connection().unwrap();
+        let set: i64 = sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(connection)
+            .await
+            .unwrap();
+        assert_eq!(set, synchronous);
+    }
+}
+
+#[tokio::test]
+async fn neither_recovery_nor_pruning_reads_the_whole_history() {
+    let home = Home::new();
+    home.store().await.close().await.unwrap();
+    let mut stranger = home.stranger().await;
+    for (sql, way) in [
+        (row::select_unfinished(), "operations_unfinished"),
+        (PRUNE, "PRIMARY KEY (id<?)"),
+    ] {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
+            .fetch_all(&mut stranger)
+            .await
+            .unwrap();
+        assert!(plan.iter().any(|(.., step)| step.contains(way)), "{plan:?}");
+    }
+}

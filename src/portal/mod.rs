@@ -1,0 +1,232 @@
+//! The vendor's API, Cloud Partner Portal, and nothing else.
+//!
+//! Speaks its wire format towards the vendor and our own words towards the house.
+//! A call carries our token, `api-version` and `Content-Type`; of the caller's
+//! headers it never sees any.
+
+mod location;
+mod normalize;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode, Uri};
+use actix_web::web::Bytes;
+use jiff::Timestamp;
+
+use crate::domain::{Email, PublisherId, Redactor};
+use crate::transport::{Body, HttpClient, Outgoing, SendError, Transport};
+
+pub use location::{Location, Target};
+pub use normalize::{Answer, Meaning, Refusal, Said, action_answer, retry_after};
+pub use wire::{RunState, Submission, http_date, submissions};
+
+/// The longest answer to an action that is read, in bytes.
+const MAX_ACTION_ANSWER: usize = 256 * 1024;
+/// The longest list that is read, in bytes.
+const MAX_READ_ANSWER: usize = 8 * 1024 * 1024;
+const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("offergate/", env!("CARGO_PKG_VERSION")));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Where the vendor is, for all threads.
+#[derive(Clone)]
+pub struct PortalOptions {
+    /// Scheme and authority, without a last slash.
+    pub base_url: String,
+    /// The value of `api-version`.
+    pub api_version: String,
+    /// What must not come back out of the vendor's text.
+    pub redactor: Arc<Redactor>,
+}
+
+/// The vendor, for one thread.
+pub struct Portal {
+    http: HttpClient,
+    options: PortalOptions,
+}
+
+/// Why a read brought nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// 401
+    #[error("the vendor refused the token (401)")]
+    Unauthorized,
+    /// 429, with its `Retry-After`.
+    #[error("the vendor is throttling (429)")]
+    Throttled(Option<Duration>),
+    /// Another status than 200.
+    #[error("the vendor answered {0}")]
+    Status(u16),
+    /// A 200 that is cut, too long or not what the API documents.
+    #[error("the vendor's answer could not be understood")]
+    Malformed,
+    /// No answer.
+    #[error("the vendor: {0}")]
+    Send(SendError),
+}
+
+impl Portal {
+    /// A client for the calling thread.
+    #[must_use]
+    pub fn new(transport: &Transport, options: PortalOptions) -> Self {
+        Self {
+            http: transport.client(),
+            options,
+        }
+    }
+
+    /// `POST …/cancel`. The body names who is to be notified, if anybody.
+    ///
+    /// # Errors
+    /// [`SendError`], which says whether the vendor can have got it.
+    pub async fn cancel(
+        &self,
+        target: &Target,
+        notify: &[Email],
+        authorization: &HeaderValue,
+    ) -> Result<Answer, SendError> {
+        let path = format!(
+            "/api/publishers/{}/offers/{}/cancel",
+            target.publisher, target.offer
+        );
+        let body = notification_body(notify);
+        let request = self.request(Method::POST, &path, authorization, body)?;
+        let incoming = self.http.send(request).await?;
+        Ok(action_answer(
+            incoming.status().as_u16(),
+            incoming.headers(),
+            &incoming.body,
+            target,
+            &self.options.redactor,
+            Timestamp::now(),
+        ))
+    }
+
+    /// `GET …/submissions`: the offer's publishing runs, newest first.
+    ///
+    /// # Errors
+    /// [`ReadError`]; a list that is not surely whole is none.
+    pub async fn submissions(
+        &self,
+        target: &Target,
+        authorization: &HeaderValue,
+    ) -> Result<Vec<Submission>, ReadError> {
+        let path = format!(
+            "/api/publishers/{}/offers/{}/submissions",
+            target.publisher, target.offer
+        );
+        let body = self.read(&path, authorization).await?;
+        submissions(&body).map_err(|_| ReadError::Malformed)
+    }
+
+    /// The vendor's own word at an operation's location, fit to be shown.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn status_word(
+        &self,
+        target: &Target,
+        location: Location,
+        authorization: &HeaderValue,
+    ) -> Result<Option<String>, ReadError> {
+        let body = self.read(&location.path(target), authorization).await?;
+        let word = wire::monitor_status(&body).map_err(|_| ReadError::Malformed)?;
+        Ok(word.map(|word| normalize::status_word(&word, &self.options.redactor)))
+    }
+
+    /// `GET /publishers/P/offers`, for its status only: may we act for the publisher?
+    ///
+    /// # Errors
+    /// [`ReadError`], but never for what the body says.
+    pub async fn probe(
+        &self,
+        publisher: &PublisherId,
+        authorization: &HeaderValue,
+    ) -> Result<(), ReadError> {
+        let path = format!("/api/publishers/{publisher}/offers");
+        match self.read(&path, authorization).await {
+            Ok(_) | Err(ReadError::Malformed) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read(&self, path: &str, authorization: &HeaderValue) -> Result<Bytes, ReadError> {
+        let request = self
+            .request(Method::GET, path, authorization, Bytes::new())
+            .map_err(ReadError::Send)?;
+        let incoming = self.http.send(request).await.map_err(ReadError::Send)?;
+        match incoming.status() {
+            StatusCode::OK => match incoming.body {
+                Body::Whole(bytes) | Body::Unproven(bytes) => Ok(bytes),
+                Body::Cut | Body::Unreadable => Err(ReadError::Malformed),
+            },
+            StatusCode::UNAUTHORIZED => Err(ReadError::Unauthorized),
+            StatusCode::TOO_MANY_REQUESTS => Err(ReadError::Throttled(retry_after(
+                incoming.headers(),
+                Timestamp::now(),
+            ))),
+            status => Err(ReadError::Status(status.as_u16())),
+        }
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        authorization: &HeaderValue,
+        body: Bytes,
+    ) -> Result<Outgoing, SendError> {
+        let PortalOptions {
+            base_url,
+            api_version,
+            ..
+        } = &self.options;
+        let uri = format!("{base_url}{path}?api-version={api_version}");
+        let max_answer = if method == Method::GET {
+            MAX_READ_ANSWER
+        } else {
+            MAX_ACTION_ANSWER
+        };
+        let headers: Vec<(HeaderName, HeaderValue)> = vec![
+            (header::AUTHORIZATION, authorization.clone()),
+            (header::CONTENT_TYPE, JSON),
+            (header::USER_AGENT, USER_AGENT),
+        ];
+        Ok(Outgoing {
+            method,
+            uri: Uri::try_from(uri)
+                .map_err(|_| SendError::NotSent(crate::transport::Unreachable::Request))?,
+            headers,
+            body,
+            max_answer,
+        })
+    }
+}
+
+/// `{"metadata":{"notification-emails":"a@x,b@y"}}`, or nothing at all.
+fn notification_body(notify: &[Email]) -> Bytes {
+    if notify.is_empty() {
+        return Bytes::new();
+    }
+    let list: Vec<&str> = notify.iter().map(Email::as_str).collect();
+    let document = serde_json::json!({"metadata": {"notification-emails": list.join(",")}});
+    document.to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_is_the_vendors_or_empty() {
+        assert_eq!(notification_body(&[]), "");
+        let emails = ["a@b.c", "d@e.f"].map(|text| Email::parse(text).unwrap());
+        assert_eq!(
+            notification_body(&emails),
+            r#"{"metadata":{"notification-emails":"a@b.c,d@e.f"}}"#
+        );
+    }
+}

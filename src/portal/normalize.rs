@@ -1,0 +1,400 @@
+//! From what the vendor said to what we make of it: a pure function.
+//!
+//! The table "the vendor answers an action" of the contract lives here, and
+//! nowhere else. Text of the vendor's leaves this module only as plain, short,
+//! redacted text.
+
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderMap, HeaderName};
+use jiff::Timestamp;
+
+use super::location::{Location, Target};
+use super::wire;
+use crate::domain::Redactor;
+use crate::transport::Body;
+
+/// The longest text of the vendor's that is passed on, in bytes.
+const MAX_TEXT: usize = 1024;
+/// The longest word for a status that is passed on, in bytes.
+const MAX_WORD: usize = 64;
+/// How deep a body is searched for a location.
+const MAX_DEPTH: usize = 4;
+
+const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
+const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
+
+/// The vendor's answer to an action, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its status.
+    pub http_status: u16,
+    /// What it means for the action.
+    pub meaning: Meaning,
+    /// Where it says the operation is, if that is a place we know.
+    pub location: Option<Location>,
+    /// Its `Date`, by the vendor's clock.
+    pub date: Option<Timestamp>,
+    /// Its `X-Ms-Correlation-Request-Id`.
+    pub correlation_id: Option<String>,
+    /// Its error document, cleaned.
+    pub said: Said,
+}
+
+/// What an answer means for the action that it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// Carried out at once.
+    Finished,
+    /// Begun, or not known to be over.
+    Accepted,
+    /// Refused: nothing was done.
+    Refused(Refusal),
+    /// The token was refused: nothing was done.
+    Unauthorized,
+    /// The vendor failed (5xx); it may have acted.
+    Failed,
+    /// Not an answer that this API gives (3xx, other 4xx); it may have acted.
+    BadResponse,
+    /// The answer broke off; it may have acted.
+    Cut,
+}
+
+/// The refusals that the contract knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// 400
+    BadRequest,
+    /// 403
+    Forbidden,
+    /// 404
+    NotFound,
+    /// 409
+    Conflict,
+    /// 412
+    PreconditionFailed,
+    /// 422
+    Unprocessable,
+    /// 429, with its `Retry-After`, if any.
+    Throttled(Option<Duration>),
+}
+
+/// What the vendor said in words: plain, at most 1 KiB each, redacted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Its error code.
+    pub code: Option<String>,
+    /// Its message.
+    pub message: Option<String>,
+}
+
+/// Understands the vendor's answer to an action on `target`. `now` serves only
+/// to turn a `Retry-After` date into a wait.
+#[must_use]
+pub fn action_answer(
+    status: u16,
+    headers: &HeaderMap,
+    body: &Body,
+    target: &Target,
+    redactor: &Redactor,
+    now: Timestamp,
+) -> Answer {
+    let location = location(headers, body, target);
+    let meaning = match status {
+        200..=299 if matches!(body, Body::Cut) => Meaning::Cut,
+        200 if location.is_none() && says_done(body) => Meaning::Finished,
+        200..=299 => Meaning::Accepted,
+        400 => Meaning::Refused(Refusal::BadRequest),
+        401 => Meaning::Unauthorized,
+        403 => Meaning::Refused(Refusal::Forbidden),
+        404 => Meaning::Refused(Refusal::NotFound),
+        409 => Meaning::Refused(Refusal::Conflict),
+        412 => Meaning::Refused(Refusal::PreconditionFailed),
+        422 => Meaning::Refused(Refusal::Unprocessable),
+        429 => Meaning::Refused(Refusal::Throttled(retry_after(headers, now))),
+        500..=599 => Meaning::Failed,
+        _ => Meaning::BadResponse,
+    };
+    Answer {
+        http_status: status,
+        meaning,
+        location,
+        date: date(headers),
+        correlation_id: correlation_id(headers, redactor),
+        said: if status >= 400 {
+            said(body, redactor)
+        } else {
+            Said::default()
+        },
+    }
+}
+
+/// A 200 is the end only if it says nothing, or says it in a whole JSON object
+/// that reports no error. An empty body must be empty by its own account.
+fn says_done(body: &Body) -> bool {
+    let bytes = match body {
+        Body::Whole(bytes) if bytes.is_empty() => return true,
+        Body::Whole(bytes) | Body::Unproven(bytes) => bytes,
+        Body::Cut | Body::Unreadable => return false,
+    };
+    match serde_json::from_slice::<serde_json::Value>(bytes) {
+        Ok(serde_json::Value::Object(members)) => !members.contains_key("error"),
+        _ => false,
+    }
+}
+
+/// The first recognized location: in the headers of 2018 and 2020, else any
+/// string of the body. The member is documented nowhere; the shape is.
+fn location(headers: &HeaderMap, body: &Body, target: &Target) -> Option<Location> {
+    let recognize = |text: &str| Location::recognize(text, target);
+    let in_header = [OPERATION_LOCATION, header::LOCATION]
+        .into_iter()
+        .filter_map(|name| headers.get(name)?.to_str().ok())
+        .find_map(recognize);
+    in_header.or_else(|| match body {
+        Body::Whole(bytes) | Body::Unproven(bytes) if !bytes.is_empty() => {
+            find_string(&serde_json::from_slice(bytes).ok()?, MAX_DEPTH, &recognize)
+        }
+        _ => None,
+    })
+}
+
+fn find_string<T>(
+    value: &serde_json::Value,
+    depth: usize,
+    matching: &impl Fn(&str) -> Option<T>,
+) -> Option<T> {
+    use serde_json::Value;
+    if depth == 0 {
+        return None;
+    }
+    match value {
+        Value::String(text) => matching(text),
+        Value::Object(members) => members
+            .values()
+            .find_map(|member| find_string(member, depth - 1, matching)),
+        Value::Array(items) => items
+            .iter()
+            .find_map(|item| find_string(item, depth - 1, matching)),
+        _ => None,
+    }
+}
+
+/// `Retry-After` (RFC 9110, 10.2.3), in seconds or as a date.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse::<u32>() {
+        return Some(Duration::from_secs(seconds.into()));
+    }
+    let until = wire::http_date(value)?.duration_since(now);
+    Some(Duration::try_from(until).unwrap_or(Duration::ZERO))
+}
+
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    wire::http_date(headers.get(header::DATE)?.to_str().ok()?)
+}
+
+fn correlation_id(headers: &HeaderMap, redactor: &Redactor) -> Option<String> {
+    let text = headers.get(CORRELATION_ID)?.to_str().ok()?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    let legal = (1..=128).contains(&text.len()) && text.bytes().all(plain);
+    legal.then(|| redactor.redact(text).into_owned())
+}
+
+fn said(body: &Body, redactor: &Redactor) -> Said {
+    let (Body::Whole(bytes) | Body::Unproven(bytes)) = body else {
+        return Said::default();
+    };
+    let text = wire::error_text(bytes);
+    let clean = |text: Option<String>| {
+        text.map(|text| plain_text(&text, MAX_TEXT, redactor))
+            .filter(|text| !text.is_empty())
+    };
+    Said {
+        code: clean(text.code),
+        message: clean(text.message),
+    }
+}
+
+/// The vendor's own word for a status, fit to be shown.
+#[must_use]
+pub fn status_word(word: &str, redactor: &Redactor) -> String {
+    plain_text(word, MAX_WORD, redactor)
+}
+
+/// Control characters out first, so that a secret cannot hide between them; then
+/// secrets out; then cut to length.
+fn plain_text(text: &str, max: usize, redactor: &Redactor) -> String {
+    let visible: String = text.chars().filter(|c| !is_disruptive(*c)).collect();
+    let mut clean = redactor.redact(&visible).into_owned();
+    clean.truncate(clean.floor_char_boundary(max));
+    clean
+}
+
+/// Characters that could break a line, or turn the direction of what follows.
+fn is_disruptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{OfferId, PublisherId};
+    use actix_web::http::header::HeaderValue;
+    use actix_web::web::Bytes;
+    use proptest::prelude::*;
+
+    const PATH: &str =
+        "/api/publishers/contoso/offers/vm/operations/56615b67-2185-49fe-80d2-c4ddf77bb2e8";
+
+    fn target() -> Target {
+        Target {
+            publisher: PublisherId::parse("contoso").unwrap(),
+            offer: OfferId::parse("vm").unwrap(),
+        }
+    }
+
+    fn whole(text: &str) -> Body {
+        Body::Whole(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    fn heard(status: u16, headers: &[(&'static str, &str)], body: &Body) -> Answer {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        action_answer(
+            status,
+            &map,
+            body,
+            &target(),
+            &Redactor::default(),
+            Timestamp::UNIX_EPOCH,
+        )
+    }
+
+    fn meaning(status: u16, body: &Body) -> Meaning {
+        heard(status, &[], body).meaning
+    }
+
+    #[test]
+    fn the_table_of_answers() {
+        use Meaning::{Accepted, BadResponse, Cut, Failed, Finished, Unauthorized};
+        let empty = || whole("");
+        let chunked = |text: &'static str| Body::Unproven(Bytes::from_static(text.as_bytes()));
+        let table = [
+            (200, empty(), Finished),
+            (200, whole("{}"), Finished),
+            (200, whole(r#"{"status":"canceled"}"#), Finished),
+            (200, chunked("{}"), Finished),
+            (200, chunked(""), Accepted),
+            (200, chunked(r#"{"status":"#), Accepted),
+            (200, whole(r#"{"error":{"code":"x"}}"#), Accepted),
+            (200, whole("[]"), Accepted),
+            (200, whole("\"ok\""), Accepted),
+            (200, whole("<html>"), Accepted),
+            (200, Body::Unreadable, Accepted),
+            (200, Body::Cut, Cut),
+            (201, empty(), Accepted),
+            (202, empty(), Accepted),
+            (202, Body::Cut, Cut),
+            (204, empty(), Accepted),
+            (302, empty(), BadResponse),
+            (400, empty(), Meaning::Refused(Refusal::BadRequest)),
+            (401, empty(), Unauthorized),
+            (403, Body::Cut, Meaning::Refused(Refusal::Forbidden)),
+            (404, empty(), Meaning::Refused(Refusal::NotFound)),
+            (405, empty(), BadResponse),
+            (409, empty(), Meaning::Refused(Refusal::Conflict)),
+            (412, empty(), Meaning::Refused(Refusal::PreconditionFailed)),
+            (418, empty(), BadResponse),
+            (422, empty(), Meaning::Refused(Refusal::Unprocessable)),
+            (429, empty(), Meaning::Refused(Refusal::Throttled(None))),
+            (500, empty(), Failed),
+            (503, Body::Cut, Failed),
+            (599, empty(), Failed),
+            (600, empty(), BadResponse),
+        ];
+        for (status, body, expected) in table {
+            assert_eq!(meaning(status, &body), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn finds_the_location_wherever_it_is() {
+        let absolute = format!("https://cloudpartner.azure.com{PATH}");
+        let in_body = format!(r#"{{"operation":{{"link":"{PATH}"}}}}"#);
+        for (headers, body) in [
+            (vec![("operation-location", absolute.as_str())], ""),
+            (vec![("operation-location", PATH)], ""),
+            (vec![("location", PATH)], ""),
+            (
+                vec![("operation-location", "/nonsense"), ("location", PATH)],
+                "",
+            ),
+            (vec![], in_body.as_str()),
+        ] {
+            let answer = heard(202, &headers, &whole(body));
+            assert!(
+                matches!(answer.location, Some(Location::Operation(_))),
+                "{headers:?}"
+            );
+        }
+        assert_eq!(heard(202, &[], &whole("")).location, None);
+    }
+
+    #[test]
+    fn a_200_that_names_an_operation_is_not_synchronous() {
+        let answer = heard(200, &[("operation-location", PATH)], &whole(""));
+        assert_eq!(answer.meaning, Meaning::Accepted);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let wait = |value| match heard(429, &[("retry-after", value)], &whole("")).meaning {
+            Meaning::Refused(Refusal::Throttled(wait)) => wait,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(
+            wait("Thu, 01 Jan 1970 00:01:00 GMT"),
+            Some(Duration::from_secs(60))
+        );
+        assert_eq!(wait("Wed, 31 Dec 1969 00:01:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("soon"), None);
+    }
+
+    #[test]
+    fn a_reflected_token_is_cut_out_even_between_control_characters() {
+        let redactor = Redactor::default();
+        let token = "abcdefghijklmnopqrstuvwxyz0123456789";
+        redactor.remember_token(token);
+        let hidden: String = token.chars().flat_map(|c| [c, '\u{7}']).collect();
+        assert_eq!(plain_text(&hidden, MAX_TEXT, &redactor), "[redacted]");
+        let mut headers = HeaderMap::new();
+        headers.insert(CORRELATION_ID, HeaderValue::from_static(token));
+        assert_eq!(
+            correlation_id(&headers, &redactor).as_deref(),
+            Some("[redacted]")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn vendor_text_comes_out_as_one_short_line(text in ".{0,2000}") {
+            let clean = plain_text(&text, MAX_TEXT, &Redactor::default());
+            prop_assert!(clean.len() <= MAX_TEXT);
+            prop_assert!(!clean.chars().any(is_disruptive));
+        }
+
+        #[test]
+        fn no_answer_makes_it_panic(status in 100_u16..1000, body in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = heard(status, &[], &Body::Whole(body.into()));
+        }
+    }
+}

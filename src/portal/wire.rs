@@ -1,0 +1,269 @@
+//! The vendor's JSON, read as liberally as can be done safely.
+//!
+//! Only what we use is read; members we do not know are skipped. Microsoft's
+//! reference: "Cloud Partner Portal API", retrieve operations, retrieve submissions.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, fmt::rfc2822};
+use serde::Deserialize;
+use uuid::Uuid;
+
+/// An entry of `GET …/submissions`: one publishing run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// The vendor's id of the run.
+    pub id: Uuid,
+    /// What has become of it so far.
+    pub state: RunState,
+    /// When it last changed, by the vendor's clock.
+    pub changed: Option<Timestamp>,
+}
+
+/// The vendor's many words for the state of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// Not over yet.
+    Running,
+    /// Over, by a cancel.
+    Canceled,
+    /// Over, by an error.
+    Failed,
+    /// Over, as intended.
+    Completed,
+    /// A word never seen before; not an end.
+    Unrecognized,
+}
+
+impl RunState {
+    /// Compares without case, spaces, hyphens and underscores.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        let plain: String = word
+            .chars()
+            .filter(|c| !matches!(c, ' ' | '-' | '_'))
+            .map(|c| c.to_ascii_lowercase())
+            .collect();
+        match plain.as_str() {
+            "running"
+            | "notstarted"
+            | "inprogress"
+            | "waitingforpublisherreview"
+            | "waitingforapproval"
+            | "blocked" => Self::Running,
+            "canceled" | "cancelled" => Self::Canceled,
+            "failed" => Self::Failed,
+            "completed" | "complete" | "succeeded" | "published" => Self::Completed,
+            _ => Self::Unrecognized,
+        }
+    }
+
+    /// Whether the run is known to be over.
+    #[must_use]
+    pub fn has_ended(self) -> bool {
+        match self {
+            Self::Canceled | Self::Failed | Self::Completed => true,
+            Self::Running | Self::Unrecognized => false,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SubmissionEntry {
+    id: Uuid,
+    #[serde(default)]
+    submission_state: String,
+    #[serde(default)]
+    changed_time: Option<String>,
+}
+
+/// Reads the list of submissions, in the vendor's order (newest first).
+///
+/// # Errors
+/// When it is not a whole JSON array of submissions with GUIDs.
+pub fn submissions(body: &[u8]) -> Result<Vec<Submission>, serde_json::Error> {
+    let entries: Vec<SubmissionEntry> = serde_json::from_slice(body)?;
+    let read = |entry: SubmissionEntry| Submission {
+        id: entry.id,
+        state: RunState::of(&entry.submission_state),
+        changed: entry.changed_time.as_deref().and_then(vendor_time),
+    };
+    Ok(entries.into_iter().map(read).collect())
+}
+
+/// A time of the vendor's: RFC 3339, where a missing zone means UTC.
+#[must_use]
+pub fn vendor_time(text: &str) -> Option<Timestamp> {
+    text.parse::<Timestamp>().ok().or_else(|| {
+        let civil: DateTime = text.parse().ok()?;
+        Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    })
+}
+
+/// The `Date` header (RFC 9110, 5.6.7), in its one current form.
+#[must_use]
+pub fn http_date(text: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+#[derive(Deserialize)]
+struct Monitor {
+    #[serde(default)]
+    status: Option<String>,
+}
+
+/// The word for the status at an operation's location: an object, or (as the
+/// reference prints it) an array with one.
+///
+/// # Errors
+/// When it is neither.
+pub fn monitor_status(body: &[u8]) -> Result<Option<String>, serde_json::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(Monitor),
+        Many(Vec<Monitor>),
+    }
+    Ok(match serde_json::from_slice(body)? {
+        OneOrMany::One(monitor) => monitor.status,
+        OneOrMany::Many(monitors) => monitors.into_iter().next().and_then(|m| m.status),
+    })
+}
+
+/// What an error document says, before it is cleaned.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct ErrorText {
+    /// The vendor's code, where it has one.
+    pub code: Option<String>,
+    /// The vendor's message.
+    pub message: Option<String>,
+}
+
+/// Reads an error document in any of the vendor's shapes: an `error` object, a
+/// bare JSON string, an object named after a service. HTML and the like say nothing.
+#[must_use]
+pub fn error_text(body: &[u8]) -> ErrorText {
+    use serde_json::Value;
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::String(message)) => ErrorText {
+            code: None,
+            message: Some(message),
+        },
+        Ok(Value::Object(members)) => match members.get("error") {
+            Some(Value::Object(error)) => ErrorText {
+                code: text(error.get("code")),
+                message: text(error.get("message")),
+            },
+            Some(Value::String(message)) => ErrorText {
+                code: text(members.get("code")),
+                message: Some(message.clone()),
+            },
+            _ => {
+                let inner = members.values().find_map(|value| value.get("error"));
+                ErrorText {
+                    code: text(members.get("code")),
+                    message: text(inner).or_else(|| text(members.get("message"))),
+                }
+            }
+        },
+        _ => ErrorText::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_state_has_many_words() {
+        for (word, state) in [
+            ("running", RunState::Running),
+            ("not started", RunState::Running),
+            ("notStarted", RunState::Running),
+            ("In-Progress", RunState::Running),
+            ("WaitingForPublisherReview", RunState::Running),
+            ("canceled", RunState::Canceled),
+            ("Cancelled", RunState::Canceled),
+            ("failed", RunState::Failed),
+            ("complete", RunState::Completed),
+            ("Succeeded", RunState::Completed),
+            ("", RunState::Unrecognized),
+            ("resting", RunState::Unrecognized),
+        ] {
+            assert_eq!(RunState::of(word), state, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_without_zone_is_utc() {
+        let expected: Timestamp = "2018-03-28T06:47:52.7384563Z".parse().unwrap();
+        assert_eq!(vendor_time("2018-03-28T06:47:52.7384563Z"), Some(expected));
+        assert_eq!(vendor_time("2018-03-28T06:47:52.7384563"), Some(expected));
+        assert_eq!(
+            vendor_time("2018-03-28T08:47:52.7384563+02:00"),
+            Some(expected)
+        );
+        assert_eq!(vendor_time("yesterday"), None);
+    }
+
+    #[test]
+    fn reads_the_date_header() {
+        let expected: Timestamp = "2018-09-13T10:11:12Z".parse().unwrap();
+        assert_eq!(http_date("Thu, 13 Sep 2018 10:11:12 GMT"), Some(expected));
+        assert_eq!(http_date("now"), None);
+    }
+
+    #[test]
+    fn a_cut_list_is_no_list() {
+        let one = r#"[{"id":"56615b67-2185-49fe-80d2-c4ddf77bb2e8","submissionState":"running","version":636576975611768314}"#;
+        assert!(submissions(one.as_bytes()).is_err());
+        let whole = submissions(format!("{one}]").as_bytes()).unwrap();
+        assert_eq!(whole[0].state, RunState::Running);
+        assert_eq!(whole[0].changed, None);
+        assert!(submissions(b"").is_err());
+        assert!(submissions(b"{}").is_err());
+    }
+
+    #[test]
+    fn a_monitor_is_an_object_or_an_array() {
+        let word = Some("running".to_owned());
+        assert_eq!(monitor_status(br#"{"status":"running"}"#).unwrap(), word);
+        assert_eq!(monitor_status(br#"[{"status":"running"}]"#).unwrap(), word);
+        assert_eq!(monitor_status(b"[]").unwrap(), None);
+        assert!(monitor_status(b"<html>").is_err());
+    }
+
+    #[test]
+    fn error_documents_come_in_many_shapes() {
+        let table: [(&str, Option<&str>, Option<&str>); 6] = [
+            (
+                r#"{"error":{"code":"Forbidden","message":"no"}}"#,
+                Some("Forbidden"),
+                Some("no"),
+            ),
+            (
+                r#""Microsoft.Ingestion.Api.Http404Exception""#,
+                None,
+                Some("Microsoft.Ingestion.Api.Http404Exception"),
+            ),
+            (
+                r#"{"Variant":{"serviceName":"Variant","error":"conflict"}}"#,
+                None,
+                Some("conflict"),
+            ),
+            (r#"{"error":"plain"}"#, None, Some("plain")),
+            ("<html><body>Bad</body></html>", None, None),
+            ("", None, None),
+        ];
+        for (body, code, message) in table {
+            let read = error_text(body.as_bytes());
+            assert_eq!(
+                (read.code.as_deref(), read.message.as_deref()),
+                (code, message),
+                "{body}"
+            );
+        }
+    }
+}

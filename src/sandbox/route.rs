@@ -1,0 +1,301 @@
+//! Which call a request is: the token endpoint, one of the portal's, or the sandbox's own
+//! controls. Fixed words in paths compare without case (`slot/draft` is seen as well as
+//! `slot/Draft`), and one slash at the end makes no difference.
+
+use serde::{Deserialize, Serialize};
+
+use super::offer::Key;
+use super::wire::Request;
+
+/// What a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// The token endpoint of a tenant.
+    Token { tenant: String, endpoint: Endpoint },
+    /// A managed identity endpoint.
+    ManagedIdentity(Host),
+    /// The list of publishers.
+    Publishers,
+    /// The list of a publisher's offers.
+    Offers { publisher: String },
+    /// Something about one offer.
+    Offer { key: Key, call: Call },
+    /// `/_sandbox/…`, with the segments behind it.
+    Control(Vec<String>),
+    /// Nothing that the vendor has.
+    Nothing,
+}
+
+/// The two generations of Entra's token endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    /// `oauth2/token`: `resource`, numbers as strings.
+    V1,
+    /// `oauth2/v2.0/token`: `scope`, numbers as numbers.
+    V2,
+}
+
+/// Who serves a managed identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Host {
+    /// The instance metadata service of a virtual machine.
+    VirtualMachine,
+    /// App Service and its kin, at `IDENTITY_ENDPOINT`.
+    AppService,
+}
+
+/// A call about one offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Call {
+    Definition,
+    Version(String),
+    Slot(String),
+    Status,
+    Submissions,
+    /// By GUID.
+    Operation(String),
+    /// By the name of an offer that is not migrated; the slot's word.
+    NamedOperation(String),
+    Cancel,
+    Publish,
+    GoLive,
+}
+
+/// What a fault order can be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Subject {
+    Cancel,
+    Publish,
+    GoLive,
+    Submissions,
+    Operations,
+    /// Everything else that reads or writes offers or publishers.
+    Offers,
+    /// Any call to the portal.
+    Portal,
+    /// Any call for a token.
+    Token,
+    /// Everything but the sandbox's own controls.
+    Any,
+}
+
+impl Route {
+    pub(super) fn of(request: &Request) -> Self {
+        let segments = request.segments();
+        let mut words: Vec<&str> = segments.iter().map(String::as_str).collect();
+        if words.first() == Some(&"_sandbox") {
+            return Self::Control(segments.into_iter().skip(1).collect());
+        }
+        let is = |at: usize, word: &str| {
+            words
+                .get(at)
+                .is_some_and(|segment| segment.eq_ignore_ascii_case(word))
+        };
+        if is(0, "api") {
+            words.remove(0);
+            return Self::of_portal(&words);
+        }
+        match words.len() {
+            3 if is(1, "oauth2") && is(2, "token") => Self::token(words[0], Endpoint::V1),
+            4 if is(1, "oauth2") && is(2, "v2.0") && is(3, "token") => {
+                Self::token(words[0], Endpoint::V2)
+            }
+            4 if is(0, "metadata") && is(1, "identity") && is(2, "oauth2") && is(3, "token") => {
+                Self::ManagedIdentity(Host::VirtualMachine)
+            }
+            2 if is(0, "msi") && is(1, "token") => Self::ManagedIdentity(Host::AppService),
+            _ => Self::Nothing,
+        }
+    }
+
+    fn token(tenant: &str, endpoint: Endpoint) -> Self {
+        Self::Token {
+            tenant: tenant.to_owned(),
+            endpoint,
+        }
+    }
+
+    fn of_portal(words: &[&str]) -> Self {
+        let is = |at: usize, word: &str| {
+            words
+                .get(at)
+                .is_some_and(|segment| segment.eq_ignore_ascii_case(word))
+        };
+        if let ([_, name], true) = (words, is(0, "operations")) {
+            return Self::of_name(name).unwrap_or(Self::Nothing);
+        }
+        if !is(0, "publishers") || (words.len() > 2 && !is(2, "offers")) {
+            return Self::Nothing;
+        }
+        let call = match words {
+            [_] => return Self::Publishers,
+            [_, publisher, _] => {
+                return Self::Offers {
+                    publisher: (*publisher).to_owned(),
+                };
+            }
+            [_, _, _, _] => Call::Definition,
+            [_, _, _, _, _] if is(4, "cancel") => Call::Cancel,
+            [_, _, _, _, _] if is(4, "publish") => Call::Publish,
+            [_, _, _, _, _] if is(4, "golive") => Call::GoLive,
+            [_, _, _, _, _] if is(4, "submissions") => Call::Submissions,
+            [_, _, _, _, _] if is(4, "status") => Call::Status,
+            [_, _, _, _, _, id] if is(4, "operations") => Call::Operation((*id).to_owned()),
+            [_, _, _, _, _, id] if is(4, "versions") => Call::Version((*id).to_owned()),
+            [_, _, _, _, _, slot] if is(4, "slot") => Call::Slot((*slot).to_owned()),
+            _ => return Self::Nothing,
+        };
+        Self::Offer {
+            key: Key {
+                publisher: words[1].to_owned(),
+                offer: words[3].to_owned(),
+            },
+            call,
+        }
+    }
+
+    /// `P$O$2$preview`: the operation of an offer that is not migrated.
+    fn of_name(name: &str) -> Option<Self> {
+        let mut parts = name.split('$');
+        let (publisher, offer) = (parts.next()?, parts.next()?);
+        let (number, slot) = (parts.next()?, parts.next()?);
+        let numbered = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        (numbered && parts.next().is_none()).then(|| Self::Offer {
+            key: Key {
+                publisher: publisher.to_owned(),
+                offer: offer.to_owned(),
+            },
+            call: Call::NamedOperation(slot.to_owned()),
+        })
+    }
+
+    /// The offer that the call is about, if it is about one.
+    pub(super) fn key(&self) -> Option<&Key> {
+        match self {
+            Self::Offer { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_for_token(&self) -> bool {
+        matches!(self, Self::Token { .. } | Self::ManagedIdentity(_))
+    }
+
+    /// Cancel, publish and golive.
+    pub(super) fn is_action(&self) -> bool {
+        matches!(
+            self.subject(),
+            Subject::Cancel | Subject::Publish | Subject::GoLive
+        )
+    }
+
+    /// The narrowest subject of the call.
+    fn subject(&self) -> Subject {
+        match self {
+            Self::Token { .. } | Self::ManagedIdentity(_) => Subject::Token,
+            Self::Publishers | Self::Offers { .. } => Subject::Offers,
+            Self::Nothing | Self::Control(_) => Subject::Portal,
+            Self::Offer { call, .. } => match call {
+                Call::Definition | Call::Version(_) | Call::Slot(_) | Call::Status => {
+                    Subject::Offers
+                }
+                Call::Submissions => Subject::Submissions,
+                Call::Operation(_) | Call::NamedOperation(_) => Subject::Operations,
+                Call::Cancel => Subject::Cancel,
+                Call::Publish => Subject::Publish,
+                Call::GoLive => Subject::GoLive,
+            },
+        }
+    }
+}
+
+impl Subject {
+    /// Whether an order for this subject is for that call.
+    pub(super) fn covers(self, route: &Route) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Portal => !route.is_for_token(),
+            narrow => narrow == route.subject(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(path: &str) -> Route {
+        Route::of(&Request {
+            method: "GET".into(),
+            path: path.into(),
+            query: String::new(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            framed: false,
+            keep_alive: true,
+            connection: 1,
+        })
+    }
+
+    fn call(path: &str) -> Option<Call> {
+        match route(path) {
+            Route::Offer { call, .. } => Some(call),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn every_call_of_the_portal_is_known() {
+        let offer = "/api/publishers/contoso/offers/vm";
+        for (path, expected) in [
+            ("", Call::Definition),
+            ("/", Call::Definition),
+            ("/cancel", Call::Cancel),
+            ("/publish", Call::Publish),
+            ("/GoLive", Call::GoLive),
+            ("/submissions", Call::Submissions),
+            ("/submissions/", Call::Submissions),
+            ("/operations/x/", Call::Operation("x".into())),
+            ("/slot/draft", Call::Slot("draft".into())),
+            ("/versions/3", Call::Version("3".into())),
+            ("/status", Call::Status),
+        ] {
+            assert_eq!(call(&format!("{offer}{path}")), Some(expected), "{path}");
+        }
+        assert_eq!(route("/api/publishers/"), Route::Publishers);
+        assert_eq!(route(&format!("{offer}/cancel/x")), Route::Nothing);
+        assert_eq!(
+            route("/api/publishers/contoso/others/vm/cancel"),
+            Route::Nothing
+        );
+    }
+
+    #[test]
+    fn an_operation_can_be_a_name() {
+        for path in [
+            "/api/operations/contoso$vm$2$preview",
+            "/api/operations/contoso%24vm%242%24preview/",
+        ] {
+            let route = route(path);
+            assert_eq!(route.key().map(|key| key.offer.as_str()), Some("vm"));
+            assert!(Subject::Operations.covers(&route));
+        }
+        for path in ["contoso$vm$2", "contoso$vm$x$preview", "a$b$2$preview$c"] {
+            assert_eq!(route(&format!("/api/operations/{path}")), Route::Nothing);
+        }
+    }
+
+    #[test]
+    fn both_token_endpoints_and_the_identity_endpoints_are_known() {
+        let tenant = "sandbox".to_owned();
+        let endpoint = Endpoint::V2;
+        assert_eq!(
+            route("/sandbox/oauth2/v2.0/token"),
+            Route::Token { tenant, endpoint }
+        );
+        assert!(route("/metadata/identity/oauth2/token").is_for_token());
+        assert!(route("/msi/token").is_for_token());
+        assert!(!Subject::Portal.covers(&route("/sandbox/oauth2/token")));
+    }
+}

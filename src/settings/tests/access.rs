@@ -1,0 +1,327 @@
+//! Credentials' endpoints, publishers, callers and rules.
+
+use super::super::TokenEndpoint;
+use super::*;
+use crate::domain::Action;
+
+const HASH_1: &str = "1111111111111111111111111111111111111111111111111111111111111111";
+const HASH_2: &str = "2222222222222222222222222222222222222222222222222222222222222222";
+
+fn problems(text: &str) -> String {
+    Scene::over_good(text).problems().join("\n")
+}
+
+fn caller(name: &str, rest: &str) -> String {
+    format!("[[callers]]\nname = \"{name}\"\n{rest}\n")
+}
+
+fn rule(actions: &str, publishers: &str, offers: &str) -> String {
+    let keys = format!("api_key_sha256 = [\"{HASH_1}\"]");
+    let allow = format!(
+        "allow = [{{ actions = {actions}, publishers = {publishers}, offers = {offers} }}]"
+    );
+    caller("c", &format!("{keys}\n{allow}"))
+}
+
+#[test]
+fn each_token_endpoint_has_its_own_key() {
+    let load = |text: &str| {
+        let scene = Scene::over_good(&format!("[credentials.contoso]\n{text}"));
+        scene.load().settings.credentials["contoso"]
+            .endpoint
+            .clone()
+    };
+    let v1 = TokenEndpoint::V1 {
+        resource: "https://r".into(),
+    };
+    let v2 = TokenEndpoint::V2 {
+        scope: "https://s/.default".into(),
+    };
+    assert_eq!(
+        load("endpoint_version = \"v1\"\nresource = \"https://r\""),
+        v1
+    );
+    assert_eq!(
+        load("endpoint_version = \"v2\"\nscope = \"https://s/.default\""),
+        v2
+    );
+    assert_eq!(load("scope = \"https://s/.default\""), v2);
+
+    for (text, expected) in [
+        (
+            "endpoint_version = \"v1\"",
+            "endpoint_version: v1 needs resource as well",
+        ),
+        (
+            "endpoint_version = \"v1\"\nresource = \"r\"\nscope = \"s\"",
+            "scope: belongs to endpoint_version v2",
+        ),
+        (
+            "resource = \"r\"",
+            "resource: belongs to endpoint_version v1",
+        ),
+        (
+            "endpoint_version = \"v3\"",
+            "endpoint_version: must be v1 or v2",
+        ),
+        ("scope = \"a b\"", "scope: must be 1 to 256"),
+        (
+            "endpoint_version = \"v1\"\nresource = \"\"",
+            "resource: must be 1 to 256",
+        ),
+    ] {
+        let problems = problems(&format!("[credentials.contoso]\n{text}"));
+        let expected = format!("t.toml: credentials.contoso.{expected}");
+        assert!(problems.starts_with(&expected), "{text}: {problems}");
+    }
+}
+
+#[test]
+fn ids_of_tenant_and_client_are_plain() {
+    for (key, bad) in [
+        ("tenant_id", ""),
+        ("tenant_id", "a/b"),
+        ("tenant_id", ".."),
+        ("tenant_id", "a?b"),
+        ("client_id", ""),
+        ("client_id", "a b"),
+        ("client_id", "a'b"),
+        ("client_id", "é"),
+    ] {
+        let problems = problems(&format!("[credentials.contoso]\n{key} = \"{bad}\""));
+        assert!(problems.starts_with(&format!("t.toml: credentials.contoso.{key}: must be")));
+    }
+}
+
+#[test]
+fn a_kind_that_is_not_built_says_what_is() {
+    for kind in [
+        "client-certificate",
+        "workload-identity",
+        "managed-identity",
+        "token-file",
+    ] {
+        let problems = problems(&format!("[credentials.contoso]\nkind = \"{kind}\""));
+        assert!(problems.contains("not built yet; client-secret is the one that is"));
+    }
+    let problems = problems("[credentials.contoso]\nkind = \"secret\"");
+    assert_eq!(
+        problems,
+        "t.toml: credentials.contoso.kind: must be client-secret"
+    );
+}
+
+#[test]
+fn a_credential_can_be_set_from_the_environment_whatever_its_name() {
+    for good in ["a", "0", "contoso-prod", "contoso_prod", "a1-b_c"] {
+        let text = format!(
+            "[credentials.{good}]\nkind = \"client-secret\"\ntenant_id = \"t\"\nclient_id = \"c\""
+        );
+        let variable = format!(
+            "OFFERGATE_CREDENTIALS__{}__CLIENT_SECRET",
+            good.to_uppercase()
+        );
+        let loaded = Scene::over_good(&text).variable(&variable, "s").load();
+        assert_eq!(
+            loaded.settings.credentials[good].client_secret.expose(),
+            "s"
+        );
+        let unused = loaded.warnings.last().unwrap();
+        assert_eq!(unused.key, format!("credentials.{good}"));
+        assert_eq!(unused.message, "is not used by any publisher");
+    }
+    for bad in [
+        "A",
+        "\"\"",
+        "\"a b\"",
+        "a__b",
+        "_a",
+        "a_",
+        "-a",
+        "\"a.b\"",
+        &"a".repeat(65),
+    ] {
+        let text = format!(
+            "[credentials.{bad}]\nkind = \"client-secret\"\ntenant_id = \"t\"\nclient_id = \"c\"\n\
+             client_secret = \"s\""
+        );
+        let problems = problems(&text);
+        let expected = format!("t.toml: credentials.{bad}: a credential's name must be");
+        assert!(problems.starts_with(&expected), "{problems}");
+    }
+}
+
+#[test]
+fn publishers_are_few_and_distinct() {
+    let nothing = Scene::empty().file("t.toml", "");
+    assert_eq!(
+        nothing.problems(),
+        ["t.toml: publishers: at least one publisher is required"]
+    );
+    assert_eq!(
+        problems("publishers = []"),
+        "t.toml: publishers: at least one publisher is required"
+    );
+    let two = |a, b| {
+        problems(&format!(
+            "[[publishers]]\nid = \"{a}\"\ncredential = \"contoso\"\n\
+             [[publishers]]\nid = \"contoso\"\ncredential = \"contoso\"\n\
+             [[publishers]]\nid = \"{b}\"\ncredential = \"contoso\""
+        ))
+    };
+    let same = "t.toml: publishers[2].id: is the same as publishers[0].id";
+    assert_eq!(two("a", "a"), same);
+    // The vendor would not tell them apart.
+    assert_eq!(two("fabrikam", "Fabrikam"), same);
+}
+
+#[test]
+fn callers_are_distinct_in_name_and_key() {
+    let allow = "allow = [{ actions = [\"read\"], publishers = [\"*\"], offers = [\"*\"] }]";
+    let one =
+        |name, hashes: &[&str]| caller(name, &format!("api_key_sha256 = {hashes:?}\n{allow}"));
+
+    let text = one("a", &[HASH_1, HASH_2]) + &one("a", &[HASH_2]);
+    assert_eq!(
+        problems(&text),
+        "t.toml: callers[1].api_key_sha256[0]: is the same as callers[0].api_key_sha256[1]\n\
+         t.toml: callers[1].name: is the same as callers[0].name"
+    );
+    let upper = "ABAB".repeat(16);
+    let text = one("a", &[&upper, &upper.to_lowercase()]);
+    assert_eq!(
+        problems(&text),
+        "t.toml: callers[0].api_key_sha256[1]: is the same as callers[0].api_key_sha256[0]"
+    );
+}
+
+#[test]
+fn a_caller_must_be_able_to_prove_itself() {
+    let allow = "allow = [{ actions = [\"read\"], publishers = [\"*\"], offers = [\"*\"] }]";
+    let with = |keys: &str| problems(&caller("c", &format!("{keys}\n{allow}")));
+    assert_eq!(with(""), "t.toml: callers[0].api_key_sha256: is required");
+    assert_eq!(
+        with("api_key_sha256 = []"),
+        "t.toml: callers[0].api_key_sha256: must not be empty: nobody could be this caller"
+    );
+    for bad in ["", "abc", &"g".repeat(64), &"a".repeat(63), &"a".repeat(65)] {
+        assert_eq!(
+            with(&format!("api_key_sha256 = [\"{bad}\"]")),
+            "t.toml: callers[0].api_key_sha256[0]: must be the 64 hexadecimal digits of a SHA-256; \
+             `offergate keys new` prints them"
+        );
+    }
+    let nothing = super::super::access::HASH_OF_NOTHING.to_uppercase();
+    assert_eq!(
+        with(&format!("api_key_sha256 = [\"{nothing}\"]")),
+        "t.toml: callers[0].api_key_sha256[0]: is the hash of an empty key"
+    );
+}
+
+#[test]
+fn the_sample_key_is_good_for_the_sandbox_only() {
+    let sample = super::super::access::HASH_OF_SAMPLE;
+    let allow = "allow = [{ actions = [\"read\"], publishers = [\"*\"], offers = [\"*\"] }]";
+    let caller = caller("c", &format!("api_key_sha256 = [\"{sample}\"]\n{allow}"));
+    assert!(problems(&caller).contains("api_key_sha256[0]: is the hash of a published sample key"));
+    Scene::over_good(&format!(
+        "{caller}\n[portal]\nbase_url = \"http://[::1]:7070\""
+    ))
+    .load();
+}
+
+#[test]
+fn no_callers_and_no_rules_are_worth_a_warning() {
+    assert_eq!(
+        Scene::over_good("callers = []").warnings(),
+        ["t.toml: callers: there are none: nobody may do anything"]
+    );
+    for allow in ["", "allow = []"] {
+        let text = caller("c", &format!("api_key_sha256 = [\"{HASH_1}\"]\n{allow}"));
+        let scene = Scene::over_good(&text);
+        assert_eq!(
+            scene.warnings(),
+            ["t.toml: callers[0].allow: there are no rules: this caller may do nothing"]
+        );
+        assert!(scene.load().settings.callers[0].allow.is_empty());
+    }
+}
+
+#[test]
+fn every_action_only_where_a_star_is_written() {
+    let actions = |text: &str| {
+        let scene = Scene::over_good(&rule(text, "[\"con*\"]", "[\"*\"]"));
+        scene.load().settings.callers[0].allow[0].actions.clone()
+    };
+    assert_eq!(
+        actions("[\"cancel\", \"read\", \"cancel\"]"),
+        [Action::Read, Action::Cancel]
+    );
+    assert_eq!(actions("[\"*\"]"), Action::ALL);
+    assert_eq!(actions("[\"read\", \"*\"]"), Action::ALL);
+    for bad in ["", "all", "Cancel", "cancel ", "c*"] {
+        let problems = problems(&rule(&format!("[\"{bad}\"]"), "[\"*\"]", "[\"*\"]"));
+        let expected = "t.toml: callers[0].allow[0].actions[0]: must be one of read, cancel";
+        assert!(problems.starts_with(expected), "{problems}");
+    }
+}
+
+#[test]
+fn a_rule_that_could_never_apply_is_refused() {
+    let some = "[\"*\"]";
+    let read = "[\"read\"]";
+    for (text, expected) in [
+        (rule("[]", some, some), "actions: must not be empty"),
+        (rule(read, "[]", some), "publishers: must not be empty"),
+        (rule(read, some, "[]"), "offers: must not be empty"),
+        (
+            rule(read, "[\"fabrikam\"]", some),
+            "publishers[0]: matches none of the [[publishers]]",
+        ),
+        (
+            rule(read, "[\"*\", \"Contoso\"]", some),
+            "publishers[1]: matches none of the",
+        ),
+        (
+            rule(read, "[\"[ab]\"]", some),
+            "publishers[0]: must be 1 to 128 characters",
+        ),
+        (
+            rule(read, some, "[\"a b\"]"),
+            "offers[0]: must be 1 to 128 characters",
+        ),
+        (rule(read, some, "\"*\""), "offers: must be a list"),
+        (
+            rule(read, some, "[5]"),
+            "offers[0]: must be text, not a whole number",
+        ),
+    ] {
+        let problems = problems(&text);
+        let expected = format!("t.toml: callers[0].allow[0].{expected}");
+        assert!(problems.starts_with(&expected), "{text}: {problems}");
+        assert!(!problems.contains('\n'), "{problems}");
+    }
+    let unknown = rule(read, some, some).replace("api_key", "default_publisher = \"x\"\napi_key");
+    assert_eq!(
+        problems(&unknown),
+        "t.toml: callers[0].default_publisher: is none of the [[publishers]] (case counts)"
+    );
+}
+
+#[test]
+fn a_bad_publisher_does_not_make_every_rule_look_bad() {
+    assert_eq!(
+        problems("[[publishers]]\nid = \"con toso\"\ncredential = \"contoso\"")
+            .lines()
+            .count(),
+        1
+    );
+    // But one whose credential is unknown is still a publisher.
+    let text = "[[publishers]]\nid = \"fabrikam\"\ncredential = \"nobody\"";
+    assert_eq!(
+        problems(text),
+        "base.toml: callers[0].allow[0].publishers[0]: matches none of the [[publishers]] (case counts)\n\
+         base.toml: callers[0].default_publisher: is none of the [[publishers]] (case counts)\n\
+         t.toml: publishers[0].credential: names nothing under [credentials]"
+    );
+}

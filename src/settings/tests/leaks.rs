@@ -1,0 +1,192 @@
+//! No configured value is ever printed, wherever it stands and whatever its type.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Every key, with the table it stands in.
+const KEYS: [(&str, &str); 47] = [
+    ("", "server"),
+    ("", "credentials"),
+    ("", "publishers"),
+    ("", "callers"),
+    ("", "unknown"),
+    ("[server]", "listen"),
+    ("[server]", "public_url"),
+    ("[server]", "workers"),
+    ("[server]", "drain_seconds"),
+    ("[server]", "max_connections"),
+    ("[server]", "max_body_bytes"),
+    ("[server]", "unknown"),
+    ("[admin]", "listen"),
+    ("[portal]", "base_url"),
+    ("[portal]", "api_version"),
+    ("[portal]", "ca_file"),
+    ("[portal]", "request_timeout_ms"),
+    ("[portal]", "allow_plain_http"),
+    ("[operations]", "poll_seconds"),
+    ("[operations]", "give_up_seconds"),
+    ("[credentials]", "contoso"),
+    ("[credentials.contoso]", "kind"),
+    ("[credentials.contoso]", "authority"),
+    ("[credentials.contoso]", "tenant_id"),
+    ("[credentials.contoso]", "client_id"),
+    ("[credentials.contoso]", "client_secret"),
+    ("[credentials.contoso]", "client_secret_file"),
+    ("[credentials.contoso]", "endpoint_version"),
+    ("[credentials.contoso]", "resource"),
+    ("[credentials.contoso]", "scope"),
+    ("[credentials.contoso]", "wait_ms"),
+    ("[credentials.contoso]", "unknown"),
+    ("[[publishers]]", "id"),
+    ("[[publishers]]", "credential"),
+    ("[[callers]]", "name"),
+    ("[[callers]]", "default_publisher"),
+    ("[[callers]]", "api_key_sha256"),
+    ("[[callers]]", "allow"),
+    ("[[callers.allow]]", "actions"),
+    ("[[callers.allow]]", "publishers"),
+    ("[[callers.allow]]", "offers"),
+    ("[[callers.allow]]", "unknown"),
+    ("[ledger]", "url"),
+    ("[ledger]", "durability"),
+    ("[ledger]", "retention_days"),
+    ("[telemetry]", "log_level"),
+    ("[telemetry]", "log_format"),
+];
+
+/// A value of any type that TOML has, which carries the mark.
+fn marked(mark: u32, shape: usize) -> String {
+    match shape {
+        0 => format!("\"Zq{mark}\""),
+        1 => format!("{mark}"),
+        2 => format!("-{mark}"),
+        3 => format!("{mark}.5"),
+        4 => format!("[\"Zq{mark}\"]"),
+        5 => format!("[{mark}, \"Zq{mark}\"]"),
+        6 => format!("{{ a = \"Zq{mark}\" }}"),
+        7 => format!("[{{ a = [\"Zq{mark}\"] }}]"),
+        8 => format!("\"http://u:Zq{mark}@h/Zq{mark}?Zq{mark}#Zq{mark}\""),
+        9 => format!("\"http://Zq{mark}.example\""),
+        10 => format!("\"sqlite:Zq{mark}?\""),
+        11 => format!("\"\"\"Zq{mark}\n{mark}\"\"\""),
+        _ => format!("\"{mark} Zq\u{e9}\""),
+    }
+}
+const SHAPES: usize = 13;
+/// No number that the program itself would print.
+const MARKS: std::ops::Range<u32> = 700_700_000..799_999_999;
+
+/// Everything that loading says, but for the directory's name: that is random.
+fn said(scene: &Scene) -> String {
+    let profile = scene.path("t.toml").exists().then_some("t");
+    let said = match load(&scene.source(profile)) {
+        Err(problems) => format!("{problems}\n{problems:?}"),
+        Ok(loaded) => format!("{:?}", loaded.warnings),
+    };
+    said.replace(&scene.dir.path().display().to_string(), "")
+}
+
+fn assert_silent(said: &str, mark: u32) {
+    assert!(!said.contains(&mark.to_string()), "{mark}: {said}");
+    assert!(!said.to_lowercase().contains("zq7"), "{said}");
+}
+
+#[test]
+fn one_value_in_any_key_and_of_any_type() {
+    let mark = 777_001_234;
+    let mut refused = 0;
+    for (table, key) in KEYS {
+        for shape in 0..SHAPES {
+            let value = marked(mark, shape);
+            let text = format!("{table}\n{key} = {value}");
+            let said = said(&Scene::over_good(&text));
+            refused += usize::from(said.contains("t.toml"));
+            assert_silent(&said, mark);
+        }
+    }
+    assert!(
+        refused > KEYS.len() * SHAPES / 2,
+        "only {refused} were refused"
+    );
+}
+
+#[test]
+fn one_value_in_any_variable() {
+    let mark = 777_001_234;
+    for (table, key) in KEYS {
+        let levels = table.trim_matches(['[', ']']);
+        let name = format!("OFFERGATE_{levels}.{key}")
+            .replace('.', "__")
+            .to_uppercase();
+        for value in [format!("Zq{mark}"), format!("{mark}"), format!("-{mark}")] {
+            assert_silent(&said(&Scene::over_good("").variable(&name, &value)), mark);
+        }
+    }
+}
+
+#[test]
+fn one_value_where_the_file_stops_being_toml() {
+    let mark = 777_001_234;
+    for text in [
+        format!("a = \"Zq{mark}"),
+        format!("a = Zq{mark}"),
+        format!("a = {mark}Zq"),
+        format!("a = \"Zq{mark}\" Zq{mark}"),
+        format!("Zq{mark}"),
+        format!("a = 1\na = \"Zq{mark}\""),
+        format!("a = '''Zq{mark}\nZq{mark}"),
+        format!("a = [\"Zq{mark}\" \"Zq{mark}\"]"),
+        format!("a = {{ b = \"Zq{mark}\""),
+        format!("a = \"\\q Zq{mark}\""),
+        format!("a = {mark}{mark}{mark}"),
+        format!("a = {mark}e999"),
+        format!("[a\nb = \"Zq{mark}\""),
+        format!("server = \"Zq{mark}\"\nserver.listen = \"Zq{mark}\""),
+    ] {
+        let said = said(&Scene::over_good(&text));
+        assert!(said.contains("t.toml: is not valid"), "{text}: {said}");
+        assert_silent(&said, mark);
+    }
+}
+
+#[test]
+fn what_is_in_a_secret_file_stays_there() {
+    for content in [&b"Zq777001234\xff"[..], b"Zq777001234"] {
+        let text = GOOD.replace("client_secret = \"hush\"", "client_secret_file = \"s\"");
+        let scene = Scene::empty().file("base.toml", text + "\n[server]\nworkers = 999");
+        assert_silent(&said(&scene.file("s", content)), 777_001_234);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn many_values_at_once(
+        choices in proptest::collection::vec((0..SHAPES, MARKS, any::<bool>()), KEYS.len())
+    ) {
+        // Tables in the order of KEYS; what is not chosen stays as it is in GOOD.
+        let mut text = String::new();
+        let mut open = "";
+        for ((table, key), (shape, mark, chosen)) in KEYS.into_iter().zip(&choices) {
+            let clashes = table.is_empty() || table == "[credentials]" || key == "allow";
+            if !chosen || (clashes && key != "unknown") {
+                continue;
+            }
+            if table != open {
+                if table == "[[callers.allow]]" && open != "[[callers]]" {
+                    text.push_str("[[callers]]\n");
+                }
+                text.push_str(&format!("{table}\n"));
+                open = table;
+            }
+            text.push_str(&format!("{key} = {}\n", marked(*mark, *shape)));
+        }
+        let said = said(&Scene::over_good(&text));
+        prop_assert!(!said.contains("is not valid TOML"), "{text}\n{said}");
+        for (_, mark, _) in &choices {
+            assert_silent(&said, *mark);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The configuration as a whole, from files on disk and an injected environment.
+//!
+//! Every test has a directory of its own and never looks at the process's
+//! environment. One file a topic.
+
+mod access;
+mod files;
+mod layers;
+mod leaks;
+mod secrets;
+mod values;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::{Loaded, Source, load};
+
+/// Everything that has no default, as short as it gets.
+const GOOD: &str = r#"
+[credentials.contoso]
+kind = "client-secret"
+tenant_id = "contoso.example"
+client_id = "app"
+client_secret = "hush"
+
+[[publishers]]
+id = "contoso"
+credential = "contoso"
+
+[[callers]]
+name = "pipeline"
+default_publisher = "contoso"
+api_key_sha256 = ["1111111111111111111111111111111111111111111111111111111111111111"]
+allow = [{ actions = ["cancel"], publishers = ["contoso"], offers = ["contoso-*"] }]
+"#;
+
+/// A configuration directory, and the environment beside it.
+struct Scene {
+    dir: TempDir,
+    environment: BTreeMap<String, String>,
+}
+
+impl Scene {
+    /// `GOOD` as `base.toml`, `text` as the profile `t` over it.
+    fn over_good(text: &str) -> Self {
+        Self::empty().file("base.toml", GOOD).file("t.toml", text)
+    }
+
+    fn empty() -> Self {
+        Self {
+            dir: TempDir::new().unwrap(),
+            environment: BTreeMap::new(),
+        }
+    }
+
+    fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
+        fs::write(self.dir.path().join(name), content).unwrap();
+        self
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn source(&self, profile: Option<&str>) -> Source {
+        Source {
+            dir: Some(self.dir.path().to_owned()),
+            profile: profile.map(str::to_owned),
+            environment: self.environment.clone(),
+        }
+    }
+
+    /// With the profile `t` if there is one.
+    fn load(&self) -> Loaded {
+        let profile = self.path("t.toml").exists().then_some("t");
+        load(&self.source(profile)).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    /// Everything that is wrong, the directory's own path left out.
+    fn problems(&self) -> Vec<String> {
+        let profile = self.path("t.toml").exists().then_some("t");
+        let problems = load(&self.source(profile)).expect_err("it loads");
+        self.lines(problems.as_slice())
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.lines(&self.load().warnings)
+    }
+
+    fn lines(&self, problems: &[super::Problem]) -> Vec<String> {
+        let dir = format!("{}/", self.dir.path().display());
+        problems
+            .iter()
+            .map(|problem| problem.to_string().replace(&dir, ""))
+            .collect()
+    }
+}
+
+/// The directory that is delivered.
+fn delivered() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
+}

@@ -1,0 +1,205 @@
+//! HTTP addresses of the configuration: an origin, at most a path, nothing else.
+//!
+//! Stricter than the URL standard on purpose. Tokens and keys are sent to these
+//! addresses, so there must be one way only to read them.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// A checked address.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct HttpUrl {
+    /// Scheme and host in lower case, no slash at the end.
+    pub(super) text: String,
+    /// Whether it is `https`.
+    pub(super) secure: bool,
+    /// Whether what is sent there stays on this machine.
+    pub(super) loopback: bool,
+}
+
+/// Reads `scheme://host[:port]`.
+pub(super) fn parse_origin(text: &str) -> Result<HttpUrl, &'static str> {
+    const WANTED: &str = "must be http:// or https://, a host and perhaps a port, \
+                          without user, path, query or fragment";
+    let (url, path) = split(text).ok_or(WANTED)?;
+    if path.is_empty() {
+        Ok(url)
+    } else {
+        Err(WANTED)
+    }
+}
+
+/// Reads `scheme://host[:port][/path]`.
+pub(super) fn parse_with_path(text: &str) -> Result<HttpUrl, &'static str> {
+    const WANTED: &str = "must be http:// or https://, a host and perhaps a port and a plain \
+                          path, without user, query or fragment";
+    let (mut url, path) = split(text).ok_or(WANTED)?;
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+    let mut segments = path.split('/').skip(1);
+    if segments.any(|s| s.is_empty() || s == "." || s == ".." || !s.bytes().all(legal)) {
+        return Err(WANTED);
+    }
+    url.text.push_str(path);
+    Ok(url)
+}
+
+/// The origin, and the path without a slash at the end.
+fn split(text: &str) -> Option<(HttpUrl, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let secure = match scheme.to_ascii_lowercase().as_str() {
+        "https" => true,
+        "http" => false,
+        _ => return None,
+    };
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, ""),
+    };
+    let authority = authority.to_ascii_lowercase();
+    let loopback = is_loopback(host(&authority)?)?;
+    let scheme = if secure { "https" } else { "http" };
+    let url = HttpUrl {
+        text: format!("{scheme}://{authority}"),
+        secure,
+        loopback,
+    };
+    Some((url, path.strip_suffix('/').unwrap_or(path)))
+}
+
+/// The host of an authority whose port, if any, is a port.
+fn host(authority: &str) -> Option<&str> {
+    let after_bracket = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+    let Some(colon) = authority[after_bracket..].find(':') else {
+        return Some(authority);
+    };
+    let (host, port) = authority.split_at(after_bracket + colon);
+    let port = &port[1..];
+    let digits = port.bytes().all(|b| b.is_ascii_digit());
+    (digits && port.parse::<u16>().is_ok_and(|port| port != 0)).then_some(host)
+}
+
+/// Whether the host is this machine; none if it is no host at all.
+fn is_loopback(host: &str) -> Option<bool> {
+    if let Some(inner) = host.strip_prefix('[') {
+        let address: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
+        return Some(address.is_loopback());
+    }
+    if let Ok(address) = host.parse::<Ipv4Addr>() {
+        return Some(address.is_loopback());
+    }
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(legal);
+    // "127.1" and "2130706433" are addresses to some resolvers and names to others.
+    let last = host.rsplit('.').next()?;
+    let is_name = host.len() <= 253
+        && host.split('.').all(label)
+        && !last.starts_with(|c: char| c.is_ascii_digit());
+    is_name.then_some(host == "localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_origins() {
+        let table = [
+            ("https://cloudpartner.azure.com", "", true, false),
+            (
+                "https://cloudpartner.azure.com/",
+                "https://cloudpartner.azure.com",
+                true,
+                false,
+            ),
+            (
+                "HTTPS://Login.Example:8443",
+                "https://login.example:8443",
+                true,
+                false,
+            ),
+            ("http://127.0.0.1:7070", "", false, true),
+            ("http://127.9.9.9", "", false, true),
+            ("http://[::1]:7070", "", false, true),
+            ("http://LOCALHOST:1", "http://localhost:1", false, true),
+            ("http://127.0.0.1.example.com", "", false, false),
+            ("http://localhost.example.com", "", false, false),
+            ("http://[::ffff:127.0.0.1]", "", false, false),
+            ("http://10.0.0.1", "", false, false),
+        ];
+        for (text, normalized, secure, loopback) in table {
+            let normalized = if normalized.is_empty() {
+                text
+            } else {
+                normalized
+            };
+            let url = HttpUrl {
+                text: normalized.into(),
+                secure,
+                loopback,
+            };
+            assert_eq!(parse_origin(text), Ok(url), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_whatever_could_be_read_in_two_ways() {
+        for bad in [
+            "",
+            "cloudpartner.azure.com",
+            "//x",
+            "ftp://x",
+            "https://",
+            "https:///x",
+            "https://:80",
+            "https://u@x",
+            "https://u:p@x",
+            "https://x?q",
+            "https://x#f",
+            "https://x:0",
+            "https://x:65536",
+            "https://x:",
+            "https://x:+1",
+            "https://x:1:2",
+            "https://[::1",
+            "https://::1",
+            "https://[::1]x",
+            "https://x y",
+            "https://x\\y",
+            "https://x\n",
+            "https://é",
+            "https://127.1",
+            "https://2130706433",
+            "https://0x7f.0.0.1",
+            "https://x..y",
+            "https://.x",
+            "https://x.",
+            "https://%78",
+            " https://x",
+            "https://[::1]:a",
+        ] {
+            assert!(parse_origin(bad).is_err(), "{bad:?}");
+            assert!(parse_with_path(bad).is_err(), "{bad:?}");
+        }
+        for path in ["/p", "/p/", "//"] {
+            assert!(
+                parse_origin(&format!("https://x{path}")).is_err(),
+                "{path:?}"
+            );
+        }
+        for path in [
+            "//", "/a//b", "/a/../b", "/./", "/a?b", "/a#b", "/a%2Fb", "/a b", "/é",
+        ] {
+            assert!(
+                parse_with_path(&format!("https://x{path}")).is_err(),
+                "{path:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn keeps_a_plain_path_without_its_last_slash() {
+        let text = |text| parse_with_path(text).unwrap().text;
+        assert_eq!(text("https://X/gate/Way/"), "https://x/gate/Way");
+        assert_eq!(text("https://x/"), "https://x");
+        assert_eq!(text("https://x"), "https://x");
+    }
+}
