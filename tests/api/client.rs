@@ -1,0 +1,132 @@
+//! A plain HTTP/1.1 client that says exactly what it is told to say, so that a
+//! test can also say what no library would.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// No answer of a test takes this long unless something is broken.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An answer, as it came.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    /// Reads head and body of one answer.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(bytes);
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let mut lines = head.split("\r\n");
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let headers = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        Some(Self {
+            status,
+            headers,
+            body: body.to_owned(),
+        })
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(known, _)| known == name);
+        let value = found.next().map(|(_, value)| value.as_str());
+        assert!(found.next().is_none(), "{name} stands twice");
+        value
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("no JSON ({e}): {self:?}"))
+    }
+
+    /// The answer must be a problem with this status and code; returns its document.
+    #[track_caller]
+    pub fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json")
+        );
+        let document = self.json();
+        assert_eq!(document["code"], code, "{document}");
+        assert_eq!(document["status"], status);
+        document
+    }
+}
+
+/// Sends bytes, closes nothing, and reads until the other side does or the
+/// announced body is complete.
+pub async fn send_raw(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // The server may answer, and close, before it has read everything.
+        let _refused = stream.write_all(bytes).await;
+        read_answer(&mut stream).await
+    };
+    timeout(PATIENCE, exchange)
+        .await
+        .expect("no answer in time")
+}
+
+/// Reads one answer.
+pub async fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
+    let mut received = Vec::new();
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        match stream.read(&mut buffer).await {
+            Ok(0) | Err(_) => return Answer::parse(&received),
+            Ok(n) => received.extend_from_slice(&buffer[..n]),
+        }
+        if let Some(answer) = Answer::parse(&received)
+            && let Some(length) = answer.header("content-length")
+            && answer.body.len() >= length.parse::<usize>().unwrap()
+        {
+            return Some(answer);
+        }
+    }
+}
+
+/// One request on a connection of its own.
+pub async fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let bytes = request(address, method, path, headers, body);
+    send_raw(address, bytes.as_bytes())
+        .await
+        .expect("no answer")
+}
+
+/// The bytes of a request that ends its connection.
+pub fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> String {
+    let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !body.is_empty() || method != "GET" {
+        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+    }
+    text.push_str("\r\n");
+    text.push_str(body);
+    text
+}

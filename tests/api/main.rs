@@ -1,0 +1,7 @@
+//! The gateway over real HTTP, with the sandbox behind it: one file a topic.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cancel;
+mod client;
+mod helpers;
