@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::error::ParseError;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::web::{Bytes, BytesMut};
@@ -384,6 +385,10 @@ fn classify(error: SendRequestError) -> SendError {
             _ => L(Lost::Closed),
         },
         SendRequestError::Timeout => L(Lost::Timeout),
+        // A connection that broke while the answer was read said nothing.
+        SendRequestError::Response(
+            ParseError::Io(_) | ParseError::Incomplete | ParseError::Timeout,
+        ) => L(Lost::Closed),
         SendRequestError::Response(_) => L(Lost::NotHttp),
         _ => L(Lost::Closed),
     }
@@ -475,5 +480,14 @@ mod tests {
             classify(SendRequestError::Timeout),
             SendError::Lost(Lost::Timeout)
         );
+        let reset = ParseError::Io(std::io::ErrorKind::ConnectionReset.into());
+        for (error, lost) in [
+            (reset, Lost::Closed),
+            (ParseError::Incomplete, Lost::Closed),
+            (ParseError::Version, Lost::NotHttp),
+        ] {
+            let error = SendRequestError::Response(error);
+            assert_eq!(classify(error), SendError::Lost(lost));
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::domain::{Delivered, Email, Fault, Operation, Outcome, RequestId, Stat
 use crate::ledger::Ledger;
 use crate::policy::Permit;
 use crate::portal::{Answer, Meaning, Refusal, Target};
-use crate::transport::{SendError, Unreachable};
+use crate::transport::{Lost, SendError, Unreachable};
 
 /// What all threads share of the desk where actions are taken in.
 #[derive(Clone)]
@@ -185,9 +185,18 @@ fn apply(operation: &mut Operation, exchange: Exchange, target: &Target) -> Opti
     };
     match exchange.answer {
         Ok(answer) => apply_answer(operation, answer, target),
-        Err(NoAnswer::Send(SendError::Lost(_))) => {
+        Err(NoAnswer::Send(SendError::Lost(cause))) => {
             follow(operation, Delivered::Unknown);
-            None
+            // Something was said, only not by the vendor's API.
+            (cause == Lost::NotHttp).then(|| {
+                Failure::BadResponse(Untold {
+                    operation: operation.id,
+                    http_status: None,
+                    said: Default::default(),
+                    correlation_id: None,
+                    delivered: Delivered::Unknown,
+                })
+            })
         }
         Err(NoAnswer::Send(SendError::NotSent(cause))) => {
             let message = format!("The vendor could not be reached: {cause}. Nothing was sent.");
