@@ -5,3 +5,4 @@
 mod cancel;
 mod client;
 mod helpers;
+mod unreachable;
