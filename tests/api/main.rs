@@ -5,4 +5,9 @@
 mod cancel;
 mod client;
 mod helpers;
+mod identity;
+mod limits;
+mod refused;
+mod request_id;
+mod sent;
 mod unreachable;
