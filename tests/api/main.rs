@@ -7,6 +7,8 @@ mod client;
 mod helpers;
 mod identity;
 mod limits;
+mod location;
+mod outcome;
 mod refused;
 mod request_id;
 mod sent;
