@@ -131,6 +131,8 @@ pub struct Setup {
     pub toml: String,
     /// What no configuration may say.
     pub tune: fn(&mut Settings),
+    /// What the sandbox is told (by POST) before the gateway starts.
+    pub prepare: Vec<(&'static str, Value)>,
 }
 
 impl Default for Setup {
@@ -142,6 +144,7 @@ impl Default for Setup {
             },
             toml: String::new(),
             tune: |_| (),
+            prepare: Vec::new(),
         }
     }
 }
@@ -173,6 +176,9 @@ pub async fn spawn_toml(toml: &str) -> World {
 pub async fn spawn_with(setup: Setup) -> World {
     let directory = TempDir::new().unwrap();
     let vendor = Vendor::start(setup.vendor.clone()).await;
+    for (path, body) in &setup.prepare {
+        vendor.control("POST", path, body.clone()).await;
+    }
     let settings = settings(&directory, vendor.address, &setup);
     let gateway = Gateway::start(settings.clone()).await.unwrap();
     World {
@@ -344,6 +350,21 @@ impl World {
         self.ended(answer.json()["id"].as_str().unwrap()).await
     }
 
+    /// Cancels them all, then waits for their ends.
+    pub async fn outcomes_of(&self, offers: &[&str]) -> Vec<Value> {
+        let mut ids = Vec::new();
+        for offer in offers {
+            let answer = self.cancel(offer).await;
+            assert_eq!(answer.status, 202, "{answer:?}");
+            ids.push(answer.json()["id"].as_str().unwrap().to_owned());
+        }
+        let mut ended = Vec::new();
+        for id in ids {
+            ended.push(self.ended(&id).await);
+        }
+        ended
+    }
+
     /// Drains the gateway and starts another on the same ledger, with the settings
     /// as they are now.
     pub async fn restart(&mut self) {
@@ -352,6 +373,16 @@ impl World {
         self.public = gateway.public_address();
         self.admin = gateway.admin_address();
         self.gateway = Some(gateway);
+    }
+
+    /// Restarts it with other TOML laid over everything else.
+    pub async fn reconfigure(&mut self, toml: &str) {
+        let setup = Setup {
+            toml: toml.to_owned(),
+            ..Setup::default()
+        };
+        self.settings = settings(&self.directory, self.vendor.address, &setup);
+        self.restart().await;
     }
 
     pub async fn stop(&mut self) {

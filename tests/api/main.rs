@@ -4,6 +4,7 @@
 
 mod cancel;
 mod client;
+mod credential;
 mod helpers;
 mod identity;
 mod limits;
