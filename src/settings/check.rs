@@ -82,7 +82,13 @@ fn server(
         raw.max_in_flight_actions,
         1..=100_000,
     );
-    let head_timeout = c.millis(&at.key("head_timeout_ms"), raw.head_timeout_ms, 1..=600_000);
+    // actix-http's clock for this ticks twice a second: a shorter limit can be over
+    // before the connection is there.
+    let head_timeout = c.millis(
+        &at.key("head_timeout_ms"),
+        raw.head_timeout_ms,
+        1_000..=600_000,
+    );
     let request_timeout = c.millis(&at.key("body_timeout_ms"), raw.body_timeout_ms, 1..=600_000);
     let keep_alive = c.seconds(
         &at.key("keep_alive_seconds"),

@@ -57,7 +57,7 @@ fn numbers_have_limits() {
         ("server", "drain_seconds", 0, 3600),
         ("server", "max_connections", 1, 1_000_000),
         ("server", "max_in_flight_actions", 1, 100_000),
-        ("server", "head_timeout_ms", 1, 600_000),
+        ("server", "head_timeout_ms", 1000, 600_000),
         ("server", "body_timeout_ms", 1, 600_000),
         ("server", "keep_alive_seconds", 1, 3600),
         ("server", "max_body_bytes", 1, 16_777_216),
