@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use offergate::sandbox::Options;
@@ -173,6 +174,29 @@ fn write_with_hashes(directory: &TempDir, name: &str, toml: &str) {
     std::fs::write(directory.path().join(name), toml).unwrap();
 }
 
+/// What the ledger's file says of an offer's operations, oldest first: status,
+/// `delivered` and id.
+pub async fn rows(ledger: &Path, offer: &str) -> Vec<(String, String, String)> {
+    let options = SqliteConnectOptions::new().filename(ledger).read_only(true);
+    let mut file = options.connect().await.unwrap();
+    let rows: Vec<(String, String, Vec<u8>)> = sqlx::query_as(
+        "SELECT status, delivered, id FROM operations WHERE offer_id = ? ORDER BY id",
+    )
+    .bind(offer)
+    .fetch_all(&mut file)
+    .await
+    .unwrap();
+    file.close().await.unwrap();
+    let text = |(status, delivered, id): (String, String, Vec<u8>)| {
+        (
+            status,
+            delivered,
+            Uuid::from_slice(&id).unwrap().to_string(),
+        )
+    };
+    rows.into_iter().map(text).collect()
+}
+
 impl World {
     pub fn address(&self) -> SocketAddr {
         self.public
@@ -182,29 +206,9 @@ impl World {
         &mut self.settings
     }
 
-    /// What the ledger's file says of an offer's operations, oldest first: status,
-    /// `delivered` and id.
+    /// What the ledger's file says of an offer's operations; see [`rows`].
     pub async fn rows(&self, offer: &str) -> Vec<(String, String, String)> {
-        let options = SqliteConnectOptions::new()
-            .filename(&self.settings.ledger.path)
-            .read_only(true);
-        let mut file = options.connect().await.unwrap();
-        let rows: Vec<(String, String, Vec<u8>)> = sqlx::query_as(
-            "SELECT status, delivered, id FROM operations WHERE offer_id = ? ORDER BY id",
-        )
-        .bind(offer)
-        .fetch_all(&mut file)
-        .await
-        .unwrap();
-        file.close().await.unwrap();
-        let text = |(status, delivered, id): (String, String, Vec<u8>)| {
-            (
-                status,
-                delivered,
-                Uuid::from_slice(&id).unwrap().to_string(),
-            )
-        };
-        rows.into_iter().map(text).collect()
+        rows(&self.settings.ledger.path, offer).await
     }
 
     /// A request of `pipeline`'s.
@@ -253,6 +257,10 @@ impl World {
             assert!(Instant::now() < deadline, "still {answer:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
     }
 
     pub async fn admin(&self, path: &str) -> Answer {

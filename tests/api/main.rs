@@ -2,17 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod admin;
 mod cancel;
 mod client;
 mod credential;
+mod drain;
 mod helpers;
 mod identity;
 mod ledger;
 mod limits;
 mod location;
 mod outcome;
+mod process;
 mod refused;
 mod request_id;
+mod robust;
 mod sent;
 mod unreachable;
 mod vendor;

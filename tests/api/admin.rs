@@ -1,0 +1,97 @@
+//! `/healthz` and `/readyz`: alive, and ready or why not. The reasons that need a
+//! broken token endpoint, ledger or shutdown are with those.
+
+use serde_json::json;
+
+use crate::client;
+use crate::helpers::{KEY, Setup, spawn, spawn_with};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alive_and_ready() {
+    let world = spawn().await;
+    assert_eq!(world.cancel("sync-1").await.status, 200);
+    let alive = world.admin("/healthz").await;
+    assert_eq!(
+        (alive.status, alive.json()),
+        (200, json!({"status": "alive"}))
+    );
+    let ready = world.admin("/readyz").await;
+    assert_eq!(ready.status, 200);
+    for answer in [&alive, &ready] {
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+    }
+    let readiness = ready.json();
+    let usable = readiness["credentials"][0]["tokenUsableMs"]
+        .as_u64()
+        .unwrap();
+    assert!((3_400_000..3_600_000).contains(&usable), "{readiness}");
+    insta::assert_json_snapshot!(readiness, {".credentials[].tokenUsableMs" => "[ms]"}, @r#"
+    {
+      "credentials": [
+        {
+          "lastFailure": null,
+          "name": "main",
+          "publishers": [
+            "contoso"
+          ],
+          "tokenUsableMs": "[ms]"
+        }
+      ],
+      "ready": true,
+      "reasons": [],
+      "warnings": []
+    }
+    "#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn not_ready_before_there_is_a_token_but_alive() {
+    let hang = json!({"on": "token", "fault": {"kind": "delay", "ms": 1500}});
+    let world = spawn_with(Setup {
+        prepare: vec![("faults", hang)],
+        ..Setup::default()
+    })
+    .await;
+    let readiness = world.admin("/readyz").await;
+    assert_eq!(readiness.status, 503);
+    assert_eq!(readiness.header("cache-control"), Some("no-store"));
+    insta::assert_json_snapshot!(readiness.json(), @r#"
+    {
+      "credentials": [
+        {
+          "lastFailure": null,
+          "name": "main",
+          "publishers": [
+            "contoso"
+          ],
+          "tokenUsableMs": null
+        }
+      ],
+      "ready": false,
+      "reasons": [
+        "credential main: no token yet, contoso cannot be served"
+      ],
+      "warnings": []
+    }
+    "#);
+    assert_eq!(world.admin("/healthz").await.status, 200);
+    world.readiness(200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_and_operators_are_served_at_different_doors() {
+    let world = spawn().await;
+    let key = [("X-Api-Key", KEY)];
+    let admin = world.admin_address();
+    for (method, path) in [
+        ("POST", "/offers/sync-1/cancel"),
+        ("GET", "/operations/01996b2e-0000-7000-8000-000000000000"),
+        ("GET", "/problems/conflict"),
+        ("GET", "/"),
+    ] {
+        let answer = client::send(admin, method, path, &key, "").await;
+        assert_eq!(answer.status, 404, "{path}");
+    }
+    world.assert_nothing_sent().await;
+}
