@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod admin;
+mod canary;
 mod cancel;
+mod cli;
 mod client;
 mod credential;
 mod drain;
@@ -12,6 +14,7 @@ mod identity;
 mod ledger;
 mod limits;
 mod location;
+mod marks;
 mod outcome;
 mod process;
 mod refused;

@@ -1,0 +1,37 @@
+//! Marked secrets, and the search for them: what the canary tests look for in every
+//! byte that comes out.
+
+use crate::helpers::KEY;
+
+/// Needs encoding in a form, so that it has two spellings.
+pub const SECRET: &str = "CnrySecret~with/some+odd&letters=AndAlphanumericRun0123456789";
+/// Over and over in every token's signature. Short, so that 24 characters of a
+/// signature hold it whole.
+pub const TOKEN_MARK: &str = "CnryTokn";
+
+/// How every token begins, being a JWT: `{"` and a letter, encoded.
+const TOKEN_START: &str = "eyJ";
+
+/// The windows of a text, as none of them may come out.
+pub fn windows(text: &str) -> impl Iterator<Item = &str> {
+    (0..=text.len() - 16).map(|at| &text[at..at + 16])
+}
+
+/// The first mark in a text: the token's, or 16 characters in a row of a secret or
+/// key, as it is or as it stands in a form.
+pub fn leak(text: &str) -> Option<&str> {
+    let encoded = serde_urlencoded::to_string([("", SECRET)]).unwrap();
+    let secrets = [SECRET, encoded.trim_start_matches('='), KEY];
+    let at = |mark: &str| text.find(mark);
+    let token = at(TOKEN_MARK).or_else(|| at(TOKEN_START));
+    let found = token.or_else(|| secrets.iter().flat_map(|s| windows(s)).find_map(at));
+    found.map(|at| &text[text.floor_char_boundary(at.saturating_sub(80))..])
+}
+
+#[track_caller]
+pub fn assert_clean(what: &str, text: &str) {
+    if let Some(found) = leak(text) {
+        let found: String = found.chars().take(200).collect();
+        panic!("{what} leaks: …{found}…");
+    }
+}
