@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::join;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,9 @@ use crate::portal::{Location, Submission, Target};
 
 /// A vendor that asks us to stay away longer than this is asked again all the same.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Looks under way at once: a start with many unfinished operations must not open
+/// a connection for each.
+const MAX_LOOKS: usize = 256;
 /// How long to wait before writing again what the ledger did not take.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
@@ -62,6 +65,8 @@ struct Watch {
     vendor: Vendor,
     options: WatcherOptions,
     stop: CancellationToken,
+    /// One permit for each look under way.
+    looks: Semaphore,
 }
 
 impl Watcher {
@@ -90,6 +95,7 @@ impl Watcher {
             vendor,
             options: self.options,
             stop: self.stop.clone(),
+            looks: Semaphore::new(MAX_LOOKS),
         });
         let mut followed = FuturesUnordered::new();
         loop {
@@ -174,6 +180,7 @@ impl Watch {
                 None => None,
             }
         };
+        let _permit = self.looks.acquire().await.ok()?;
         let both = join(self.vendor.submissions(target), word);
         tokio::select! {
             (submissions, word) = both => Some(Seen { submissions, word }),
