@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::join;
 use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -132,11 +133,10 @@ impl Watch {
             // The vendor's answer is recorded while the first look is on its way:
             // neither waits for the other.
             let before = (!recorded).then(|| operation.clone());
-            let at = now();
             let (saved, seen) = join(self.save(before), self.look(&target, location)).await;
             recorded = saved;
             let Some(seen) = seen else { break };
-            let changed = self.weigh(&mut operation, at, location, &seen);
+            let changed = self.weigh(&mut operation, location, &seen);
             if changed || !recorded {
                 recorded = self.save(Some(operation.clone())).await;
             }
@@ -181,21 +181,16 @@ impl Watch {
             }
         };
         let _permit = self.looks.acquire().await.ok()?;
+        let at = now();
         let both = join(self.vendor.submissions(target), word);
         tokio::select! {
-            (submissions, word) = both => Some(Seen { submissions, word }),
+            (submissions, word) = both => Some(Seen { at, submissions, word }),
             () = self.stop.cancelled() => None,
         }
     }
 
     /// Whether the look changed anything worth recording.
-    fn weigh(
-        &self,
-        operation: &mut Operation,
-        at: jiff::Timestamp,
-        location: Option<Location>,
-        seen: &Seen,
-    ) -> bool {
+    fn weigh(&self, operation: &mut Operation, location: Option<Location>, seen: &Seen) -> bool {
         let before = (operation.evidence.clone(), operation.portal.status.clone());
         if let Err(error) = &seen.submissions {
             tracing::warn!(operation = %operation.id, %error, "submissions not read");
@@ -211,7 +206,7 @@ impl Watch {
             delivered: operation.portal.delivered,
         };
         let look = Look {
-            at,
+            at: seen.at,
             submissions: seen.submissions.as_deref().ok(),
         };
         let verdict = outcome::judge(case, &mut operation.evidence, look, self.options.patience);
@@ -256,6 +251,8 @@ impl Watch {
 
 /// What one look brought.
 struct Seen {
+    /// When it was begun.
+    at: Timestamp,
     submissions: Result<Vec<Submission>, Unread>,
     word: Option<String>,
 }
