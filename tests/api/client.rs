@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::helpers::KEY;
+
 /// No answer of a test takes this long unless something is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -167,4 +169,20 @@ pub fn request(
     text.push_str("\r\n");
     text.push_str(body);
     text
+}
+
+/// The bytes of `pipeline`'s cancel of `sync-1` with these headers and this body,
+/// without a Content-Length of our own.
+pub fn raw_cancel(headers: &str, body: &str) -> Vec<u8> {
+    let line = "POST /offers/sync-1/cancel HTTP/1.1\r\nHost: x";
+    format!("{line}\r\nX-Api-Key: {KEY}\r\n{headers}\r\n{body}").into_bytes()
+}
+
+/// The gateway itself said no, and nothing has left it.
+#[track_caller]
+pub fn assert_not_delivered(problem: &Value) {
+    assert_eq!(problem["delivered"], "no", "{problem}");
+    assert_eq!(problem["origin"], "gateway", "{problem}");
+    assert!(problem.get("operationLocation").is_none(), "{problem}");
+    assert!(problem.get("portal").is_none(), "{problem}");
 }

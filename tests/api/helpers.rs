@@ -126,7 +126,8 @@ impl Vendor {
 /// a deployment.
 pub struct Setup {
     pub vendor: Options,
-    /// TOML laid over everything else.
+    /// TOML laid over everything else; `$pipeline`, `$reader` and `$nobody` stand
+    /// for the hashes of their keys.
     pub toml: String,
     /// What no configuration may say.
     pub tune: fn(&mut Settings),
@@ -185,11 +186,6 @@ pub async fn spawn_with(setup: Setup) -> World {
 }
 
 fn settings(directory: &TempDir, vendor: SocketAddr, setup: &Setup) -> Settings {
-    let hash = |key: &str| {
-        let hash = offergate::identity::hash(key.as_bytes());
-        let digits: String = hash.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
-        digits
-    };
     let base = format!(
         r#"
 [server]
@@ -214,26 +210,23 @@ credential = "main"
 [[callers]]
 name = "pipeline"
 default_publisher = "contoso"
-api_key_sha256 = ["{pipeline}"]
+api_key_sha256 = ["$pipeline"]
 allow = [ {{ actions = ["*"], publishers = ["contoso"], offers = ["*"] }} ]
 [[callers]]
 name = "reader"
 default_publisher = "contoso"
-api_key_sha256 = ["{reader}"]
+api_key_sha256 = ["$reader"]
 allow = [ {{ actions = ["read"], publishers = ["*"], offers = ["*"] }} ]
 [[callers]]
 name = "nobody"
-api_key_sha256 = ["{nobody}"]
+api_key_sha256 = ["$nobody"]
 "#,
         tenant = setup.vendor.tenant,
         client_id = setup.vendor.client_id,
         client_secret = setup.vendor.client_secret,
-        pipeline = hash(KEY),
-        reader = hash(READER_KEY),
-        nobody = hash(NOBODY_KEY),
     );
-    std::fs::write(directory.path().join("base.toml"), base).unwrap();
-    std::fs::write(directory.path().join("test.toml"), &setup.toml).unwrap();
+    write_with_hashes(directory, "base.toml", &base);
+    write_with_hashes(directory, "test.toml", &setup.toml);
     let mut settings = load(&Source {
         dir: Some(directory.path().to_owned()),
         profile: Some("test".into()),
@@ -248,6 +241,20 @@ api_key_sha256 = ["{nobody}"]
     settings.ledger.path = directory.path().join("ledger.db");
     (setup.tune)(&mut settings);
     settings
+}
+
+fn write_with_hashes(directory: &TempDir, name: &str, toml: &str) {
+    let mut toml = toml.to_owned();
+    for (word, key) in [
+        ("$pipeline", KEY),
+        ("$reader", READER_KEY),
+        ("$nobody", NOBODY_KEY),
+    ] {
+        let hash = offergate::identity::hash(key.as_bytes());
+        let digits: String = hash.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
+        toml = toml.replace(word, &digits);
+    }
+    std::fs::write(directory.path().join(name), toml).unwrap();
 }
 
 impl World {
@@ -284,6 +291,14 @@ impl World {
     pub async fn cancel(&self, offer: &str) -> Answer {
         self.send("POST", &format!("/offers/{offer}/cancel"), "")
             .await
+    }
+
+    /// Nothing has been asked of the vendor yet but tokens. Cancels one offer to
+    /// prove that the way there is open.
+    pub async fn assert_nothing_sent(&self) {
+        assert_eq!(self.cancel("sync-proof").await.status, 200);
+        let received = self.vendor.received("/api/").await;
+        assert_eq!(received.len(), 1, "{received:?}");
     }
 
     pub async fn admin(&self, path: &str) -> Answer {
