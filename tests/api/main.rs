@@ -5,3 +5,8 @@
 mod cancel;
 mod client;
 mod helpers;
+mod limits;
+mod refused;
+mod request_id;
+mod sent;
+mod unreachable;
