@@ -5,7 +5,10 @@
 mod cancel;
 mod client;
 mod helpers;
+mod identity;
 mod limits;
+mod location;
+mod outcome;
 mod refused;
 mod request_id;
 mod sent;
