@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
+use tokio::net::TcpSocket;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -29,6 +30,8 @@ use crate::transport::{Transport, TransportError, TransportOptions};
 
 /// The longest wait for a token endpoint, connecting included.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
+/// Connections that may wait to be accepted: a burst of callers is not turned away.
+const BACKLOG: u32 = 4096;
 /// How long the listeners may take to close once nothing is under way any more.
 const CLOSE_SECONDS: u64 = 2;
 
@@ -75,6 +78,8 @@ pub struct Gateway {
 struct Background {
     stop_watching: CancellationToken,
     stop: CancellationToken,
+    /// Set when the thread has ended, for whatever reason.
+    ended: CancellationToken,
     thread: JoinHandle<()>,
 }
 
@@ -131,12 +136,13 @@ impl Gateway {
                 (transport.clone(), portal.clone(), publishers.clone());
             move || Vendor::new(Portal::new(&transport, portal.clone()), publishers.clone())
         };
+        let ended = CancellationToken::new();
         let thread = background(
             watcher,
             vendor.clone(),
             keepers,
             token_transport,
-            stop.clone(),
+            (stop.clone(), ended.clone()),
         )?;
 
         let tasks = TaskTracker::new();
@@ -162,6 +168,7 @@ impl Gateway {
             ledger,
             credentials: credential_vitals(&settings, &handles),
             draining,
+            background_ended: ended.clone(),
         };
         let servers = [
             serve_public(public, &settings.server, gate, vendor)?,
@@ -184,6 +191,7 @@ impl Gateway {
             background: Background {
                 stop_watching,
                 stop,
+                ended,
                 thread,
             },
         })
@@ -205,6 +213,12 @@ impl Gateway {
     #[must_use]
     pub fn public_url(&self) -> &str {
         &self.public_url
+    }
+
+    /// Completes if the watcher and the keepers are gone, which only a bug can cause:
+    /// then nothing is followed any more, and a restart is the cure.
+    pub async fn failed(&self) {
+        self.background.ended.cancelled().await;
     }
 
     /// Shuts down: readiness goes first, new actions are refused, running ones
@@ -256,9 +270,16 @@ fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartErro
         key,
         source,
     };
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)?.into_std()
+    };
+    listen().map_err(failed)
 }
 
 fn api_keys(settings: &Settings) -> Result<ApiKeys, DuplicateKey> {
@@ -386,7 +407,7 @@ fn background(
     vendor: impl FnOnce() -> Vendor + Send + 'static,
     keepers: Vec<Keeper>,
     token_transport: Transport,
-    stop: CancellationToken,
+    (stop, ended): (CancellationToken, CancellationToken),
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -394,6 +415,7 @@ fn background(
     std::thread::Builder::new()
         .name("background".into())
         .spawn(move || {
+            let _ended = ended.drop_guard();
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, async move {
                 for keeper in keepers {

@@ -47,6 +47,9 @@ pub async fn readyz(vitals: web::Data<Vitals>) -> HttpResponse {
     if vitals.draining.is_cancelled() {
         reasons.push("draining: the gateway is shutting down".to_owned());
     }
+    if vitals.background_ended.is_cancelled() {
+        reasons.push("background: the watcher has stopped; restart the gateway".to_owned());
+    }
     if let Err(error) = vitals.ledger.healthy() {
         reasons.push(format!("ledger: {error}"));
     }

@@ -19,6 +19,8 @@ pub struct Vitals {
     pub credentials: Vec<(Handle, Vec<String>)>,
     /// Set when the gateway is shutting down.
     pub draining: CancellationToken,
+    /// Set when nothing is followed and no token renewed any more.
+    pub background_ended: CancellationToken,
 }
 
 /// The routes of the admin listener.

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod healthcheck;
 mod keys;
 mod sandbox;
 mod serve;
@@ -42,6 +43,8 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Say whether the configuration is right and the dependencies answer
     Check(ConfigArgs),
+    /// Ask a running gateway for its health: 0 if it is well, for containers without a shell
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Make API keys
     Keys {
         #[command(subcommand)]
@@ -92,6 +95,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Check(args) => check::run(args),
+        Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Keys { command } => keys::run(&command),
     }
 }

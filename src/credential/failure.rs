@@ -8,7 +8,7 @@ use crate::transport::SendError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// It could not be reached, or did not answer.
-    #[error("token endpoint: {0}")]
+    #[error("token endpoint: {0}; check authority, DNS and the firewall")]
     Unreachable(SendError),
     /// It refused, with Entra's own code where it gave one.
     #[error("token endpoint refused ({status}{}{}){}", code_text(.aadsts), error_text(.error), remedy_text(.aadsts))]

@@ -12,10 +12,8 @@ use super::Code;
 use crate::domain::{Delivered, OperationId};
 use crate::identity::KeyRefused;
 use crate::ledger::LedgerError;
-use crate::operation::{Failure, Untold};
+use crate::operation::{Failure, Refusal, Said, Unreachable, Untold};
 use crate::policy::Denied;
-use crate::portal::{Refusal, Said};
-use crate::transport::Unreachable;
 
 /// The longest `instance` that is repeated, in bytes.
 const MAX_INSTANCE: usize = 1024;

@@ -19,8 +19,7 @@ use super::watch::Follower;
 use crate::domain::{Delivered, Email, Fault, Operation, Outcome, RequestId, Status, now};
 use crate::ledger::Ledger;
 use crate::policy::Permit;
-use crate::portal::{Answer, Meaning, Refusal, Target};
-use crate::transport::{SendError, Unreachable};
+use crate::portal::{Answer, Meaning, Refusal, SendError, Target, Unreachable};
 
 /// What all threads share of the desk where actions are taken in.
 #[derive(Clone)]

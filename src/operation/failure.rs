@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::credential::Unavailable;
 use crate::domain::{Delivered, OperationId};
-use crate::portal::{Refusal, Said};
-use crate::transport::Unreachable;
+
+/// The vendor's part in a failure.
+pub use crate::portal::{Refusal, Said, Unreachable};
 
 /// Why an action is answered with a problem. Mapped to HTTP in one place.
 #[derive(Debug)]

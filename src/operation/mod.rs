@@ -11,6 +11,6 @@ mod vendor;
 mod watch;
 
 pub use cancel::{Desk, DeskOptions, Told, Work};
-pub use failure::{Failure, NotSent, Untold};
+pub use failure::{Failure, NotSent, Refusal, Said, Unreachable, Untold};
 pub use vendor::{Publishers, Vendor};
 pub use watch::{Follower, Watcher, WatcherOptions};

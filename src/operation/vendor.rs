@@ -8,8 +8,7 @@ use actix_web::http::header::HeaderValue;
 
 use crate::credential::{Handle, Refreshed, Unavailable};
 use crate::domain::{Email, PublisherId};
-use crate::portal::{Answer, Location, Meaning, Portal, ReadError, Submission, Target};
-use crate::transport::SendError;
+use crate::portal::{Answer, Location, Meaning, Portal, ReadError, SendError, Submission, Target};
 
 /// Which credential serves which publisher.
 #[derive(Clone, Default)]

@@ -10,7 +10,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::join;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,9 @@ use crate::portal::{Location, Submission, Target};
 
 /// A vendor that asks us to stay away longer than this is asked again all the same.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Looks under way at once: a start with many unfinished operations must not open
+/// a connection for each.
+const MAX_LOOKS: usize = 256;
 /// How long to wait before writing again what the ledger did not take.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
@@ -62,6 +66,8 @@ struct Watch {
     vendor: Vendor,
     options: WatcherOptions,
     stop: CancellationToken,
+    /// One permit for each look under way.
+    looks: Semaphore,
 }
 
 impl Watcher {
@@ -90,6 +96,7 @@ impl Watcher {
             vendor,
             options: self.options,
             stop: self.stop.clone(),
+            looks: Semaphore::new(MAX_LOOKS),
         });
         let mut followed = FuturesUnordered::new();
         loop {
@@ -126,11 +133,10 @@ impl Watch {
             // The vendor's answer is recorded while the first look is on its way:
             // neither waits for the other.
             let before = (!recorded).then(|| operation.clone());
-            let at = now();
             let (saved, seen) = join(self.save(before), self.look(&target, location)).await;
             recorded = saved;
             let Some(seen) = seen else { break };
-            let changed = self.weigh(&mut operation, at, location, &seen);
+            let changed = self.weigh(&mut operation, location, &seen);
             if changed || !recorded {
                 recorded = self.save(Some(operation.clone())).await;
             }
@@ -174,21 +180,17 @@ impl Watch {
                 None => None,
             }
         };
+        let _permit = self.looks.acquire().await.ok()?;
+        let at = now();
         let both = join(self.vendor.submissions(target), word);
         tokio::select! {
-            (submissions, word) = both => Some(Seen { submissions, word }),
+            (submissions, word) = both => Some(Seen { at, submissions, word }),
             () = self.stop.cancelled() => None,
         }
     }
 
     /// Whether the look changed anything worth recording.
-    fn weigh(
-        &self,
-        operation: &mut Operation,
-        at: jiff::Timestamp,
-        location: Option<Location>,
-        seen: &Seen,
-    ) -> bool {
+    fn weigh(&self, operation: &mut Operation, location: Option<Location>, seen: &Seen) -> bool {
         let before = (operation.evidence.clone(), operation.portal.status.clone());
         if let Err(error) = &seen.submissions {
             tracing::warn!(operation = %operation.id, %error, "submissions not read");
@@ -204,7 +206,7 @@ impl Watch {
             delivered: operation.portal.delivered,
         };
         let look = Look {
-            at,
+            at: seen.at,
             submissions: seen.submissions.as_deref().ok(),
         };
         let verdict = outcome::judge(case, &mut operation.evidence, look, self.options.patience);
@@ -249,6 +251,8 @@ impl Watch {
 
 /// What one look brought.
 struct Seen {
+    /// When it was begun.
+    at: Timestamp,
     submissions: Result<Vec<Submission>, Unread>,
     word: Option<String>,
 }

@@ -17,11 +17,14 @@ use actix_web::web::Bytes;
 use jiff::Timestamp;
 
 use crate::domain::{Email, PublisherId, Redactor};
-use crate::transport::{Body, HttpClient, Outgoing, SendError, Transport};
+use crate::transport::{Body, HttpClient, Outgoing, Transport};
 
 pub use location::{Location, Target};
-pub use normalize::{Answer, Meaning, Refusal, Said, action_answer, retry_after};
-pub use wire::{RunState, Submission, http_date, submissions};
+pub use normalize::{Answer, Meaning, Refusal, Said, action_answer};
+pub use wire::{RunState, Submission};
+
+/// Why a call brought no answer; part of what every call returns.
+pub use crate::transport::{SendError, Unreachable};
 
 /// The longest answer to an action that is read, in bytes.
 const MAX_ACTION_ANSWER: usize = 256 * 1024;
@@ -119,7 +122,7 @@ impl Portal {
             target.publisher, target.offer
         );
         let body = self.read(&path, authorization).await?;
-        submissions(&body).map_err(|_| ReadError::Malformed)
+        wire::submissions(&body).map_err(|_| ReadError::Malformed)
     }
 
     /// The vendor's own word at an operation's location, fit to be shown.
@@ -164,7 +167,7 @@ impl Portal {
                 Body::Cut | Body::Unreadable => Err(ReadError::Malformed),
             },
             StatusCode::UNAUTHORIZED => Err(ReadError::Unauthorized),
-            StatusCode::TOO_MANY_REQUESTS => Err(ReadError::Throttled(retry_after(
+            StatusCode::TOO_MANY_REQUESTS => Err(ReadError::Throttled(normalize::retry_after(
                 incoming.headers(),
                 Timestamp::now(),
             ))),
@@ -197,8 +200,7 @@ impl Portal {
         ];
         Ok(Outgoing {
             method,
-            uri: Uri::try_from(uri)
-                .map_err(|_| SendError::NotSent(crate::transport::Unreachable::Request))?,
+            uri: Uri::try_from(uri).map_err(|_| SendError::NotSent(Unreachable::Request))?,
             headers,
             body,
             max_answer,
