@@ -40,7 +40,7 @@ USER 65532:65532
 EXPOSE 8080 9090
 
 # Whether the process answers. For whether it can serve, an orchestrator asks /readyz.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 \
     CMD ["/usr/local/bin/offergate", "healthcheck", "--url", "http://127.0.0.1:9090/healthz"]
 
 # No shell in between: SIGTERM reaches the gateway, which drains.

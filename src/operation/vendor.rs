@@ -99,7 +99,7 @@ impl Vendor {
     /// The offer's submissions.
     ///
     /// # Errors
-    /// [`Unread`]
+    /// `Unread`
     pub async fn submissions(&self, target: &Target) -> Result<Vec<Submission>, Unread> {
         self.read(target, async |token| {
             self.portal.submissions(target, token).await
@@ -110,7 +110,7 @@ impl Vendor {
     /// The vendor's word at a location.
     ///
     /// # Errors
-    /// [`Unread`]
+    /// `Unread`
     pub async fn status_word(
         &self,
         target: &Target,
