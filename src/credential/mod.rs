@@ -1,6 +1,6 @@
 //! The managed credential: one current token per credential, renewed ahead of time.
 //!
-//! One file a kind says how a token is earned ([`client_secret`]); [`keeper`] says
+//! One file a kind says how a token is earned (`client_secret`); `keeper` says
 //! when. The hot path takes the current token with one atomic load.
 
 mod client_secret;

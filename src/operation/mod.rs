@@ -1,6 +1,6 @@
 //! The story of an action: intent, token, call, result; and what became of it.
 //!
-//! One file an action ([`cancel`]), one that decides its outcome (`outcome`, pure)
+//! One file an action (`cancel`), one that decides its outcome (`outcome`, pure)
 //! and one that follows it to its end (`watch`). Whatever acts demands a
 //! [`Permit`](crate::policy::Permit).
 
