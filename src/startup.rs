@@ -24,7 +24,7 @@ use crate::credential::Keeper;
 use crate::domain::Redactor;
 use crate::http::{self, Gate, Limits};
 use crate::identity::{ApiKeys, DuplicateKey};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::{Front, Ledger, LedgerError};
 use crate::operation::{Desk, DeskShared, Publishers, Vendor, Watcher};
 use crate::policy::Policy;
 use crate::portal::{Portal, PortalOptions};
@@ -139,7 +139,6 @@ impl Gateway {
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
         let desk = DeskShared {
-            ledger: ledger.clone(),
             follower,
             tasks: tasks.clone(),
             draining: draining.clone(),
@@ -341,11 +340,13 @@ struct Gates {
 impl Gates {
     /// The gate of the calling worker thread.
     fn here(&self) -> Gate {
+        let ledger = Front::new(self.ledger.clone());
+        let desk = Desk::new(self.desk.clone(), ledger.clone(), self.vendors.here());
         Gate {
             keys: Arc::clone(&self.keys),
             policy: Arc::clone(&self.policy),
-            desk: Rc::new(Desk::new(self.desk.clone(), self.vendors.here())),
-            ledger: self.ledger.clone(),
+            desk: Rc::new(desk),
+            ledger,
             public_url: Arc::clone(&self.public_url),
             portal_url: Arc::clone(&self.portal_url),
             poll: self.poll,

@@ -23,7 +23,7 @@ use actix_web::{App, HttpRequest, Resource, Route, web};
 use tracing_actix_web::TracingLogger;
 
 use crate::identity::ApiKeys;
-use crate::ledger::Ledger;
+use crate::ledger::Front;
 use crate::operation::Desk;
 use crate::policy::Policy;
 use crate::telemetry::{AccessLog, AccessSpan, RouteTemplate};
@@ -43,7 +43,7 @@ pub struct Gate {
     /// Where their actions are taken in.
     pub desk: Rc<Desk>,
     /// Where their operations are.
-    pub ledger: Ledger,
+    pub ledger: Front,
     /// Where callers reach us: no last slash.
     pub public_url: Arc<str>,
     /// Where the vendor is: no last slash.

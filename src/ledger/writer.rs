@@ -66,7 +66,7 @@ impl Writer {
     }
 
     async fn commit(&mut self, batch: &mut Vec<Write>, operations: &mut Vec<Arc<Operation>>) {
-        operations.extend(batch.iter().map(|write| Arc::clone(&write.what)));
+        operations.extend(batch.iter().flat_map(|write| &write.what).cloned());
         merge(operations);
         let health = &self.health;
         let save = self.store.save(operations);

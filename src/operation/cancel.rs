@@ -17,15 +17,13 @@ use super::failure::{Answered, Failure, NotDone};
 use super::vendor::{Exchange, NoAnswer, Vendor};
 use super::watch::Follower;
 use crate::domain::{Delivered, Email, Fault, Operation, Outcome, RequestId, now};
-use crate::ledger::Ledger;
+use crate::ledger::Front;
 use crate::policy::{Cancel, Permit};
 use crate::portal::{Answer, Lost, Meaning, Refusal, SendError, Target, Unreachable};
 
 /// What all threads share of the desk where actions are taken in.
 #[derive(Clone)]
 pub struct DeskShared {
-    /// Where intents and results go.
-    pub ledger: Ledger,
     /// Who follows what is not finished.
     pub follower: Follower,
     /// Counts what is under way, so that draining can wait for it.
@@ -39,6 +37,7 @@ pub struct DeskShared {
 /// Where actions are taken in, on one thread.
 pub struct Desk {
     shared: DeskShared,
+    ledger: Front,
     vendor: Vendor,
 }
 
@@ -72,8 +71,12 @@ impl From<Failure> for Told {
 impl Desk {
     /// A desk for the calling thread.
     #[must_use]
-    pub fn new(shared: DeskShared, vendor: Vendor) -> Self {
-        Self { shared, vendor }
+    pub fn new(shared: DeskShared, ledger: Front, vendor: Vendor) -> Self {
+        Self {
+            shared,
+            ledger,
+            vendor,
+        }
     }
 
     /// Cancels, in a task of its own: dropping the returned future stops nothing.
@@ -112,7 +115,7 @@ impl Desk {
     }
 
     async fn carry_out(&self, work: Work, mut operation: Arc<Operation>) -> Told {
-        if let Err(error) = self.shared.ledger.save(Arc::clone(&operation)).await {
+        if let Err(error) = self.ledger.save(Arc::clone(&operation)).await {
             return Failure::NotRecorded(error).into();
         }
         let target = Target {
@@ -140,14 +143,10 @@ impl Desk {
             self.shared.follower.follow(Arc::clone(operation));
             return Ok(());
         }
-        self.shared
-            .ledger
-            .save(Arc::clone(operation))
-            .await
-            .map_err(|_| {
-                self.shared.follower.follow(Arc::clone(operation));
-                NotSaved
-            })
+        self.ledger.save(Arc::clone(operation)).await.map_err(|_| {
+            self.shared.follower.follow(Arc::clone(operation));
+            NotSaved
+        })
     }
 }
 

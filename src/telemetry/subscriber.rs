@@ -3,19 +3,16 @@
 use std::io::{self, Write};
 
 use tracing::level_filters::LevelFilter;
-use tracing::subscriber::DefaultGuard;
 use tracing::{Level, Subscriber};
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::off_thread::{LogGuard, OffThread, off_thread};
+
 /// The target of everything that is our own.
 const OURS: &str = env!("CARGO_CRATE_NAME");
-/// Lines that may wait for a slow reader of the log before new ones are dropped,
-/// so that a stuck pipe cannot stop the gateway.
-const QUEUE_LINES: usize = 16_384;
 
 /// How much to say. Dependencies stay at `warn`: at lower levels they print what
 /// they send.
@@ -63,44 +60,31 @@ pub struct LogOptions {
     pub format: LogFormat,
 }
 
-/// Writes what still waits when it is dropped.
-pub type LogGuard = WorkerGuard;
-
-/// Somebody else in this process logs already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("logging is set up already")]
-pub struct NoLog;
+/// Nothing can be logged.
+#[derive(Debug, thiserror::Error)]
+pub enum NoLog {
+    /// Somebody else in this process logs already.
+    #[error("logging is set up already")]
+    Taken,
+    /// There can be no thread for it.
+    #[error("logging needs a thread: {0}")]
+    Thread(#[from] io::Error),
+}
 
 /// Logs for the whole process into `writer` until the guard is dropped, which
 /// writes what still waits.
 ///
 /// # Errors
-/// [`NoLog`] if logging was set up before.
+/// [`NoLog`]
 pub fn init(options: LogOptions, writer: impl Write + Send + 'static) -> Result<LogGuard, NoLog> {
-    let (writer, guard) = off_thread(writer);
-    build(options, writer).try_init().map_err(|_| NoLog)?;
+    let (writer, guard) = off_thread(writer)?;
+    build(options, writer)
+        .try_init()
+        .map_err(|_| NoLog::Taken)?;
     Ok(guard)
 }
 
-/// Logs for the calling thread only, as tests do.
-pub fn scoped(
-    options: LogOptions,
-    writer: impl Write + Send + 'static,
-) -> (DefaultGuard, LogGuard) {
-    let (writer, guard) = off_thread(writer);
-    (build(options, writer).set_default(), guard)
-}
-
-fn off_thread(writer: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
-    NonBlockingBuilder::default()
-        .buffered_lines_limit(QUEUE_LINES)
-        .lossy(true)
-        .thread_name("log")
-        // The worker flushes whenever its queue is empty: many lines, one write.
-        .finish(io::BufWriter::with_capacity(64 * 1024, writer))
-}
-
-fn build(options: LogOptions, writer: NonBlocking) -> Box<dyn Subscriber + Send + Sync + 'static> {
+fn build(options: LogOptions, writer: OffThread) -> Box<dyn Subscriber + Send + Sync + 'static> {
     let filter = Targets::new()
         .with_default(Level::WARN)
         .with_target(OURS, options.level.as_tracing())
