@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::error::ParseError;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::web::{Bytes, BytesMut};
@@ -110,7 +111,9 @@ fn tls_config(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, TransportE
         let unreadable = |e: rustls::pki_types::pem::Error| TransportError::CaFile(e.to_string());
         let mut found = 0;
         for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-            roots.add(certificate.map_err(unreadable)?)?;
+            roots
+                .add(certificate.map_err(unreadable)?)
+                .map_err(|e| TransportError::CaFile(e.to_string()))?;
             found += 1;
         }
         if found == 0 {
@@ -195,8 +198,8 @@ pub enum Unreachable {
     /// The name could not be looked up.
     #[error("its name cannot be resolved")]
     Name,
-    /// Nothing accepts connections there.
-    #[error("it refuses connections")]
+    /// Nothing accepts connections there, or no way leads there.
+    #[error("no connection to it could be made")]
     Connect,
     /// Connecting took too long.
     #[error("connecting to it timed out")]
@@ -294,8 +297,13 @@ impl Framing {
         if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
             return Self::Length(0);
         }
-        if headers.contains_key(header::TRANSFER_ENCODING) {
-            return Self::Chunked;
+        if let Some(encoding) = headers.get(header::TRANSFER_ENCODING) {
+            let chunked = encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
+            return if chunked {
+                Self::Chunked
+            } else {
+                Self::Implicit
+            };
         }
         headers
             .get(header::CONTENT_LENGTH)
@@ -384,6 +392,10 @@ fn classify(error: SendRequestError) -> SendError {
             _ => L(Lost::Closed),
         },
         SendRequestError::Timeout => L(Lost::Timeout),
+        // A connection that broke while the answer was read said nothing.
+        SendRequestError::Response(
+            ParseError::Io(_) | ParseError::Incomplete | ParseError::Timeout,
+        ) => L(Lost::Closed),
         SendRequestError::Response(_) => L(Lost::NotHttp),
         _ => L(Lost::Closed),
     }
@@ -475,5 +487,14 @@ mod tests {
             classify(SendRequestError::Timeout),
             SendError::Lost(Lost::Timeout)
         );
+        let reset = ParseError::Io(std::io::ErrorKind::ConnectionReset.into());
+        for (error, lost) in [
+            (reset, Lost::Closed),
+            (ParseError::Incomplete, Lost::Closed),
+            (ParseError::Version, Lost::NotHttp),
+        ] {
+            let error = SendRequestError::Response(error);
+            assert_eq!(classify(error), SendError::Lost(lost));
+        }
     }
 }

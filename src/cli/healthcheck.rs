@@ -31,7 +31,10 @@ pub fn run(args: &HealthcheckArgs) -> ExitCode {
 }
 
 async fn ask(url: &str) -> Result<(), String> {
-    let uri = Uri::try_from(url).map_err(|_| "the URL is none".to_owned())?;
+    let uri = Uri::try_from(url).map_err(|_| "--url is not a URL".to_owned())?;
+    if uri.scheme_str() != Some("http") {
+        return Err("--url must begin with http://".into());
+    }
     let transport = Transport::new(&TransportOptions {
         ca_file: None,
         connect_timeout: Duration::from_secs(2),

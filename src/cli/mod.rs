@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{self, Loaded, Source};
-use crate::telemetry::{LogFormat, LogLevel, LogOptions};
+use crate::telemetry::LogOptions;
 
 /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
@@ -108,7 +108,12 @@ fn block_on(main: impl Future<Output = ExitCode>) -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(main),
+        Ok(runtime) => {
+            let code = runtime.block_on(main);
+            // Whoever is told twice to stop does not wait for what still blocks.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => unavailable(&format!("no runtime: {error}")),
     }
 }
@@ -118,27 +123,14 @@ fn unavailable(message: &str) -> ExitCode {
     ExitCode::from(EXIT_UNAVAILABLE)
 }
 
-fn log_options(telemetry: &settings::Telemetry) -> LogOptions {
-    LogOptions {
-        level: match telemetry.log_level {
-            settings::LogLevel::Error => LogLevel::Error,
-            settings::LogLevel::Warn => LogLevel::Warn,
-            settings::LogLevel::Info => LogLevel::Info,
-            settings::LogLevel::Debug => LogLevel::Debug,
-            settings::LogLevel::Trace => LogLevel::Trace,
-        },
-        format: match telemetry.log_format {
-            settings::LogFormat::Json => LogFormat::Json,
-            settings::LogFormat::Pretty => LogFormat::Pretty,
-        },
-    }
-}
-
 /// Logs to standard output, or to standard error where that carries something else.
 fn log_to(
     telemetry: &settings::Telemetry,
     writer: impl io::Write + Send + 'static,
 ) -> Result<crate::telemetry::LogGuard, ExitCode> {
-    crate::telemetry::init(log_options(telemetry), writer)
-        .map_err(|error| unavailable(&error.to_string()))
+    let options = LogOptions {
+        level: telemetry.log_level,
+        format: telemetry.log_format,
+    };
+    crate::telemetry::init(options, writer).map_err(|error| unavailable(&error.to_string()))
 }

@@ -199,6 +199,13 @@ impl Operation {
         }
     }
 
+    /// The vendor may have acted: what became of it is to be found out.
+    pub fn follow(&mut self, delivered: Delivered) {
+        self.status = Status::Running;
+        self.portal.delivered = delivered;
+        self.updated_at = now();
+    }
+
     /// Ends the operation with what became of it.
     pub fn finish(&mut self, outcome: Outcome, error: Option<Fault>) {
         self.status = outcome.status();

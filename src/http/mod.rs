@@ -6,6 +6,7 @@
 mod body;
 mod caller;
 mod code;
+mod connection;
 mod guard;
 mod offers;
 mod operations;
@@ -29,6 +30,7 @@ use crate::telemetry::{AccessLog, AccessSpan, RouteTemplate};
 
 pub use body::BodyLimits;
 pub use code::Code;
+pub use connection::watch_connection;
 pub use guard::HeadLimits;
 pub use problem::Problem;
 
@@ -61,15 +63,13 @@ pub struct Limits {
     pub body: BodyLimits,
 }
 
-impl Gate {
-    /// The request's record.
-    ///
-    /// # Errors
-    /// 500 if the middleware that begins it is missing: nothing runs unlogged.
-    fn log(&self, request: &HttpRequest) -> Result<Rc<AccessLog>, Problem> {
-        AccessLog::of(request)
-            .ok_or_else(|| Problem::new(Code::InternalError, "The gateway is not set up."))
-    }
+/// The request's record.
+///
+/// # Errors
+/// 500 if the middleware that begins it is missing: nothing runs unlogged.
+fn log(request: &HttpRequest) -> Result<Rc<AccessLog>, Problem> {
+    AccessLog::of(request)
+        .ok_or_else(|| Problem::new(Code::InternalError, "The gateway is not set up."))
 }
 
 /// The application of one thread.

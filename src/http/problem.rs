@@ -12,7 +12,7 @@ use super::Code;
 use crate::domain::{Delivered, OperationId};
 use crate::identity::KeyRefused;
 use crate::ledger::LedgerError;
-use crate::operation::{Failure, Refusal, Said, Unreachable, Untold};
+use crate::operation::{Answered, Failure, NotDone, Refusal, Said, Unreachable};
 use crate::policy::Denied;
 
 /// The longest `instance` that is repeated, in bytes.
@@ -34,7 +34,7 @@ pub enum Origin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PortalSaid {
-    http_status: Option<u16>,
+    http_status: u16,
     code: Option<String>,
     message: Option<String>,
     correlation_id: Option<String>,
@@ -196,22 +196,68 @@ impl Parts {
         }
     }
 
-    fn by_portal(code: Code, untold: Untold, detail: &str) -> Self {
+    /// What the ledger's error means for the request that met it.
+    fn ledger(error: &LedgerError, detail: &str) -> Self {
+        let mut parts = match error {
+            LedgerError::Overloaded => Self::new(
+                Code::Overloaded,
+                "Too many operations are being recorded or read; nothing was sent.",
+            ),
+            LedgerError::Unreadable { .. } => Self::new(
+                Code::InternalError,
+                "The operation's record is of another version of the gateway.",
+            ),
+            LedgerError::Unavailable { .. }
+            | LedgerError::Corrupt
+            | LedgerError::Foreign { .. }
+            | LedgerError::TooNew { .. }
+            | LedgerError::InUse => Self::new(Code::LedgerUnavailable, detail),
+        };
+        parts.retry_after = parts.retryable.then_some(Duration::from_secs(1));
+        parts
+    }
+
+    fn by_portal(code: Code, answered: Answered, detail: &str) -> Self {
         let Said {
             code: said,
             message,
-        } = untold.said;
+        } = answered.said;
+        let portal = answered.http_status.map(|http_status| PortalSaid {
+            http_status,
+            code: said,
+            message,
+            correlation_id: answered.correlation_id,
+        });
         Self {
             origin: Origin::Portal,
-            delivered: untold.delivered,
-            operation: Some(untold.operation),
-            portal: Some(PortalSaid {
-                http_status: untold.http_status,
-                code: said,
-                message,
-                correlation_id: untold.correlation_id,
-            }),
+            delivered: answered.delivered,
+            operation: Some(answered.operation),
+            portal,
             ..Self::new(code, detail)
+        }
+    }
+
+    fn not_done<Cause>(self, origin: Origin, not_done: &NotDone<Cause>) -> Self {
+        Self {
+            origin,
+            delivered: not_done.delivered,
+            operation: Some(not_done.operation),
+            ..self
+        }
+    }
+
+    fn result_not_recorded(answered: Answered) -> Self {
+        let detail = match answered.delivered {
+            Delivered::No => "Nothing was sent, but that could not be recorded yet.",
+            Delivered::Yes | Delivered::Unknown => {
+                "The vendor was asked, but what came of it could not be recorded yet. Follow operationLocation."
+            }
+        };
+        let not_sent = answered.delivered == Delivered::No;
+        Self {
+            origin: Origin::Gateway,
+            retryable: not_sent,
+            ..Self::by_portal(Code::LedgerUnavailable, answered, detail)
         }
     }
 }
@@ -259,12 +305,12 @@ impl From<Denied> for Problem {
 }
 
 impl From<LedgerError> for Problem {
-    fn from(_: LedgerError) -> Self {
-        Self::new(
-            Code::LedgerUnavailable,
+    fn from(error: LedgerError) -> Self {
+        Parts::ledger(
+            &error,
             "The ledger of operations does not answer at the moment.",
         )
-        .retry_after(Duration::from_secs(1))
+        .into()
     }
 }
 
@@ -286,74 +332,63 @@ impl From<Failure> for Problem {
                 Code::Overloaded,
                 "Too many actions are under way; nothing was sent.",
             ),
-            Failure::NotRecorded => Parts::new(
-                Code::LedgerUnavailable,
+            Failure::NotRecorded(error) => Parts::ledger(
+                &error,
                 "The intent could not be recorded, so nothing was sent.",
             ),
-            Failure::Untold(untold) => Parts {
-                origin: Origin::Gateway,
-                retryable: false,
-                ..Parts::by_portal(
-                    Code::LedgerUnavailable,
-                    untold,
-                    "The vendor has answered, but the result could not be recorded yet. Follow operationLocation.",
-                )
-            },
-            Failure::NoToken(not_sent) => Parts {
-                origin: Origin::IdentityProvider,
-                delivered: not_sent.delivered,
-                operation: Some(not_sent.operation),
-                ..Parts::new(
-                    Code::CredentialUnavailable,
-                    "The gateway has no usable token for this publisher; nothing was done.",
-                )
-            },
-            Failure::Unreachable(not_sent) => Parts {
-                origin: Origin::Portal,
-                delivered: not_sent.delivered,
-                operation: Some(not_sent.operation),
-                ..unreachable_problem(not_sent.cause)
-            },
-            Failure::Refused(untold, refusal) => {
+            Failure::ResultNotRecorded(answered) => Parts::result_not_recorded(answered),
+            Failure::NoToken(not_done) => Parts::new(
+                Code::CredentialUnavailable,
+                "The gateway has no usable token for this publisher; nothing was done.",
+            )
+            .not_done(Origin::IdentityProvider, &not_done),
+            Failure::Unreachable(not_done) => unreachable_vendor(&not_done),
+            Failure::Refused(answered, refusal) => {
                 let (code, detail) = refused(refusal);
-                Parts::by_portal(code, untold, detail)
+                Parts::by_portal(code, answered, detail)
             }
-            Failure::CredentialRejected(untold) => Parts::by_portal(
+            Failure::CredentialRejected(answered) => Parts::by_portal(
                 Code::PortalRejectedCredential,
-                untold,
-                "The vendor refused the gateway's token, and a new one, too; nothing was done.",
+                answered,
+                "The vendor refuses the gateway's token; nothing was done.",
             ),
-            Failure::PortalFailed(untold) => Parts::by_portal(
+            Failure::PortalFailed(answered) => Parts::by_portal(
                 Code::PortalFailed,
-                untold,
+                answered,
                 "The vendor reports a failure of its own; it may have acted. Follow operationLocation.",
             ),
-            Failure::BadResponse(untold) => Parts::by_portal(
+            Failure::BadResponse(answered) => Parts::by_portal(
                 Code::PortalBadResponse,
-                untold,
+                answered,
                 "The vendor gave an answer that its API does not have; it may have acted. Follow operationLocation.",
             ),
-            Failure::Internal => Parts::new(
-                Code::InternalError,
-                "The action ended before its time; the log says more under this request id.",
-            ),
+            Failure::Internal(answered) => Parts {
+                origin: Origin::Gateway,
+                ..Parts::by_portal(
+                    Code::InternalError,
+                    answered,
+                    "The action ended before its time; it may have been carried out. Follow operationLocation.",
+                )
+            },
         };
         parts.retry_after = retry_after;
         parts.into()
     }
 }
 
-fn unreachable_problem(cause: Unreachable) -> Parts {
-    let code = match cause {
-        Unreachable::Timeout => Code::PortalTimeout,
-        Unreachable::Name | Unreachable::Connect | Unreachable::Tls | Unreachable::Request => {
-            Code::PortalFailed
+fn unreachable_vendor(not_done: &NotDone<Unreachable>) -> Parts {
+    let (code, origin) = match not_done.cause {
+        Unreachable::Timeout => (Code::PortalTimeout, Origin::Portal),
+        Unreachable::Name | Unreachable::Connect | Unreachable::Tls => {
+            (Code::PortalFailed, Origin::Portal)
         }
+        Unreachable::Request => (Code::InternalError, Origin::Gateway),
     };
-    Parts::new(
-        code,
-        format!("The vendor could not be reached: {cause}. Nothing was sent."),
-    )
+    let detail = format!(
+        "The vendor could not be asked: {}. Nothing was done.",
+        not_done.cause
+    );
+    Parts::new(code, detail).not_done(origin, not_done)
 }
 
 fn refused(refusal: Refusal) -> (Code, &'static str) {

@@ -10,7 +10,7 @@ pub mod outcome;
 mod vendor;
 mod watch;
 
-pub use cancel::{Desk, DeskOptions, Told, Work};
-pub use failure::{Failure, NotSent, Refusal, Said, Unreachable, Untold};
+pub use cancel::{Desk, DeskShared, Told, Work};
+pub use failure::{Answered, Failure, NotDone, Refusal, Said, Unreachable};
 pub use vendor::{Publishers, Vendor};
 pub use watch::{Follower, Watcher, WatcherOptions};

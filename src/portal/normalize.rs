@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::location::{Location, Target};
-use super::wire;
+use super::wire::{self, RunState};
 use crate::domain::Redactor;
 use crate::transport::Body;
 
@@ -99,10 +100,14 @@ pub fn action_answer(
     redactor: &Redactor,
     now: Timestamp,
 ) -> Answer {
-    let location = location(headers, body, target);
+    // Parsed once, for all that is looked for in it.
+    let document = Document::of(body);
+    let location = location(headers, &document, target);
     let meaning = match status {
         200..=299 if matches!(body, Body::Cut) => Meaning::Cut,
-        200 if location.is_none() && says_done(body) => Meaning::Finished,
+        200 if !names_location(headers) && location.is_none() && document.says_done() => {
+            Meaning::Finished
+        }
         200..=299 => Meaning::Accepted,
         400 => Meaning::Refused(Refusal::BadRequest),
         401 => Meaning::Unauthorized,
@@ -122,49 +127,70 @@ pub fn action_answer(
         date: date(headers),
         correlation_id: correlation_id(headers, redactor),
         said: if status >= 400 {
-            said(body, redactor)
+            said(&document, redactor)
         } else {
             Said::default()
         },
     }
 }
 
-/// A 200 is the end only if it says nothing, or says it in a whole JSON object
-/// that reports no error. An empty body must be empty by its own account.
-fn says_done(body: &Body) -> bool {
-    let bytes = match body {
-        Body::Whole(bytes) if bytes.is_empty() => return true,
-        Body::Whole(bytes) | Body::Unproven(bytes) => bytes,
-        Body::Cut | Body::Unreadable => return false,
-    };
-    match serde_json::from_slice::<serde_json::Value>(bytes) {
-        Ok(serde_json::Value::Object(members)) => !members.contains_key("error"),
-        _ => false,
+/// A body, as far as it can be understood.
+enum Document {
+    /// There is none, by its own account.
+    Empty,
+    /// Whole JSON.
+    Json(Value),
+    /// Anything else.
+    Other,
+}
+
+impl Document {
+    fn of(body: &Body) -> Self {
+        match body {
+            Body::Whole(bytes) if bytes.is_empty() => Self::Empty,
+            Body::Whole(bytes) | Body::Unproven(bytes) => {
+                serde_json::from_slice(bytes).map_or(Self::Other, Self::Json)
+            }
+            Body::Cut | Body::Unreadable => Self::Other,
+        }
     }
+
+    /// A 200 is the end only if it says nothing, or says it in a whole JSON object
+    /// that reports no error and no status other than an end.
+    fn says_done(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Json(Value::Object(members)) => {
+                let word = members.get("status").and_then(Value::as_str);
+                !members.contains_key("error")
+                    && word.is_none_or(|word| RunState::of(word).has_ended())
+            }
+            Self::Json(_) | Self::Other => false,
+        }
+    }
+}
+
+/// Whether an operation is named at all, be it one that we may not ask about: then
+/// the answer is not synchronous.
+fn names_location(headers: &HeaderMap) -> bool {
+    headers.contains_key(OPERATION_LOCATION) || headers.contains_key(header::LOCATION)
 }
 
 /// The first recognized location: in the headers of 2018 and 2020, else any
 /// string of the body. The member is documented nowhere; the shape is.
-fn location(headers: &HeaderMap, body: &Body, target: &Target) -> Option<Location> {
+fn location(headers: &HeaderMap, document: &Document, target: &Target) -> Option<Location> {
     let recognize = |text: &str| Location::recognize(text, target);
     let in_header = [OPERATION_LOCATION, header::LOCATION]
         .into_iter()
         .filter_map(|name| headers.get(name)?.to_str().ok())
         .find_map(recognize);
-    in_header.or_else(|| match body {
-        Body::Whole(bytes) | Body::Unproven(bytes) if !bytes.is_empty() => {
-            find_string(&serde_json::from_slice(bytes).ok()?, MAX_DEPTH, &recognize)
-        }
-        _ => None,
+    in_header.or_else(|| match document {
+        Document::Json(value) => find_string(value, MAX_DEPTH, &recognize),
+        Document::Empty | Document::Other => None,
     })
 }
 
-fn find_string<T>(
-    value: &serde_json::Value,
-    depth: usize,
-    matching: &impl Fn(&str) -> Option<T>,
-) -> Option<T> {
-    use serde_json::Value;
+fn find_string<T>(value: &Value, depth: usize, matching: &impl Fn(&str) -> Option<T>) -> Option<T> {
     if depth == 0 {
         return None;
     }
@@ -202,11 +228,11 @@ fn correlation_id(headers: &HeaderMap, redactor: &Redactor) -> Option<String> {
     legal.then(|| redactor.redact(text).into_owned())
 }
 
-fn said(body: &Body, redactor: &Redactor) -> Said {
-    let (Body::Whole(bytes) | Body::Unproven(bytes)) = body else {
+fn said(document: &Document, redactor: &Redactor) -> Said {
+    let Document::Json(value) = document else {
         return Said::default();
     };
-    let text = wire::error_text(bytes);
+    let text = wire::error_text(value);
     let clean = |text: Option<String>| {
         text.map(|text| plain_text(&text, MAX_TEXT, redactor))
             .filter(|text| !text.is_empty())
@@ -294,6 +320,8 @@ mod tests {
             (200, chunked("{}"), Finished),
             (200, chunked(""), Accepted),
             (200, chunked(r#"{"status":"#), Accepted),
+            (200, whole(r#"{"status":"running"}"#), Accepted),
+            (200, whole(r#"{"status":"resting"}"#), Accepted),
             (200, whole(r#"{"error":{"code":"x"}}"#), Accepted),
             (200, whole("[]"), Accepted),
             (200, whole("\"ok\""), Accepted),
@@ -350,8 +378,10 @@ mod tests {
 
     #[test]
     fn a_200_that_names_an_operation_is_not_synchronous() {
-        let answer = heard(200, &[("operation-location", PATH)], &whole(""));
-        assert_eq!(answer.meaning, Meaning::Accepted);
+        for location in [PATH, "/api/publishers/contoso/offers/other/operations/1"] {
+            let answer = heard(200, &[("operation-location", location)], &whole(""));
+            assert_eq!(answer.meaning, Meaning::Accepted, "{location}");
+        }
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use std::io::{self, Write};
 
-use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
 use tracing::subscriber::DefaultGuard;
+use tracing::{Level, Subscriber};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// The target of everything that is our own.
@@ -31,13 +34,13 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    fn as_str(self) -> &'static str {
+    fn as_tracing(self) -> Level {
         match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
+            Self::Error => Level::ERROR,
+            Self::Warn => Level::WARN,
+            Self::Info => Level::INFO,
+            Self::Debug => Level::DEBUG,
+            Self::Trace => Level::TRACE,
         }
     }
 }
@@ -98,18 +101,24 @@ fn off_thread(writer: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard)
 }
 
 fn build(options: LogOptions, writer: NonBlocking) -> Box<dyn Subscriber + Send + Sync + 'static> {
-    let filter = EnvFilter::new(format!("warn,{OURS}={}", options.level.as_str()));
-    let base = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer);
+    let filter = Targets::new()
+        .with_default(Level::WARN)
+        .with_target(OURS, options.level.as_tracing())
+        // A line for each malformed request: anybody could fill the log with them.
+        .with_target("actix_http", LevelFilter::OFF);
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match options.format {
-        LogFormat::Json => Box::new(
-            base.json()
+        LogFormat::Json => {
+            let json = layer
+                .json()
                 .flatten_event(true)
                 .with_span_list(false)
-                .with_current_span(false)
-                .finish(),
-        ),
-        LogFormat::Pretty => Box::new(base.with_ansi(false).with_target(false).compact().finish()),
+                .with_current_span(false);
+            Box::new(Registry::default().with(filter).with(json))
+        }
+        LogFormat::Pretty => {
+            let pretty = layer.with_ansi(false).with_target(false).compact();
+            Box::new(Registry::default().with(filter).with(pretty))
+        }
     }
 }

@@ -1,9 +1,312 @@
-//! `POST /offers/{offerId}/cancel`: the table of vendor answers, and what is sent.
+//! `POST /offers/{offerId}/cancel`: what each answer of the vendor's becomes, and
+//! what the ledger says afterwards.
 
-use serde_json::json;
+use std::time::Duration;
 
-use crate::client;
-use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, spawn};
+use offergate::sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::client::Answer;
+use crate::helpers::{Setup, World, spawn, spawn_with};
+
+/// What becomes of a cancel.
+#[derive(Debug, Clone, Copy)]
+enum Becomes {
+    /// 200, canceled.
+    Done,
+    /// 202, followed, with the vendor's status and `delivered`.
+    Followed(Option<u16>, &'static str),
+    /// A problem about an operation that is over: status, code, vendor's status.
+    Refused(u16, &'static str, u16),
+    /// A problem about an operation that is followed: status, code, vendor's
+    /// status, `delivered`.
+    Open(u16, &'static str, Option<u16>, &'static str),
+}
+use Becomes::{Done, Followed, Open, Refused};
+
+/// One row: the kind of offer, the vendor's fault, and what becomes of it.
+type Row = (&'static str, Value, Becomes);
+
+/// Orders the row's fault, cancels, and holds everything that can be seen against
+/// what is to become of it. Returns the answer, for what only some rows have.
+async fn check(world: &World, number: usize, (kind, fault, becomes): &Row) -> Answer {
+    let offer = format!("{kind}-{number}");
+    let name = format!("{offer} {fault} → {becomes:?}");
+    if !fault.is_null() {
+        world
+            .vendor
+            .order(json!({"on": "cancel", "offer": offer, "fault": fault}))
+            .await;
+    }
+    let answer = world.cancel(&offer).await;
+    let location = answer
+        .header("operation-location")
+        .unwrap_or_else(|| panic!("{name}: no Operation-Location: {answer:?}"));
+    let (base, id) = location.split_once("/operations/").unwrap();
+    assert_eq!(base, format!("http://{}", world.address()), "{name}");
+    let operation = world.recorded(id).await;
+    assert_eq!(operation["id"], id);
+    match *becomes {
+        Done | Followed(..) => {
+            answer.guarded();
+            let told = answer.json();
+            for member in ["id", "action", "offerId", "publisherId", "requestedBy"] {
+                assert_eq!(told[member], operation[member], "{name}");
+            }
+        }
+        Refused(status, code, http) | Open(status, code, Some(http), _) => {
+            let problem = answer.problem(status, code);
+            assert_eq!(problem["origin"], "portal", "{name}");
+            assert_eq!(problem["portal"]["httpStatus"], http, "{name}: {problem}");
+            assert!(problem["portal"]["correlationId"].is_string(), "{name}");
+            assert_eq!(problem["retryable"], status == 429, "{name}");
+        }
+        Open(status, code, None, _) => {
+            let problem = answer.problem(status, code);
+            assert_eq!(problem["origin"], "portal", "{name}");
+            assert_eq!(problem["retryable"], false, "{name}");
+        }
+    }
+    let (status, finished, http, delivered) = match *becomes {
+        Done => (200, Some("Succeeded"), Some(200), "yes"),
+        Followed(http, delivered) => (202, None, http, delivered),
+        Refused(status, _, http) => (status, Some("Failed"), Some(http), "yes"),
+        Open(status, _, http, delivered) => (status, None, http, delivered),
+    };
+    assert_eq!(answer.status, status, "{name}: {answer:?}");
+    match finished {
+        Some(state) => assert_eq!(operation["status"], state, "{name}: {operation}"),
+        // It may have ended since; what it was answered with has not.
+        None if status == 202 => assert_eq!(answer.json()["status"], "Running", "{name}"),
+        None => {}
+    }
+    assert_eq!(answer.retry_after().is_some(), [202, 429].contains(&status));
+    assert_eq!(operation["portal"]["httpStatus"], json!(http), "{name}");
+    assert_eq!(operation["portal"]["delivered"], delivered, "{name}");
+    if status >= 400 {
+        assert_eq!(answer.json()["delivered"], delivered, "{name}");
+    }
+    if let Refused(_, code, _) = becomes {
+        assert_eq!(operation["error"]["code"], *code, "{name}");
+        assert!(operation["outcome"].is_null(), "{name}: {operation}");
+    }
+    let sent = world.vendor.cancels(&offer).await;
+    assert_eq!(sent.len(), 1, "{name}: {sent:?}");
+    answer
+}
+
+async fn check_all(world: &World, rows: &[Row]) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    for (number, row) in rows.iter().enumerate() {
+        answers.push(check(world, number, row).await);
+    }
+    answers
+}
+
+fn status(status: u16, body: Value) -> Value {
+    json!({"kind": "status", "status": status, "body": body})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_in_the_two_hundreds_is_the_end_or_is_followed() {
+    #[rustfmt::skip]
+    let rows: &[Row] = &[
+        ("sync", Value::Null, Done),
+        ("sync-object", Value::Null, Done),
+        ("sync-object", json!({"kind": "gzip"}), Done),
+        ("sync-object", json!({"kind": "no-date"}), Done),
+        ("migrated", status(200, Value::Null), Done),
+        ("migrated", status(200, json!({})), Done),
+        ("migrated", Value::Null, Followed(Some(202), "yes")),
+        ("migrated", json!({"kind": "gzip"}), Followed(Some(202), "yes")),
+        ("migrated", json!({"kind": "stale"}), Followed(Some(202), "yes")),
+        ("migrated", status(202, json!({})), Followed(Some(202), "yes")),
+        ("migrated", status(200, json!([])), Followed(Some(200), "yes")),
+        ("migrated", status(200, json!("\"done\"")), Followed(Some(200), "yes")),
+        ("migrated", status(200, json!("done")), Followed(Some(200), "yes")),
+        ("migrated", status(200, json!("null")), Followed(Some(200), "yes")),
+        ("migrated", status(200, json!(" ")), Followed(Some(200), "yes")),
+        ("migrated", status(201, json!({})), Followed(Some(201), "yes")),
+        ("migrated", status(204, Value::Null), Followed(Some(204), "yes")),
+        ("sync-object", json!({"kind": "not-json"}), Followed(Some(200), "yes")),
+        ("sync-object", json!({"kind": "html", "status": 200}), Followed(Some(200), "yes")),
+        ("sync-object", json!({"kind": "huge", "bytes": 300_000}), Followed(Some(200), "yes")),
+        ("sync-object", json!({"kind": "huge", "bytes": 300_000, "chunked": true}), Followed(Some(200), "yes")),
+    ];
+    let world = spawn().await;
+    let answers = check_all(&world, rows).await;
+    for (row, answer) in rows.iter().zip(answers) {
+        let operation = answer.json();
+        match row.2 {
+            Done => {
+                assert_eq!(operation["status"], "Succeeded", "{row:?}");
+                assert_eq!(operation["outcome"], "canceled", "{row:?}");
+                assert!(operation["error"].is_null(), "{row:?}");
+            }
+            _ => {
+                assert!(operation["outcome"].is_null(), "{row:?}: {operation}");
+                assert_eq!(answer.retry_after(), Some(1), "{row:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_broke_off_is_followed_and_never_an_end() {
+    let cut = |at: &str| json!({"kind": "cut-chunked", "at": at});
+    #[rustfmt::skip]
+    let rows: &[Row] = &[
+        ("sync-object", json!({"kind": "cut-body"}), Followed(Some(200), "unknown")),
+        ("sync-object", json!({"kind": "cut-body", "keep": 0}), Followed(Some(200), "unknown")),
+        ("sync", json!({"kind": "cut-body"}), Followed(Some(200), "unknown")),
+        ("migrated", json!({"kind": "cut-body"}), Followed(Some(202), "unknown")),
+    ];
+    let world = spawn().await;
+    check_all(&world, rows).await;
+    // Whether a client can tell a cut chunked answer from a whole one is its secret;
+    // that it is not the end is the gateway's promise.
+    for (number, at) in ["start", "middle"].into_iter().enumerate() {
+        let offer = format!("sync-object-chunked-{number}");
+        world
+            .vendor
+            .order(json!({"on": "cancel", "offer": offer, "fault": cut(at)}))
+            .await;
+        let operation = world.outcome_of(&offer).await;
+        assert_eq!(operation["outcome"], "canceled", "{at}: {operation}");
+        assert_eq!(world.vendor.cancels(&offer).await.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_the_problem_of_the_table_and_the_end() {
+    let bare = json!("\"Microsoft.Ingestion.Api.Common.Exceptions.Http404Exception: no\"");
+    let error = json!({"error": {"code": "Nope", "message": "That will not do."}});
+    let throttle = |form: &str| json!({"kind": "throttle", "retryAfterSeconds": 40, "as": form});
+    #[rustfmt::skip]
+    let rows: &[Row] = &[
+        ("migrated", status(400, error.clone()), Refused(400, "portal-rejected-request", 400)),
+        ("migrated", status(403, error.clone()), Refused(403, "publisher-access-denied", 403)),
+        ("forbidden", Value::Null, Refused(403, "publisher-access-denied", 403)),
+        ("migrated", status(404, bare.clone()), Refused(404, "offer-not-found", 404)),
+        ("missing", Value::Null, Refused(404, "offer-not-found", 404)),
+        ("migrated", status(409, error.clone()), Refused(409, "conflict", 409)),
+        ("migrated", status(412, Value::Null), Refused(412, "precondition-failed", 412)),
+        ("migrated", status(422, bare), Refused(422, "portal-validation-failed", 422)),
+        ("migrated", throttle("seconds"), Refused(429, "portal-throttled", 429)),
+        ("migrated", throttle("date"), Refused(429, "portal-throttled", 429)),
+    ];
+    let world = spawn().await;
+    let answers = check_all(&world, rows).await;
+    let said = |at: usize| answers[at].json()["portal"].clone();
+    assert_eq!(said(0)["code"], "Nope");
+    assert_eq!(said(0)["message"], "That will not do.");
+    let message = said(3)["message"].clone();
+    assert!(
+        message.as_str().unwrap().contains("Http404Exception"),
+        "{message}"
+    );
+    assert!(said(6)["code"].is_null() && said(6)["message"].is_null());
+    assert_eq!(answers[8].retry_after(), Some(40));
+    let until_date = answers[9].retry_after().unwrap();
+    assert!((35..=41).contains(&until_date), "{until_date}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_offer_does_not_block_another() {
+    let world = spawn().await;
+    let throttle = json!({"kind": "throttle", "retryAfterSeconds": 600});
+    world
+        .vendor
+        .order(json!({"on": "cancel", "offer": "migrated-1", "fault": throttle}))
+        .await;
+    world
+        .cancel("migrated-1")
+        .await
+        .problem(429, "portal-throttled");
+    assert_eq!(world.outcome_of("migrated-2").await["outcome"], "canceled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_of_the_vendors_is_a_problem_and_is_followed() {
+    let acted = |mut fault: Value| {
+        fault["acts"] = json!(true);
+        fault
+    };
+    let html = |status: u16| json!({"kind": "html", "status": status});
+    let redirect = |status: u16| {
+        json!({"kind": "redirect", "status": status,
+               "location": "/api/publishers/contoso/offers/migrated-elsewhere/cancel"})
+    };
+    #[rustfmt::skip]
+    let rows: &[Row] = &[
+        ("migrated", acted(json!({"kind": "internal-error"})), Open(502, "portal-failed", Some(500), "yes")),
+        ("migrated", acted(html(502)), Open(502, "portal-failed", Some(502), "yes")),
+        ("migrated", acted(html(503)), Open(502, "portal-failed", Some(503), "yes")),
+        ("migrated", status(504, Value::Null), Open(502, "portal-failed", Some(504), "yes")),
+        ("migrated", acted(redirect(302)), Open(502, "portal-bad-response", Some(302), "yes")),
+        ("migrated", acted(redirect(307)), Open(502, "portal-bad-response", Some(307), "yes")),
+        ("migrated", acted(redirect(308)), Open(502, "portal-bad-response", Some(308), "yes")),
+        ("migrated", status(418, Value::Null), Open(502, "portal-bad-response", Some(418), "yes")),
+        ("migrated", json!({"kind": "garbage"}), Open(502, "portal-bad-response", None, "unknown")),
+    ];
+    let world = spawn().await;
+    let answers = check_all(&world, rows).await;
+    let variant = answers[0].json();
+    let message = variant["portal"]["message"].as_str().unwrap();
+    assert!(message.starts_with("snapshot()"), "{variant}");
+    let page = answers[1].json().to_string();
+    assert!(
+        !page.contains("<html") && !page.contains("<script"),
+        "{page}"
+    );
+    assert!(world.vendor.cancels("migrated-elsewhere").await.is_empty());
+    // Every one that the vendor carried out nevertheless is found out.
+    for number in [0, 1, 2, 4, 5, 6, 8] {
+        let operation = world.ended(id_of(&answers[number])).await;
+        assert_eq!(operation["outcome"], "canceled", "{number}: {operation}");
+        assert_eq!(operation["status"], "Succeeded");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_is_no_error_but_is_followed() {
+    #[rustfmt::skip]
+    let rows: &[Row] = &[
+        ("migrated", json!({"kind": "delay", "ms": 3000}), Followed(None, "unknown")),
+        ("migrated", json!({"kind": "hang"}), Followed(None, "unknown")),
+        ("migrated", json!({"kind": "drip", "everyMs": 700}), Followed(Some(202), "yes")),
+        ("migrated", json!({"kind": "reset"}), Followed(None, "unknown")),
+        ("migrated", json!({"kind": "close"}), Followed(None, "unknown")),
+        ("migrated", json!({"kind": "informational"}), Followed(None, "unknown")),
+        ("migrated", json!({"kind": "informational", "status": 100, "afterMs": 50}), Followed(None, "unknown")),
+        ("sync-object", json!({"kind": "drip", "everyMs": 700}), Followed(Some(200), "unknown")),
+    ];
+    // The publish still runs when the gateway has lost its patience.
+    let world = spawn_with(Setup {
+        vendor: Options {
+            cancel_after: Duration::from_millis(2500),
+            ..Options::default()
+        },
+        toml: "[portal]\nrequest_timeout_ms = 700".into(),
+        ..Setup::default()
+    })
+    .await;
+    for answer in check_all(&world, rows).await {
+        let operation = world.ended(id_of(&answer)).await;
+        assert_eq!(operation["outcome"], "canceled", "{operation}");
+        assert_eq!(operation["status"], "Succeeded");
+    }
+    // The connections that broke have not spoilt the next request's.
+    assert_eq!(
+        world.outcome_of("migrated-after").await["outcome"],
+        "canceled"
+    );
+}
+
+fn id_of(answer: &Answer) -> &str {
+    let location = answer.header("operation-location").unwrap();
+    location.rsplit('/').next().unwrap()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_way_to_name_the_operation_is_followed_to_the_truth() {

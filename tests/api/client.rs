@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::helpers::KEY;
+
 /// No answer of a test takes this long unless something is broken.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -50,18 +52,56 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("no JSON ({e}): {self:?}"))
     }
 
-    /// The answer must be a problem with this status and code; returns its document.
+    /// The answer must be a problem with this status and code, and all that every
+    /// problem has; returns its document.
     #[track_caller]
     pub fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{self:?}");
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json")
-        );
+        self.guarded();
+        let media_type = self.header("content-type");
+        assert_eq!(media_type, Some("application/problem+json"));
         let document = self.json();
         assert_eq!(document["code"], code, "{document}");
         assert_eq!(document["status"], status);
+        let kind = document["type"].as_str().unwrap();
+        assert!(kind.ends_with(&format!("/problems/{code}")), "{document}");
+        for member in ["title", "detail", "instance", "origin", "delivered"] {
+            assert!(document[member].is_string(), "{member}: {document}");
+        }
+        assert!(document["retryable"].is_boolean(), "{document}");
+        assert_eq!(
+            document["requestId"].as_str(),
+            self.header("x-request-id"),
+            "{document}"
+        );
+        assert_eq!(
+            document["operationLocation"].as_str(),
+            self.header("operation-location"),
+            "{document}"
+        );
         document
+    }
+
+    /// The headers that every answer has.
+    #[track_caller]
+    pub fn guarded(&self) {
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("cache-control", "no-store"),
+            ("content-security-policy", "default-src 'none'"),
+        ] {
+            assert_eq!(self.header(name), Some(value), "{self:?}");
+        }
+        let id = self.header("x-request-id").expect("no X-Request-Id");
+        let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        assert!((1..=128).contains(&id.len()) && id.chars().all(legal));
+    }
+
+    /// `Retry-After`, which must be whole seconds.
+    #[track_caller]
+    pub fn retry_after(&self) -> Option<u64> {
+        let value = self.header("retry-after")?;
+        Some(value.parse().unwrap_or_else(|_| panic!("{value:?}")))
     }
 }
 
@@ -129,4 +169,20 @@ pub fn request(
     text.push_str("\r\n");
     text.push_str(body);
     text
+}
+
+/// The bytes of `pipeline`'s cancel of `sync-1` with these headers and this body,
+/// without a Content-Length of our own.
+pub fn raw_cancel(headers: &str, body: &str) -> Vec<u8> {
+    let line = "POST /offers/sync-1/cancel HTTP/1.1\r\nHost: x";
+    format!("{line}\r\nX-Api-Key: {KEY}\r\n{headers}\r\n{body}").into_bytes()
+}
+
+/// The gateway itself said no, and nothing has left it.
+#[track_caller]
+pub fn assert_not_delivered(problem: &Value) {
+    assert_eq!(problem["delivered"], "no", "{problem}");
+    assert_eq!(problem["origin"], "gateway", "{problem}");
+    assert!(problem.get("operationLocation").is_none(), "{problem}");
+    assert!(problem.get("portal").is_none(), "{problem}");
 }

@@ -10,6 +10,7 @@ use offergate::startup::Gateway;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{self, Answer};
@@ -78,8 +79,25 @@ impl Vendor {
 
     /// Orders a fault until it is removed.
     pub async fn lasting_fault(&self, on: &str, fault: Value) {
-        let order = json!({"on": on, "times": 0, "fault": fault});
+        self.order(json!({"on": on, "times": 0, "fault": fault}))
+            .await;
+    }
+
+    /// Orders a fault in the sandbox's own words.
+    pub async fn order(&self, order: Value) {
         self.control("POST", "faults", order).await;
+    }
+
+    /// Takes all orders back.
+    pub async fn heal(&self) {
+        self.control("DELETE", "faults", Value::Null).await;
+    }
+
+    /// The cancels of this offer that it has received.
+    pub async fn cancels(&self, offer: &str) -> Vec<Value> {
+        let query = format!("journal?method=POST&path=/cancel&offer={offer}");
+        let entries = self.control("GET", &query, Value::Null).await;
+        entries.as_array().unwrap().clone()
     }
 
     /// What it has received whose path contains `path`.
@@ -108,8 +126,11 @@ impl Vendor {
 /// a deployment.
 pub struct Setup {
     pub vendor: Options,
-    /// TOML laid over everything else.
+    /// TOML laid over everything else; `$pipeline`, `$reader` and `$nobody` stand
+    /// for the hashes of their keys.
     pub toml: String,
+    /// What no configuration may say.
+    pub tune: fn(&mut Settings),
 }
 
 impl Default for Setup {
@@ -120,6 +141,7 @@ impl Default for Setup {
                 ..Options::default()
             },
             toml: String::new(),
+            tune: |_| (),
         }
     }
 }
@@ -164,11 +186,6 @@ pub async fn spawn_with(setup: Setup) -> World {
 }
 
 fn settings(directory: &TempDir, vendor: SocketAddr, setup: &Setup) -> Settings {
-    let hash = |key: &str| {
-        let hash = offergate::identity::hash(key.as_bytes());
-        let digits: String = hash.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
-        digits
-    };
     let base = format!(
         r#"
 [server]
@@ -193,26 +210,23 @@ credential = "main"
 [[callers]]
 name = "pipeline"
 default_publisher = "contoso"
-api_key_sha256 = ["{pipeline}"]
+api_key_sha256 = ["$pipeline"]
 allow = [ {{ actions = ["*"], publishers = ["contoso"], offers = ["*"] }} ]
 [[callers]]
 name = "reader"
 default_publisher = "contoso"
-api_key_sha256 = ["{reader}"]
+api_key_sha256 = ["$reader"]
 allow = [ {{ actions = ["read"], publishers = ["*"], offers = ["*"] }} ]
 [[callers]]
 name = "nobody"
-api_key_sha256 = ["{nobody}"]
+api_key_sha256 = ["$nobody"]
 "#,
         tenant = setup.vendor.tenant,
         client_id = setup.vendor.client_id,
         client_secret = setup.vendor.client_secret,
-        pipeline = hash(KEY),
-        reader = hash(READER_KEY),
-        nobody = hash(NOBODY_KEY),
     );
-    std::fs::write(directory.path().join("base.toml"), base).unwrap();
-    std::fs::write(directory.path().join("test.toml"), &setup.toml).unwrap();
+    write_with_hashes(directory, "base.toml", &base);
+    write_with_hashes(directory, "test.toml", &setup.toml);
     let mut settings = load(&Source {
         dir: Some(directory.path().to_owned()),
         profile: Some("test".into()),
@@ -225,7 +239,22 @@ api_key_sha256 = ["{nobody}"]
     settings.operations.settle = settings.operations.settle.min(Duration::from_millis(400));
     settings.operations.give_up = settings.operations.give_up.min(Duration::from_secs(20));
     settings.ledger.path = directory.path().join("ledger.db");
+    (setup.tune)(&mut settings);
     settings
+}
+
+fn write_with_hashes(directory: &TempDir, name: &str, toml: &str) {
+    let mut toml = toml.to_owned();
+    for (word, key) in [
+        ("$pipeline", KEY),
+        ("$reader", READER_KEY),
+        ("$nobody", NOBODY_KEY),
+    ] {
+        let hash = offergate::identity::hash(key.as_bytes());
+        let digits: String = hash.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
+        toml = toml.replace(word, &digits);
+    }
+    std::fs::write(directory.path().join(name), toml).unwrap();
 }
 
 impl World {
@@ -246,9 +275,30 @@ impl World {
         client::send(self.public, method, path, &[("X-Api-Key", key)], body).await
     }
 
+    /// A request of `pipeline`'s with more headers.
+    pub async fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut all = vec![("X-Api-Key", KEY)];
+        all.extend(headers);
+        client::send(self.public, method, path, &all, body).await
+    }
+
     pub async fn cancel(&self, offer: &str) -> Answer {
         self.send("POST", &format!("/offers/{offer}/cancel"), "")
             .await
+    }
+
+    /// Nothing has been asked of the vendor yet but tokens. Cancels one offer to
+    /// prove that the way there is open.
+    pub async fn assert_nothing_sent(&self) {
+        assert_eq!(self.cancel("sync-proof").await.status, 200);
+        let received = self.vendor.received("/api/").await;
+        assert_eq!(received.len(), 1, "{received:?}");
     }
 
     pub async fn admin(&self, path: &str) -> Answer {
@@ -264,19 +314,25 @@ impl World {
 
     /// The operation once it has ended.
     pub async fn ended(&self, id: &str) -> Value {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        self.operation_past(id, &["NotStarted", "Running"]).await
+    }
+
+    /// The operation once the vendor's answer is in the ledger: an unfinished
+    /// result may be recorded after it was told.
+    pub async fn recorded(&self, id: &str) -> Value {
+        self.operation_past(id, &["NotStarted"]).await
+    }
+
+    /// The operation once its status is none of these: the status monitor is
+    /// polled, as its callers do.
+    async fn operation_past(&self, id: &str, states: &[&str]) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let operation = self.operation(id).await;
-            let unfinished =
-                ["NotStarted", "Running"].contains(&operation["status"].as_str().unwrap());
-            if !unfinished {
+            if !states.contains(&operation["status"].as_str().unwrap()) {
                 return operation;
             }
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "not ended: {operation}"
-            );
-            // The status monitor is polled, as its callers do.
+            assert!(Instant::now() < deadline, "still {operation}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -5,3 +5,11 @@
 mod cancel;
 mod client;
 mod helpers;
+mod identity;
+mod limits;
+mod location;
+mod outcome;
+mod refused;
+mod request_id;
+mod sent;
+mod unreachable;

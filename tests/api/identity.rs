@@ -1,0 +1,208 @@
+//! Who gets through: nobody without a key, nobody without a rule, and nobody to
+//! another's operation. Nothing of the others reaches the vendor.
+
+use serde_json::Value;
+
+use crate::client::{self, Answer, assert_not_delivered};
+use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, World, spawn, spawn_toml};
+
+const CANCEL: &str = "/offers/sync-1/cancel";
+
+async fn with_headers(world: &World, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let method = if path == CANCEL { "POST" } else { "GET" };
+    client::send(world.address(), method, path, headers, "").await
+}
+
+/// The problem without what differs from request to request.
+fn essence(mut problem: Value) -> Value {
+    for member in ["requestId", "instance"] {
+        problem.as_object_mut().unwrap().remove(member);
+    }
+    problem
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_one_right_key_there_is_one_answer() {
+    let world = spawn().await;
+    let long = "x".repeat(257);
+    let padded = format!("{KEY}x");
+    let upper = KEY.to_uppercase();
+    let hash = "1".repeat(64);
+    let basic = format!("ApiKey {KEY}");
+    let mut seen: Option<Value> = None;
+    for headers in [
+        vec![],
+        vec![("X-Api-Key", "")],
+        vec![("X-Api-Key", "short")],
+        vec![("X-Api-Key", "fifteen-letters")],
+        vec![("X-Api-Key", "an-unknown-key-0123456789")],
+        vec![("X-Api-Key", &KEY[1..])],
+        vec![("X-Api-Key", &KEY[..KEY.len() - 1])],
+        vec![("X-Api-Key", &*padded)],
+        vec![("X-Api-Key", &*upper)],
+        vec![("X-Api-Key", &*hash)],
+        vec![("X-Api-Key", &*long)],
+        vec![("X-Api-Key", "pipeline key 0123456789")],
+        vec![("X-Api-Key", "schl\u{fc}ssel-0123456789")],
+        vec![("X-Api-Key", KEY), ("X-Api-Key", KEY)],
+        vec![
+            ("X-Api-Key", KEY),
+            ("X-Api-Key", "an-unknown-key-0123456789"),
+        ],
+        vec![
+            ("X-Api-Key", "an-unknown-key-0123456789"),
+            ("X-Api-Key", KEY),
+        ],
+        vec![("X-Api-Keys", KEY)],
+        vec![("X_Api_Key", KEY)],
+        vec![("Authorization", KEY)],
+        vec![("Authorization", &*basic)],
+        vec![("Cookie", "X-Api-Key=pipeline-key-0123456789")],
+    ] {
+        for path in [CANCEL, "/operations/01996b2e-0000-7000-8000-000000000000"] {
+            let answer = with_headers(&world, path, &headers).await;
+            let problem = answer.problem(401, "unauthenticated");
+            assert_not_delivered(&problem);
+            assert_eq!(problem["retryable"], false);
+            assert_eq!(
+                answer.header("www-authenticate"),
+                Some("ApiKey header=\"X-Api-Key\""),
+                "{headers:?}"
+            );
+            assert_eq!(problem["instance"], path);
+            let problem = essence(problem);
+            assert_eq!(*seen.get_or_insert(problem.clone()), problem, "{headers:?}");
+        }
+    }
+    world.assert_nothing_sent().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_nobody_knows_learns_nothing_about_ids_bodies_and_headers() {
+    let world = spawn().await;
+    let mut seen: Option<Value> = None;
+    for (path, headers, body) in [
+        ("/offers/sync-1/cancel", vec![], ""),
+        ("/offers/%2e%2e/cancel", vec![], ""),
+        ("/publishers/-$-/offers/sync-1/cancel", vec![], ""),
+        ("/offers/sync-1/cancel?x=1", vec![], ""),
+        (
+            "/offers/sync-1/cancel",
+            vec![("Idempotency-Key", "\"x\"")],
+            "",
+        ),
+        (
+            "/offers/sync-1/cancel",
+            vec![("Content-Type", "text/plain")],
+            "nonsense",
+        ),
+    ] {
+        let answer = client::send(world.address(), "POST", path, &headers, body).await;
+        let problem = essence(answer.problem(401, "unauthenticated"));
+        assert_eq!(*seen.get_or_insert(problem.clone()), problem, "{path}");
+    }
+    world.assert_nothing_sent().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_rule_there_is_no_way() {
+    let world = spawn_toml(
+        r#"
+[[callers]]
+name = "pipeline"
+default_publisher = "contoso"
+api_key_sha256 = ["$pipeline"]
+allow = [
+  { actions = ["cancel"], publishers = ["contoso"], offers = ["sync-*"] },
+  { actions = ["read", "publish", "go-live", "write"], publishers = ["*"], offers = ["*"] },
+]
+[[callers]]
+name = "reader"
+default_publisher = "contoso"
+api_key_sha256 = ["$reader"]
+allow = [ { actions = ["read"], publishers = ["*"], offers = ["*"] } ]
+[[callers]]
+name = "nobody"
+default_publisher = "contoso"
+api_key_sha256 = ["$nobody"]
+"#,
+    )
+    .await;
+    let mut seen: Option<Value> = None;
+    for (key, path) in [
+        (NOBODY_KEY, "/offers/sync-1/cancel"),
+        (NOBODY_KEY, "/publishers/contoso/offers/sync-1/cancel"),
+        (READER_KEY, "/offers/sync-1/cancel"),
+        (KEY, "/offers/migrated-1/cancel"),
+        (KEY, "/offers/sync/cancel"),
+        (KEY, "/offers/Sync-1/cancel"),
+        (KEY, "/offers/a-sync-1/cancel"),
+        (KEY, "/publishers/fabrikam/offers/sync-1/cancel"),
+        (KEY, "/publishers/Contoso/offers/sync-1/cancel"),
+        (KEY, "/publishers/no-such-publisher/offers/sync-1/cancel"),
+    ] {
+        let answer = world.send_as(key, "POST", path, "").await;
+        let problem = answer.problem(403, "caller-not-allowed");
+        assert_not_delivered(&problem);
+        assert_eq!(problem["retryable"], false);
+        let problem = essence(problem);
+        assert_eq!(*seen.get_or_insert(problem.clone()), problem, "{path}");
+    }
+    world.assert_nothing_sent().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anothers_operation_is_not_there() {
+    let world = spawn().await;
+    let answer = world.cancel("sync-1").await;
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(world.operation(&id).await["requestedBy"], "pipeline");
+    let upper = id.to_uppercase();
+    let simple = id.replace('-', "");
+    let mut seen: Option<Value> = None;
+    for (key, id) in [
+        (READER_KEY, id.as_str()),
+        (NOBODY_KEY, &id),
+        (READER_KEY, "01996b2e-0000-7000-8000-000000000000"),
+        (KEY, "01996b2e-0000-7000-8000-000000000000"),
+        (KEY, &simple),
+        (KEY, "x"),
+        (KEY, "%2e%2e"),
+        (KEY, "00000000-0000-0000-0000-000000000000"),
+    ] {
+        let path = format!("/operations/{id}");
+        let answer = world.send_as(key, "GET", &path, "").await;
+        let problem = essence(answer.problem(404, "operation-not-found"));
+        assert_eq!(*seen.get_or_insert(problem.clone()), problem, "{id}");
+    }
+    let answer = world.send("GET", &format!("/operations/{upper}"), "").await;
+    assert_eq!(answer.json()["id"], id, "case does not count in a UUID");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_may_have_two_keys_while_one_is_replaced() {
+    let world = spawn_toml(
+        r#"
+[[callers]]
+name = "pipeline"
+default_publisher = "contoso"
+api_key_sha256 = ["$pipeline", "$reader"]
+allow = [ { actions = ["cancel"], publishers = ["contoso"], offers = ["*"] } ]
+"#,
+    )
+    .await;
+    let mut ids = Vec::new();
+    for (key, offer) in [(KEY, "sync-1"), (READER_KEY, "sync-2")] {
+        let path = format!("/offers/{offer}/cancel");
+        let answer = world.send_as(key, "POST", &path, "").await;
+        assert_eq!(answer.json()["requestedBy"], "pipeline");
+        ids.push(answer.json()["id"].as_str().unwrap().to_owned());
+    }
+    // An operation is its caller's, whichever key it was made with.
+    for key in [KEY, READER_KEY] {
+        for id in &ids {
+            let path = format!("/operations/{id}");
+            assert_eq!(world.send_as(key, "GET", &path, "").await.status, 200);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Too large, too slow, broken off: what a client learns, and that it costs nobody
+//! else anything.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::client::{Answer, assert_not_delivered, raw_cancel, read_answer, send_raw};
+use crate::helpers::{spawn, spawn_toml};
+
+const CANCEL: &str = "/offers/sync-1/cancel";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_is_said_so_to_a_client_that_sends_it_all() {
+    let world = spawn().await;
+    let body = "x".repeat(2 * 1024 * 1024);
+    let answer = world.send("POST", CANCEL, &body).await;
+    assert_not_delivered(&answer.problem(413, "body-too-large"));
+    assert_eq!(answer.header("connection"), Some("close"));
+    let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let bytes = raw_cancel("Transfer-Encoding: chunked\r\n", &chunked);
+    let answer = send_raw(world.address(), &bytes).await.unwrap();
+    assert_not_delivered(&answer.problem(413, "body-too-large"));
+    // One byte too many, and exactly as many as may be.
+    let padded = |length: usize| format!("{{}}{}", " ".repeat(length - 2));
+    let answer = world.send("POST", CANCEL, &padded(16_385)).await;
+    assert_not_delivered(&answer.problem(413, "body-too-large"));
+
+    let path = format!("{CANCEL}?{}", "x".repeat(9000));
+    let problem = world
+        .send("POST", &path, "")
+        .await
+        .problem(414, "uri-too-long");
+    assert_not_delivered(&problem);
+    let path = format!("/offers/{}/cancel", "x".repeat(9000));
+    assert_not_delivered(
+        &world
+            .send("POST", &path, "")
+            .await
+            .problem(414, "uri-too-long"),
+    );
+    let header = "x".repeat(17_000);
+    let answer = world
+        .send_with("POST", CANCEL, &[("X-Long", &header)], "")
+        .await;
+    assert_not_delivered(&answer.problem(431, "headers-too-large"));
+    let many: Vec<(&str, &str)> = vec![("X-Many", "0123456789"); 90];
+    let huge: Vec<(&str, &str)> = many
+        .iter()
+        .map(|(name, _)| (*name, &header[..300]))
+        .collect();
+    let answer = world.send_with("POST", CANCEL, &huge, "").await;
+    assert_not_delivered(&answer.problem(431, "headers-too-large"));
+    world.assert_nothing_sent().await;
+    assert_eq!(
+        world.send("POST", CANCEL, &padded(16_384)).await.status,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let world = spawn_toml("[server]\nbody_timeout_ms = 200").await;
+    for bytes in [
+        raw_cancel("Content-Length: 10\r\n", "{\"a\""),
+        raw_cancel("Content-Length: 10\r\n", ""),
+        raw_cancel("Transfer-Encoding: chunked\r\n", "5\r\n{\"a\""),
+        raw_cancel("Transfer-Encoding: chunked\r\n", ""),
+    ] {
+        let answer = send_raw(world.address(), &bytes).await.unwrap();
+        let problem = answer.problem(408, "request-timeout");
+        assert_not_delivered(&problem);
+        assert_eq!(problem["retryable"], true);
+        assert_eq!(answer.header("connection"), Some("close"));
+    }
+    // And one that comes, but in drops.
+    let mut stream = TcpStream::connect(world.address()).await.unwrap();
+    stream
+        .write_all(&raw_cancel("Content-Length: 1000\r\n", "{"))
+        .await
+        .unwrap();
+    let (mut reading, mut writing) = stream.into_split();
+    let dripping = tokio::spawn(async move {
+        while writing.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let answer = read_half(&mut reading).await;
+    dripping.abort();
+    assert_not_delivered(&answer.problem(408, "request-timeout"));
+    world.assert_nothing_sent().await;
+}
+
+async fn read_half(reading: &mut tokio::net::tcp::OwnedReadHalf) -> Answer {
+    let mut received = Vec::new();
+    reading
+        .take(64 * 1024)
+        .read_to_end(&mut received)
+        .await
+        .unwrap();
+    Answer::parse(&received).expect("no answer")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_off_is_no_body() {
+    let world = spawn().await;
+    for bytes in [
+        raw_cancel("Content-Length: 10\r\n", "{}"),
+        raw_cancel("Transfer-Encoding: chunked\r\n", "2\r\n{}\r\n"),
+    ] {
+        let mut stream = TcpStream::connect(world.address()).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // Whether it is told is its own fault; that nothing is sent is ours.
+        if let Some(answer) = read_answer(&mut stream).await {
+            assert_not_delivered(&answer.problem(400, "invalid-body"));
+        }
+    }
+    world.assert_nothing_sent().await;
+}

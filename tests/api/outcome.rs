@@ -1,0 +1,315 @@
+//! What became of a cancel: the truth of the sandbox, told by the status monitor.
+
+use std::time::Duration;
+
+use offergate::sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::helpers::{Setup, World, spawn, spawn_with};
+
+/// A world whose vendor takes `bites` for a cancel, and whose gateway gives up soon.
+async fn impatient(bites: Duration) -> World {
+    spawn_with(Setup {
+        vendor: Options {
+            cancel_after: bites,
+            ..Options::default()
+        },
+        tune: |settings| settings.operations.give_up = Duration::from_millis(1500),
+        ..Setup::default()
+    })
+    .await
+}
+
+/// A world in which a cancel never bites by itself.
+async fn undecided() -> World {
+    spawn_with(Setup {
+        vendor: Options {
+            cancel_after: Duration::from_secs(600),
+            ..Options::default()
+        },
+        ..Setup::default()
+    })
+    .await
+}
+
+/// Moves an offer of contoso's on, or makes it.
+async fn offer(world: &World, method: &str, path: &str, body: Value) -> Value {
+    let path = format!("offers/contoso/{path}");
+    world.vendor.control(method, &path, body).await
+}
+
+fn assert_ended(operation: &Value, outcome: &str, code: Option<&str>) {
+    let status = match outcome {
+        "canceled" | "nothingToCancel" | "alreadyFailed" => "Succeeded",
+        _ => "Failed",
+    };
+    assert_eq!(operation["outcome"], outcome, "{operation}");
+    assert_eq!(operation["status"], status, "{operation}");
+    assert_eq!(operation["error"]["code"].as_str(), code, "{operation}");
+    let message = operation["error"]["message"].as_str().unwrap_or_default();
+    assert_eq!(message.is_empty(), code.is_none(), "{operation}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_scenario_ends_with_the_truth() {
+    let world = spawn().await;
+    for (kind, outcome, code) in [
+        ("idle", "nothingToCancel", None),
+        ("empty", "nothingToCancel", None),
+        ("already-canceled", "nothingToCancel", None),
+        ("completes", "alreadyCompleted", Some("already-completed")),
+        ("fails", "alreadyFailed", None),
+        ("staging-done", "canceled", None),
+        ("sign-off", "canceled", None),
+        ("sign-off-unmigrated", "canceled", None),
+        ("own-operation", "canceled", None),
+        ("operation-in-array", "canceled", None),
+        ("unmigrated", "canceled", None),
+        ("no-zone", "canceled", None),
+        ("no-date", "canceled", None),
+    ] {
+        let offer = format!("{kind}-1");
+        let operation = world.outcome_of(&offer).await;
+        assert_ended(&operation, outcome, code);
+        assert_eq!(operation["portal"]["delivered"], "yes");
+        // What the sandbox knows of it is what was told.
+        let path = format!("offers/contoso/{offer}");
+        let truth = world.vendor.control("GET", &path, Value::Null).await;
+        let became = truth["cancels"][0]["became"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{truth}"));
+        let expected = match outcome {
+            "canceled" => "canceled",
+            "nothingToCancel" => "nothing-running",
+            "alreadyCompleted" => "completed-first",
+            _ => "failed-first",
+        };
+        assert_eq!(became, expected, "{offer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_that_does_not_stop_is_not_canceled_whatever_the_location_says() {
+    let world = impatient(Duration::from_millis(300)).await;
+    let stubborn = json!({"location": "unmigrated", "cancel": "stubborn", "submissions": [{}]});
+    offer(&world, "PUT", "mule", stubborn).await;
+    let word = json!({"kind": "status", "status": 200, "body": {"status": "Canceled <b>\u{7}"}});
+    world
+        .vendor
+        .order(json!({"on": "operations", "offer": "mule", "times": 0, "fault": word}))
+        .await;
+    for name in ["stubborn-1", "mule"] {
+        let operation = world.outcome_of(name).await;
+        assert_ended(&operation, "notCanceled", Some("not-canceled"));
+        if name == "mule" {
+            assert_eq!(operation["portal"]["status"], "Canceled <b>");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_evidence_nothing_is_claimed() {
+    let world = impatient(Duration::from_millis(300)).await;
+    let failing = |offer: &str, fault: Value| json!({"on": "submissions", "offer": offer, "times": 0, "fault": fault});
+    for (name, fault) in [
+        ("migrated-1", json!({"kind": "internal-error"})),
+        ("migrated-2", json!({"kind": "not-json"})),
+        ("migrated-3", json!({"kind": "cut-body"})),
+        ("migrated-4", json!({"kind": "cut-chunked", "at": "middle"})),
+        (
+            "migrated-5",
+            json!({"kind": "status", "status": 200, "body": {"value": []}}),
+        ),
+        (
+            "migrated-6",
+            json!({"kind": "status", "status": 404, "body": "gone"}),
+        ),
+        (
+            "migrated-7",
+            json!({"kind": "redirect", "location": "/api/publishers"}),
+        ),
+        ("migrated-8", json!({"kind": "reset"})),
+    ] {
+        world.vendor.order(failing(name, fault)).await;
+        let operation = world.outcome_of(name).await;
+        assert_ended(&operation, "unknown", Some("outcome-unknown"));
+    }
+    // Undated, and over before anybody could look: it could have ended long ago.
+    let undated = json!({"date": false, "cancelSeconds": 0, "submissions": [{}]});
+    offer(&world, "PUT", "undated", undated).await;
+    let operation = world.outcome_of("undated").await;
+    assert_ended(&operation, "unknown", Some("outcome-unknown"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vendor_that_recovers_is_believed_again() {
+    let world = spawn().await;
+    for on in ["submissions", "operations"] {
+        let fault = json!({"kind": "internal-error"});
+        world
+            .vendor
+            .order(json!({"on": on, "times": 3, "fault": fault}))
+            .await;
+    }
+    assert_ended(&world.outcome_of("migrated-1").await, "canceled", None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_that_ended_at_once_was_met_if_it_ended_since() {
+    let world = spawn().await;
+    let at_once = json!({"cancelSeconds": 0, "zone": false, "submissions": [{}]});
+    offer(&world, "PUT", "quick", at_once).await;
+    assert_ended(&world.outcome_of("quick").await, "canceled", None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_that_starts_later_never_counts() {
+    let world = undecided().await;
+    let looked_at = |offer: &str| format!("offers/{offer}/submissions");
+
+    // The one that the cancel met ends; another goes on.
+    let answer = world.cancel("migrated-1").await;
+    let truth = offer(&world, "GET", "migrated-1", Value::Null).await;
+    let met = truth["submissions"][0]["id"].clone();
+    world.vendor.receives(&looked_at("migrated-1"), 2).await;
+    offer(&world, "POST", "migrated-1/publish", json!({})).await;
+    offer(
+        &world,
+        "POST",
+        "migrated-1/finish",
+        json!({"id": met, "state": "canceled"}),
+    )
+    .await;
+    let operation = world.ended(answer.json()["id"].as_str().unwrap()).await;
+    assert_ended(&operation, "canceled", None);
+
+    // The one that the cancel met goes on; another is canceled.
+    let answer = world.cancel("migrated-2").await;
+    let looks = world
+        .vendor
+        .receives(&looked_at("migrated-2"), 2)
+        .await
+        .len();
+    offer(&world, "POST", "migrated-2/publish", json!({})).await;
+    offer(
+        &world,
+        "POST",
+        "migrated-2/finish",
+        json!({"state": "canceled"}),
+    )
+    .await;
+    world
+        .vendor
+        .receives(&looked_at("migrated-2"), looks + 3)
+        .await;
+    let operation = world.operation(answer.json()["id"].as_str().unwrap()).await;
+    assert_eq!(operation["status"], "Running", "{operation}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_that_starts_while_nothing_runs_does_not_count_either() {
+    let world = spawn_with(Setup {
+        tune: |settings| settings.operations.settle = Duration::from_millis(1500),
+        ..Setup::default()
+    })
+    .await;
+    let answer = world.cancel("idle-1").await;
+    // The first look is over when the second is taken.
+    let looks = "offers/idle-1/submissions";
+    let before = world.vendor.receives(looks, 2).await.len();
+    // By the vendor's clock, whose dates count whole seconds, surely later.
+    let later = json!({"changedTime": "2099-01-01T00:00:00Z"});
+    offer(&world, "POST", "idle-1/publish", later).await;
+    let operation = world.ended(answer.json()["id"].as_str().unwrap()).await;
+    assert_ended(&operation, "nothingToCancel", None);
+    let after = world.vendor.received(looks).await.len();
+    assert!(after > before + 2, "it was never looked at while it ran");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_in_the_middle_changes_nothing() {
+    let mut world = undecided().await;
+    let answer = world.cancel("migrated-1").await;
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    world.vendor.receives("migrated-1/submissions", 2).await;
+    world.recorded(&id).await;
+    world.restart().await;
+    let operation = world.operation(&id).await;
+    assert_eq!(operation["status"], "Running");
+    assert_eq!(operation["createdAt"], answer.json()["createdAt"]);
+    // It remembers which publish it was: another is newer now.
+    let truth = offer(&world, "GET", "migrated-1", Value::Null).await;
+    let met = truth["submissions"][0]["id"].clone();
+    offer(&world, "POST", "migrated-1/publish", json!({})).await;
+    offer(
+        &world,
+        "POST",
+        "migrated-1/finish",
+        json!({"id": met, "state": "failed"}),
+    )
+    .await;
+    let operation = world.ended(&id).await;
+    assert_ended(&operation, "alreadyFailed", None);
+    world.restart().await;
+    let mut again = world.operation(&id).await;
+    // The gateway's port is another one now.
+    again["operationLocation"] = operation["operationLocation"].clone();
+    assert_eq!(again, operation);
+    assert_eq!(world.vendor.cancels("migrated-1").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_intent_without_a_result_is_followed_and_never_sent_again() {
+    use offergate::domain::{Action, CallerName, OfferId, Operation, PublisherId, RequestId};
+    use offergate::ledger::{Durability, Ledger, Options};
+    let mut world = spawn_with(Setup {
+        tune: |settings| settings.operations.give_up = Duration::from_secs(3),
+        ..Setup::default()
+    })
+    .await;
+    world.stop().await;
+    let ledger = Ledger::open(Options {
+        path: world.directory.path().join("ledger.db"),
+        durability: Durability::Full,
+        retention: Duration::from_secs(1_000_000),
+    })
+    .await
+    .unwrap();
+    let mut ids = Vec::new();
+    for offer in ["migrated-arrived", "migrated-lost", "idle-either"] {
+        let intent = Operation::intent(
+            Action::Cancel,
+            PublisherId::parse("contoso").unwrap(),
+            OfferId::parse(offer).unwrap(),
+            CallerName::parse("pipeline").unwrap(),
+            RequestId::generate(),
+        );
+        ids.push(intent.id.to_string());
+        ledger.save(intent).await.unwrap();
+    }
+    ledger.close().await.unwrap();
+    world.restart().await;
+    // As if the vendor had got the first one.
+    world
+        .vendor
+        .receives("migrated-arrived/submissions", 2)
+        .await;
+    offer(
+        &world,
+        "POST",
+        "migrated-arrived/finish",
+        json!({"state": "canceled"}),
+    )
+    .await;
+    for (id, outcome, code) in [
+        (&ids[0], "canceled", None),
+        (&ids[1], "notCanceled", Some("not-canceled")),
+        (&ids[2], "unknown", Some("outcome-unknown")),
+    ] {
+        let operation = world.ended(id).await;
+        assert_ended(&operation, outcome, code);
+        assert_eq!(operation["portal"]["delivered"], "unknown");
+        assert!(operation["portal"]["httpStatus"].is_null());
+    }
+    assert!(world.vendor.received("/cancel").await.is_empty());
+}
