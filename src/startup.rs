@@ -2,11 +2,11 @@
 //! says where, and takes it all down again in the right order.
 
 pub mod options;
+mod worker;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -22,14 +22,13 @@ use tokio_util::task::TaskTracker;
 use crate::admin::{self, Vitals};
 use crate::credential::Keeper;
 use crate::domain::Redactor;
-use crate::http::{self, Gate, Limits};
-use crate::identity::{ApiKeys, DuplicateKey};
-use crate::ledger::{Front, Ledger, LedgerError};
-use crate::operation::{Desk, DeskShared, Publishers, Vendor, Watcher};
-use crate::policy::Policy;
-use crate::portal::{Portal, PortalOptions};
+use crate::http;
+use crate::identity::DuplicateKey;
+use crate::ledger::{Ledger, LedgerError};
+use crate::operation::{DeskShared, Watcher};
 use crate::settings::{self, Settings};
 use crate::transport::{Transport, TransportError};
+use worker::{Gates, Vendors};
 
 /// Connections that may wait to be accepted: a burst of callers is not turned away.
 const BACKLOG: u32 = 4096;
@@ -304,54 +303,6 @@ impl Background {
             ended,
             thread,
         })
-    }
-}
-
-/// How each thread gets to the vendor.
-#[derive(Clone)]
-struct Vendors {
-    transport: Transport,
-    portal: PortalOptions,
-    publishers: Publishers,
-}
-
-impl Vendors {
-    /// The vendor for the calling thread, with its own connections.
-    fn here(&self) -> Vendor {
-        let portal = Portal::new(&self.transport, self.portal.clone());
-        Vendor::new(portal, self.publishers.clone())
-    }
-}
-
-/// What every worker's [`Gate`] is made from.
-#[derive(Clone)]
-struct Gates {
-    keys: Arc<ApiKeys>,
-    policy: Arc<Policy>,
-    desk: DeskShared,
-    vendors: Vendors,
-    ledger: Ledger,
-    public_url: Arc<str>,
-    portal_url: Arc<str>,
-    poll: Duration,
-    limits: Limits,
-}
-
-impl Gates {
-    /// The gate of the calling worker thread.
-    fn here(&self) -> Gate {
-        let ledger = Front::new(self.ledger.clone());
-        let desk = Desk::new(self.desk.clone(), ledger.clone(), self.vendors.here());
-        Gate {
-            keys: Arc::clone(&self.keys),
-            policy: Arc::clone(&self.policy),
-            desk: Rc::new(desk),
-            ledger,
-            public_url: Arc::clone(&self.public_url),
-            portal_url: Arc::clone(&self.portal_url),
-            poll: self.poll,
-            limits: self.limits,
-        }
     }
 }
 

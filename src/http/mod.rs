@@ -7,6 +7,7 @@ mod body;
 mod caller;
 mod code;
 mod connection;
+mod failure;
 mod guard;
 mod offers;
 mod operations;
