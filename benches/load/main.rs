@@ -40,8 +40,8 @@ impl Plan {
         let has = |flag| arguments.iter().any(|argument| argument == flag);
         let (rounds, warm_up, measured) = match (has("--bench"), has("--quick")) {
             (false, _) => (1, 50, 200),
-            (true, true) => (1, 300, 1500),
-            (true, false) => (3, 500, 4000),
+            (true, true) => (3, 200, 500),
+            (true, false) => (9, 300, 1300),
         };
         Self {
             rounds,
