@@ -46,6 +46,9 @@ pub struct Round {
     pub crowd: Sample,
 }
 
+/// Picks one measurement out of a round.
+type SampleOf = fn(&Round) -> &Sample;
+
 pub struct Report {
     rounds: Vec<Round>,
     syncs: Vec<Duration>,
@@ -106,7 +109,7 @@ impl Report {
             "{:<32}{:>6}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
             "", "conns", "req/s", "CPU µs", "x bare", "p50 ms", "p90 ms", "p99 ms", "max ms"
         )?;
-        let rows: [(&str, usize, fn(&Round) -> &Sample); 5] = [
+        let rows: [(&str, usize, SampleOf); 5] = [
             ("bare forwarder, POST", 64, |round| &round.forwarder),
             ("gateway, cancel, full", 64, |round| &round.cancel),
             ("gateway, cancel, relaxed", 64, |round| &round.relaxed),
