@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use offergate::sandbox::{Options, Sandbox};
+use offergate::sandbox::Options;
 use offergate::settings::{Settings, Source, load};
 use offergate::startup::Gateway;
-use serde_json::{Value, json};
+use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::client::{self, Answer};
+use crate::vendor::Vendor;
 
 /// `pipeline` may do everything to every offer of contoso.
 pub const KEY: &str = "pipeline-key-0123456789";
@@ -25,103 +27,6 @@ pub const NOBODY_KEY: &str = "nobody-key-0123456789";
 /// How long until an operation must have ended in a test.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The vendor, emulated, on a port of its own.
-pub struct Vendor {
-    pub address: SocketAddr,
-    stop: CancellationToken,
-    running: Option<JoinHandle<()>>,
-}
-
-impl Vendor {
-    pub async fn start(options: Options) -> Self {
-        let options = Options {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            ..options
-        };
-        let sandbox = Sandbox::bind(options).await.unwrap();
-        let stop = CancellationToken::new();
-        Self {
-            address: sandbox.local_addr(),
-            running: Some(tokio::spawn(sandbox.run(stop.clone().cancelled_owned()))),
-            stop,
-        }
-    }
-
-    /// Ends it; its port refuses connections afterwards.
-    pub async fn stop(&mut self) {
-        self.stop.cancel();
-        if let Some(running) = self.running.take() {
-            running.await.unwrap();
-        }
-    }
-
-    pub async fn control(&self, method: &str, path: &str, body: Value) -> Value {
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        let headers = [("Content-Type", "application/json")];
-        let path = format!("/_sandbox/{path}");
-        let answer = client::send(self.address, method, &path, &headers, &body).await;
-        assert!(
-            (200..300).contains(&answer.status),
-            "{method} {path}: {answer:?}"
-        );
-        serde_json::from_str(&answer.body).unwrap_or(Value::Null)
-    }
-
-    /// Orders one fault.
-    pub async fn fault(&self, on: &str, fault: Value) {
-        self.control("POST", "faults", json!({"on": on, "fault": fault}))
-            .await;
-    }
-
-    /// Orders a fault until it is removed.
-    pub async fn lasting_fault(&self, on: &str, fault: Value) {
-        self.order(json!({"on": on, "times": 0, "fault": fault}))
-            .await;
-    }
-
-    /// Orders a fault in the sandbox's own words.
-    pub async fn order(&self, order: Value) {
-        self.control("POST", "faults", order).await;
-    }
-
-    /// Takes all orders back.
-    pub async fn heal(&self) {
-        self.control("DELETE", "faults", Value::Null).await;
-    }
-
-    /// The cancels of this offer that it has received.
-    pub async fn cancels(&self, offer: &str) -> Vec<Value> {
-        let query = format!("journal?method=POST&path=/cancel&offer={offer}");
-        let entries = self.control("GET", &query, Value::Null).await;
-        entries.as_array().unwrap().clone()
-    }
-
-    /// What it has received whose path contains `path`.
-    pub async fn received(&self, path: &str) -> Vec<Value> {
-        let entries = self
-            .control("GET", &format!("journal?path={path}"), Value::Null)
-            .await;
-        entries.as_array().unwrap().clone()
-    }
-
-    /// Waits until it has received that many such requests.
-    pub async fn receives(&self, path: &str, at_least: usize) -> Vec<Value> {
-        let query = format!("journal?path={path}&at_least={at_least}&timeout_ms=30000");
-        let entries = self.control("GET", &query, Value::Null).await;
-        let entries = entries.as_array().unwrap().clone();
-        assert!(
-            entries.len() >= at_least,
-            "only {} of {at_least}",
-            entries.len()
-        );
-        entries
-    }
-}
-
 /// How a test wants its gateway. Short waits are the only thing that differs from
 /// a deployment.
 pub struct Setup {
@@ -131,6 +36,8 @@ pub struct Setup {
     pub toml: String,
     /// What no configuration may say.
     pub tune: fn(&mut Settings),
+    /// What the sandbox is told (by POST) before the gateway starts.
+    pub prepare: Vec<(&'static str, Value)>,
 }
 
 impl Default for Setup {
@@ -142,6 +49,7 @@ impl Default for Setup {
             },
             toml: String::new(),
             tune: |_| (),
+            prepare: Vec::new(),
         }
     }
 }
@@ -173,6 +81,9 @@ pub async fn spawn_toml(toml: &str) -> World {
 pub async fn spawn_with(setup: Setup) -> World {
     let directory = TempDir::new().unwrap();
     let vendor = Vendor::start(setup.vendor.clone()).await;
+    for (path, body) in &setup.prepare {
+        vendor.control("POST", path, body.clone()).await;
+    }
     let settings = settings(&directory, vendor.address, &setup);
     let gateway = Gateway::start(settings.clone()).await.unwrap();
     World {
@@ -185,7 +96,8 @@ pub async fn spawn_with(setup: Setup) -> World {
     }
 }
 
-fn settings(directory: &TempDir, vendor: SocketAddr, setup: &Setup) -> Settings {
+/// Writes `base.toml` and the profile `test` for a gateway in front of `vendor`.
+pub fn write_config(directory: &TempDir, vendor: SocketAddr, setup: &Setup) {
     let base = format!(
         r#"
 [server]
@@ -227,6 +139,10 @@ api_key_sha256 = ["$nobody"]
     );
     write_with_hashes(directory, "base.toml", &base);
     write_with_hashes(directory, "test.toml", &setup.toml);
+}
+
+fn settings(directory: &TempDir, vendor: SocketAddr, setup: &Setup) -> Settings {
+    write_config(directory, vendor, setup);
     let mut settings = load(&Source {
         dir: Some(directory.path().to_owned()),
         profile: Some("test".into()),
@@ -266,6 +182,31 @@ impl World {
         &mut self.settings
     }
 
+    /// What the ledger's file says of an offer's operations, oldest first: status,
+    /// `delivered` and id.
+    pub async fn rows(&self, offer: &str) -> Vec<(String, String, String)> {
+        let options = SqliteConnectOptions::new()
+            .filename(&self.settings.ledger.path)
+            .read_only(true);
+        let mut file = options.connect().await.unwrap();
+        let rows: Vec<(String, String, Vec<u8>)> = sqlx::query_as(
+            "SELECT status, delivered, id FROM operations WHERE offer_id = ? ORDER BY id",
+        )
+        .bind(offer)
+        .fetch_all(&mut file)
+        .await
+        .unwrap();
+        file.close().await.unwrap();
+        let text = |(status, delivered, id): (String, String, Vec<u8>)| {
+            (
+                status,
+                delivered,
+                Uuid::from_slice(&id).unwrap().to_string(),
+            )
+        };
+        rows.into_iter().map(text).collect()
+    }
+
     /// A request of `pipeline`'s.
     pub async fn send(&self, method: &str, path: &str, body: &str) -> Answer {
         self.send_as(KEY, method, path, body).await
@@ -299,6 +240,19 @@ impl World {
         assert_eq!(self.cancel("sync-proof").await.status, 200);
         let received = self.vendor.received("/api/").await;
         assert_eq!(received.len(), 1, "{received:?}");
+    }
+
+    /// Waits until `/readyz` answers with this status; its body.
+    pub async fn readiness(&self, status: u16) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.admin("/readyz").await;
+            if answer.status == status {
+                return answer.json();
+            }
+            assert!(Instant::now() < deadline, "still {answer:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     pub async fn admin(&self, path: &str) -> Answer {
@@ -344,6 +298,21 @@ impl World {
         self.ended(answer.json()["id"].as_str().unwrap()).await
     }
 
+    /// Cancels them all, then waits for their ends.
+    pub async fn outcomes_of(&self, offers: &[&str]) -> Vec<Value> {
+        let mut ids = Vec::new();
+        for offer in offers {
+            let answer = self.cancel(offer).await;
+            assert_eq!(answer.status, 202, "{answer:?}");
+            ids.push(answer.json()["id"].as_str().unwrap().to_owned());
+        }
+        let mut ended = Vec::new();
+        for id in ids {
+            ended.push(self.ended(&id).await);
+        }
+        ended
+    }
+
     /// Drains the gateway and starts another on the same ledger, with the settings
     /// as they are now.
     pub async fn restart(&mut self) {
@@ -352,6 +321,16 @@ impl World {
         self.public = gateway.public_address();
         self.admin = gateway.admin_address();
         self.gateway = Some(gateway);
+    }
+
+    /// Restarts it with other TOML laid over everything else.
+    pub async fn reconfigure(&mut self, toml: &str) {
+        let setup = Setup {
+            toml: toml.to_owned(),
+            ..Setup::default()
+        };
+        self.settings = settings(&self.directory, self.vendor.address, &setup);
+        self.restart().await;
     }
 
     pub async fn stop(&mut self) {

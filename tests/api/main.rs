@@ -4,8 +4,10 @@
 
 mod cancel;
 mod client;
+mod credential;
 mod helpers;
 mod identity;
+mod ledger;
 mod limits;
 mod location;
 mod outcome;
@@ -13,3 +15,4 @@ mod refused;
 mod request_id;
 mod sent;
 mod unreachable;
+mod vendor;

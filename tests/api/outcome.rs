@@ -53,7 +53,7 @@ fn assert_ended(operation: &Value, outcome: &str, code: Option<&str>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_scenario_ends_with_the_truth() {
     let world = spawn().await;
-    for (kind, outcome, code) in [
+    let table = [
         ("idle", "nothingToCancel", None),
         ("empty", "nothingToCancel", None),
         ("already-canceled", "nothingToCancel", None),
@@ -67,9 +67,9 @@ async fn every_scenario_ends_with_the_truth() {
         ("unmigrated", "canceled", None),
         ("no-zone", "canceled", None),
         ("no-date", "canceled", None),
-    ] {
-        let offer = format!("{kind}-1");
-        let operation = world.outcome_of(&offer).await;
+    ];
+    let operations = world.outcomes_of(&table.map(|row| row.0)).await;
+    for ((offer, outcome, code), operation) in table.into_iter().zip(operations) {
         assert_ended(&operation, outcome, code);
         assert_eq!(operation["portal"]["delivered"], "yes");
         // What the sandbox knows of it is what was told.
@@ -98,47 +98,40 @@ async fn a_publish_that_does_not_stop_is_not_canceled_whatever_the_location_says
         .vendor
         .order(json!({"on": "operations", "offer": "mule", "times": 0, "fault": word}))
         .await;
-    for name in ["stubborn-1", "mule"] {
-        let operation = world.outcome_of(name).await;
-        assert_ended(&operation, "notCanceled", Some("not-canceled"));
-        if name == "mule" {
-            assert_eq!(operation["portal"]["status"], "Canceled <b>");
-        }
+    let operations = world.outcomes_of(&["stubborn", "mule"]).await;
+    for operation in &operations {
+        assert_ended(operation, "notCanceled", Some("not-canceled"));
     }
+    assert_eq!(operations[1]["portal"]["status"], "Canceled <b>");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_evidence_nothing_is_claimed() {
     let world = impatient(Duration::from_millis(300)).await;
-    let failing = |offer: &str, fault: Value| json!({"on": "submissions", "offer": offer, "times": 0, "fault": fault});
-    for (name, fault) in [
-        ("migrated-1", json!({"kind": "internal-error"})),
-        ("migrated-2", json!({"kind": "not-json"})),
-        ("migrated-3", json!({"kind": "cut-body"})),
-        ("migrated-4", json!({"kind": "cut-chunked", "at": "middle"})),
-        (
-            "migrated-5",
-            json!({"kind": "status", "status": 200, "body": {"value": []}}),
-        ),
-        (
-            "migrated-6",
-            json!({"kind": "status", "status": 404, "body": "gone"}),
-        ),
-        (
-            "migrated-7",
-            json!({"kind": "redirect", "location": "/api/publishers"}),
-        ),
-        ("migrated-8", json!({"kind": "reset"})),
-    ] {
-        world.vendor.order(failing(name, fault)).await;
-        let operation = world.outcome_of(name).await;
-        assert_ended(&operation, "unknown", Some("outcome-unknown"));
+    let faults = [
+        json!({"kind": "internal-error"}),
+        json!({"kind": "not-json"}),
+        json!({"kind": "cut-body"}),
+        json!({"kind": "cut-chunked", "at": "middle"}),
+        json!({"kind": "status", "status": 200, "body": {"value": []}}),
+        json!({"kind": "status", "status": 404, "body": "gone"}),
+        json!({"kind": "redirect", "location": "/api/publishers"}),
+        json!({"kind": "reset"}),
+    ];
+    let mut names: Vec<String> = vec!["undated".into()];
+    for (number, fault) in faults.into_iter().enumerate() {
+        let name = format!("migrated-{number}");
+        let order = json!({"on": "submissions", "offer": name, "times": 0, "fault": fault});
+        world.vendor.order(order).await;
+        names.push(name);
     }
-    // Undated, and over before anybody could look: it could have ended long ago.
+    // Over before anybody could look, and not dated: it could have ended long ago.
     let undated = json!({"date": false, "cancelSeconds": 0, "submissions": [{}]});
     offer(&world, "PUT", "undated", undated).await;
-    let operation = world.outcome_of("undated").await;
-    assert_ended(&operation, "unknown", Some("outcome-unknown"));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for operation in world.outcomes_of(&names).await {
+        assert_ended(&operation, "unknown", Some("outcome-unknown"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
