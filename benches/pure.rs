@@ -17,7 +17,7 @@ use offergate::domain::{
     Action, Caller, CallerName, Delivered, Evidence, Glob, OfferId, PublisherId, Redactor, Rule,
 };
 use offergate::operation::outcome::{self, Case, Look, Patience};
-use offergate::policy::Policy;
+use offergate::policy::{Cancel, Policy};
 use offergate::portal::{Location, RunState, Submission, Target, action_answer};
 use offergate::transport::Body;
 use uuid::Uuid;
@@ -62,7 +62,10 @@ fn policy(callers: usize, rules: usize) -> (Policy, Caller) {
         name: name(callers / 2),
         default_publisher: None,
     };
-    (Policy::new(all), caller)
+    (
+        Policy::new(all, [PublisherId::parse("contoso").unwrap()]),
+        caller,
+    )
 }
 
 fn policies(c: &mut Criterion) {
@@ -71,7 +74,7 @@ fn policies(c: &mut Criterion) {
         let (policy, caller) = policy(callers, rules);
         c.bench_function(
             &format!("Policy::permit, {callers} callers with {rules} rules"),
-            |b| b.iter(|| policy.permit(black_box(&caller), Action::Cancel, &publisher, &offer)),
+            |b| b.iter(|| policy.permit::<Cancel>(black_box(&caller), &publisher, &offer)),
         );
     }
 }

@@ -93,29 +93,44 @@ pub fn app(
         .wrap(TracingLogger::<AccessSpan>::new())
 }
 
-/// Every route of the public listener.
+/// Every route of the public listener. Scopes are matched by their plain prefix, so
+/// that a request meets one pattern and not all of them.
 fn routes(config: &mut web::ServiceConfig) {
-    for (template, method, handler) in [
-        (
-            "/offers/{offerId}/cancel",
-            "POST",
-            web::post().to(offers::cancel),
-        ),
-        (
-            "/publishers/{publisherId}/offers/{offerId}/cancel",
-            "POST",
-            web::post().to(offers::cancel),
-        ),
-        ("/operations/{id}", "GET", web::get().to(operations::show)),
-        ("/problems/{code}", "GET", web::get().to(problems::show)),
-    ] {
-        config.service(resource(template, method, handler));
-    }
+    config
+        .service(web::scope("/offers").service(cancel("/offers/{offerId}/cancel")))
+        .service(web::scope("/operations").service(resource(
+            "/{id}",
+            "/operations/{id}",
+            "GET",
+            web::get().to(operations::show),
+        )))
+        .service(
+            web::scope("/publishers/{publisherId}/offers")
+                .service(cancel("/publishers/{publisherId}/offers/{offerId}/cancel")),
+        )
+        .service(web::scope("/problems").service(resource(
+            "/{code}",
+            "/problems/{code}",
+            "GET",
+            web::get().to(problems::show),
+        )));
 }
 
-/// A resource that answers other methods with 405 and says which it takes.
-fn resource(template: &'static str, allow: &'static str, handler: Route) -> Resource {
-    web::resource(template)
+/// The main job, below either prefix.
+fn cancel(template: &'static str) -> Resource {
+    let handler = web::post().to(offers::cancel);
+    resource("/{offerId}/cancel", template, "POST", handler)
+}
+
+/// A resource that answers other methods with 405 and says which it takes. Its
+/// `template` is what the log calls it.
+fn resource(
+    path: &'static str,
+    template: &'static str,
+    allow: &'static str,
+    handler: Route,
+) -> Resource {
+    web::resource(path)
         .app_data(RouteTemplate(template))
         .route(handler)
         .default_service(web::to(move || async move {

@@ -54,14 +54,18 @@ impl Front {
         Line::ask(&self.saves, operation, serve).await
     }
 
-    /// See [`Ledger::find`].
+    /// See [`Ledger::find`]; one of the last that were saved is answered from memory.
     ///
     /// # Errors
     /// As there.
-    pub async fn find(&self, id: OperationId) -> Result<Option<Operation>, LedgerError> {
+    pub async fn find(&self, id: OperationId) -> Result<Option<Arc<Operation>>, LedgerError> {
+        if let Some(recent) = self.ledger.recent(id) {
+            return Ok(Some(recent));
+        }
         let ledger = self.ledger.clone();
         let serve = async move |ids: Vec<OperationId>| ledger.find_all(ids).await;
-        Line::ask(&self.finds, id, serve).await
+        let found = Line::ask(&self.finds, id, serve).await?;
+        Ok(found.map(Arc::new))
     }
 }
 

@@ -9,6 +9,7 @@ mod error;
 mod front;
 mod queue;
 mod reader;
+mod recent;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use error::LedgerError;
 pub use front::Front;
 use queue::{Queue, queue};
 use reader::{Finds, Reader};
+use recent::Recent;
 use sqlite::SqliteStore;
 use writer::Writer;
 
@@ -122,6 +124,7 @@ struct Shared {
     closing: CancellationToken,
     tasks: TaskTracker,
     patience: Duration,
+    recent: Arc<Recent>,
 }
 
 impl Ledger {
@@ -149,7 +152,9 @@ impl Ledger {
         let (health, known_health) = watch::channel(Ok(()));
         let closing = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let recent = Arc::new(Recent::default());
         let writer = Writer {
+            recent: Arc::clone(&recent),
             store: Arc::clone(&store),
             queue: to_write,
             health,
@@ -174,6 +179,7 @@ impl Ledger {
             closing,
             tasks,
             patience: pace.patience,
+            recent,
         }))
     }
 
@@ -216,6 +222,11 @@ impl Ledger {
     pub async fn find(&self, id: OperationId) -> Result<Option<Operation>, LedgerError> {
         let mut found = self.find_all(vec![id]).await;
         found.pop().unwrap_or_else(|| Err(LedgerError::closed()))
+    }
+
+    /// The operation, if it is among the last that were saved: from memory.
+    fn recent(&self, id: OperationId) -> Option<Arc<Operation>> {
+        self.0.recent.get(id)
     }
 
     /// Several operations as they were last saved, in the order of the ids.

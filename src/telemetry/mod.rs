@@ -1,6 +1,7 @@
 //! How the gateway reports: the log's form and the names of its fields.
 
 mod access;
+mod json;
 mod off_thread;
 mod subscriber;
 

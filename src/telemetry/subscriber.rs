@@ -9,6 +9,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::json::JsonLines;
 use super::off_thread::{LogGuard, OffThread, off_thread};
 
 /// The target of everything that is our own.
@@ -93,11 +94,7 @@ fn build(options: LogOptions, writer: OffThread) -> Box<dyn Subscriber + Send + 
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match options.format {
         LogFormat::Json => {
-            let json = layer
-                .json()
-                .flatten_event(true)
-                .with_span_list(false)
-                .with_current_span(false);
+            let json = layer.event_format(JsonLines);
             Box::new(Registry::default().with(filter).with(json))
         }
         LogFormat::Pretty => {
