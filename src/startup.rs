@@ -1,34 +1,37 @@
 //! The composition root: builds everything from plain settings, binds first and
 //! says where, and takes it all down again in the right order.
 
-use std::collections::BTreeMap;
+pub mod options;
+mod worker;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::rc::Rc;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
+use tokio::net::TcpSocket;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Vitals};
-use crate::credential::{ClientSecret, Handle, Keeper, Source, TokenEndpoint};
-use crate::domain::{Caller, Redactor};
-use crate::http::{self, BodyLimits, Gate, HeadLimits, Limits};
-use crate::identity::{ApiKeys, DuplicateKey};
-use crate::ledger::{Durability, Ledger, LedgerError, Options as LedgerOptions};
-use crate::operation::outcome::Patience;
-use crate::operation::{Desk, DeskOptions, Publishers, Vendor, Watcher, WatcherOptions};
-use crate::policy::Policy;
-use crate::portal::{Portal, PortalOptions};
+use crate::credential::Keeper;
+use crate::domain::Redactor;
+use crate::http;
+use crate::identity::DuplicateKey;
+use crate::ledger::{Ledger, LedgerError};
+use crate::operation::{DeskShared, Watcher};
 use crate::settings::{self, Settings};
-use crate::transport::{Transport, TransportError, TransportOptions};
+use crate::transport::{Transport, TransportError};
+use worker::{Gates, Vendors};
 
-/// The longest wait for a token endpoint, connecting included.
-const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
+/// Connections that may wait to be accepted: a burst of callers is not turned away.
+const BACKLOG: u32 = 4096;
 /// How long the listeners may take to close once nothing is under way any more.
 const CLOSE_SECONDS: u64 = 2;
 
@@ -45,9 +48,17 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
-    /// The ledger cannot be used.
-    #[error("ledger: {0}")]
-    Ledger(#[from] LedgerError),
+    /// The ledger cannot be opened.
+    #[error("cannot open {} (ledger.url): {source}", .path.display())]
+    Ledger {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: LedgerError,
+    },
+    /// The ledger does not say what is unfinished.
+    #[error("cannot read the unfinished operations: {0}")]
+    Unfinished(LedgerError),
     /// No TLS client can be made.
     #[error("{0}")]
     Transport(#[from] TransportError),
@@ -61,20 +72,22 @@ pub enum StartError {
 
 /// A running gateway.
 pub struct Gateway {
-    public: SocketAddr,
-    admin: SocketAddr,
+    public_address: SocketAddr,
+    admin_address: SocketAddr,
     public_url: String,
     drain: Duration,
     vitals: Vitals,
     tasks: TaskTracker,
-    servers: [ServerHandle; 2],
+    public: ServerHandle,
+    admin: ServerHandle,
     background: Background,
 }
 
 /// The thread of keepers and watcher, which no worker's end can take along.
 struct Background {
-    stop_watching: CancellationToken,
     stop: CancellationToken,
+    /// Set when the thread has ended, for whatever reason.
+    ended: CancellationToken,
     thread: JoinHandle<()>,
 }
 
@@ -97,76 +110,59 @@ impl Gateway {
             .unwrap_or_else(|| format!("http://{public_address}"));
 
         let redactor = Arc::new(Redactor::default());
-        let keys = Arc::new(api_keys(&settings)?);
-        let policy = Arc::new(policy(&settings));
-        let transport = Transport::new(&portal_transport(&settings))?;
-        let (keepers, handles) = keepers(&settings, &redactor);
-        let token_transport = Transport::new(&token_transport(&settings))?;
-        let publishers: Publishers = settings
-            .publishers
-            .iter()
-            .filter_map(|p| Some((p.id.clone(), handles.get(&p.credential)?.clone())))
-            .collect();
-        let portal = PortalOptions {
-            base_url: settings.portal.base_url.clone(),
-            api_version: settings.portal.api_version.clone(),
-            redactor,
+        let (keepers, handles) = options::keepers(&settings, &redactor);
+        let vendors = Vendors {
+            transport: Transport::new(&options::portal_transport(&settings))?,
+            portal: options::portal(&settings, redactor),
+            publishers: options::publishers(&settings, &handles),
         };
+        let token_transport = Transport::new(&options::token_transport(&settings))?;
 
-        let ledger = Ledger::open(ledger_options(&settings.ledger)).await?;
-        let draining = CancellationToken::new();
-        let stop_watching = CancellationToken::new();
-        let (watcher, follower) = Watcher::new(
-            ledger.clone(),
-            watcher_options(&settings),
-            stop_watching.clone(),
-        );
-        for operation in ledger.unfinished().await? {
-            follower.follow(operation);
-        }
-
+        let ledger = Ledger::open(options::ledger(&settings.ledger))
+            .await
+            .map_err(|source| StartError::Ledger {
+                path: settings.ledger.path.clone(),
+                source,
+            })?;
+        // Whatever fails from here on takes down what runs already.
         let stop = CancellationToken::new();
-        let vendor = {
-            let (transport, portal, publishers) =
-                (transport.clone(), portal.clone(), publishers.clone());
-            move || Vendor::new(Portal::new(&transport, portal.clone()), publishers.clone())
-        };
-        let thread = background(
-            watcher,
-            vendor.clone(),
-            keepers,
-            token_transport,
-            stop.clone(),
-        )?;
+        let stop_on_failure = stop.clone().drop_guard();
+        let (watcher, follower) =
+            Watcher::new(ledger.clone(), options::watcher(&settings), stop.clone());
+        for operation in ledger.unfinished().await.map_err(StartError::Unfinished)? {
+            follower.follow(Arc::new(operation));
+        }
+        let background =
+            Background::start(watcher, vendors.clone(), keepers, token_transport, stop)?;
 
         let tasks = TaskTracker::new();
-        let desk = DeskOptions {
-            ledger: ledger.clone(),
+        let draining = CancellationToken::new();
+        let desk = DeskShared {
             follower,
             tasks: tasks.clone(),
             draining: draining.clone(),
-            max_in_flight: settings.server.max_in_flight_actions,
-            in_flight: Arc::default(),
+            places: Arc::new(Semaphore::new(settings.server.max_in_flight_actions)),
         };
-        let gate = GateParts {
-            keys,
-            policy,
-            desk,
+        let vitals = Vitals {
             ledger: ledger.clone(),
+            credentials: options::credentials(&settings, &handles),
+            draining,
+            background_ended: background.ended.clone(),
+        };
+        let gates = Gates {
+            keys: Arc::new(options::api_keys(&settings)?),
+            policy: Arc::new(options::policy(&settings)),
+            desk,
+            vendors,
+            ledger,
             public_url: public_url.as_str().into(),
             portal_url: settings.portal.base_url.as_str().into(),
             poll: settings.operations.poll,
-            limits: limits(&settings.server),
+            limits: options::limits(&settings.server),
         };
-        let vitals = Vitals {
-            ledger,
-            credentials: credential_vitals(&settings, &handles),
-            draining,
-        };
-        let servers = [
-            serve_public(public, &settings.server, gate, vendor)?,
-            serve_admin(admin, vitals.clone())?,
-        ];
+        let admin = serve_admin(admin, vitals.clone())?;
+        let public = serve_public(public, &settings.server, gates)?;
+        stop_on_failure.disarm();
         tracing::info!(
             listen = %public_address,
             admin = %admin_address,
@@ -174,37 +170,40 @@ impl Gateway {
             "offergate is listening"
         );
         Ok(Self {
-            public: public_address,
-            admin: admin_address,
+            public_address,
+            admin_address,
             public_url,
             drain: settings.server.drain,
             vitals,
             tasks,
-            servers,
-            background: Background {
-                stop_watching,
-                stop,
-                thread,
-            },
+            public,
+            admin,
+            background,
         })
     }
 
     /// Where callers are served.
     #[must_use]
     pub fn public_address(&self) -> SocketAddr {
-        self.public
+        self.public_address
     }
 
     /// Where the platform is served.
     #[must_use]
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin
+        self.admin_address
     }
 
     /// The address that operation locations carry.
     #[must_use]
     pub fn public_url(&self) -> &str {
         &self.public_url
+    }
+
+    /// Completes if the watcher and the keepers are gone, which only a bug can cause:
+    /// then nothing is followed any more, and a restart is the cure.
+    pub async fn failed(&self) {
+        self.background.ended.cancelled().await;
     }
 
     /// Shuts down: readiness goes first, new actions are refused, running ones
@@ -223,9 +222,7 @@ impl Gateway {
                 "still running after drain_seconds; the next start follows them"
             );
         }
-        let [public, admin] = self.servers;
-        close(public).await;
-        self.background.stop_watching.cancel();
+        close(self.public).await;
         self.background.stop.cancel();
         let thread = self.background.thread;
         if let Ok(Err(_)) = tokio::task::spawn_blocking(move || thread.join()).await {
@@ -234,7 +231,7 @@ impl Gateway {
         if let Err(error) = self.vitals.ledger.close().await {
             tracing::error!(%error, "the ledger was not closed cleanly");
         }
-        close(admin).await;
+        close(self.admin).await;
         tracing::info!("stopped");
     }
 }
@@ -256,193 +253,70 @@ fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartErro
         key,
         source,
     };
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(listener)
-}
-
-fn api_keys(settings: &Settings) -> Result<ApiKeys, DuplicateKey> {
-    ApiKeys::new(settings.callers.iter().map(|caller| {
-        let known = Caller {
-            name: caller.name.clone(),
-            default_publisher: caller.default_publisher.clone(),
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
-        (Arc::new(known), caller.api_key_sha256.clone())
-    }))
-}
-
-fn policy(settings: &Settings) -> Policy {
-    let callers = settings.callers.iter();
-    Policy::new(callers.map(|caller| (caller.name.clone(), caller.allow.clone())))
-}
-
-/// How the vendor is reached.
-#[must_use]
-pub fn portal_transport(settings: &Settings) -> TransportOptions {
-    TransportOptions {
-        ca_file: settings.portal.ca_file.clone(),
-        connect_timeout: settings.portal.connect_timeout,
-        request_timeout: settings.portal.request_timeout,
-        tls: settings.portal.base_url.starts_with("https:"),
-    }
-}
-
-/// How token endpoints are reached.
-#[must_use]
-pub fn token_transport(settings: &Settings) -> TransportOptions {
-    TransportOptions {
-        request_timeout: TOKEN_TIMEOUT.min(settings.portal.request_timeout),
-        tls: settings
-            .credentials
-            .values()
-            .any(|credential| credential.authority.starts_with("https:")),
-        ..portal_transport(settings)
-    }
-}
-
-/// A keeper for each credential, and the handles to their tokens by name.
-#[must_use]
-pub fn keepers(
-    settings: &Settings,
-    redactor: &Arc<Redactor>,
-) -> (Vec<Keeper>, BTreeMap<String, Handle>) {
-    let mut keepers = Vec::new();
-    let mut handles = BTreeMap::new();
-    for (name, credential) in &settings.credentials {
-        redactor.guard(credential.client_secret.expose());
-        let source = Source::ClientSecret(ClientSecret {
-            authority: credential.authority.clone(),
-            tenant_id: credential.tenant_id.clone(),
-            client_id: credential.client_id.clone(),
-            client_secret: credential.client_secret.clone(),
-            endpoint: match credential.endpoint.clone() {
-                settings::TokenEndpoint::V1 { resource } => TokenEndpoint::V1 { resource },
-                settings::TokenEndpoint::V2 { scope } => TokenEndpoint::V2 { scope },
-            },
-        });
-        let (keeper, handle) =
-            Keeper::new(name.clone(), source, credential.wait, Arc::clone(redactor));
-        keepers.push(keeper);
-        handles.insert(name.clone(), handle);
-    }
-    (keepers, handles)
-}
-
-fn credential_vitals(
-    settings: &Settings,
-    handles: &BTreeMap<String, Handle>,
-) -> Vec<(Handle, Vec<String>)> {
-    let served_by = |name: &String| {
-        let publishers = settings.publishers.iter();
-        publishers
-            .filter(|publisher| publisher.credential == *name)
-            .map(|publisher| publisher.id.as_str().to_owned())
-            .collect()
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)?.into_std()
     };
-    handles
-        .iter()
-        .map(|(name, handle)| (handle.clone(), served_by(name)))
-        .collect()
+    listen().map_err(failed)
 }
 
-fn ledger_options(ledger: &settings::Ledger) -> LedgerOptions {
-    LedgerOptions {
-        path: ledger.path.clone(),
-        durability: match ledger.durability {
-            settings::Durability::Full => Durability::Full,
-            settings::Durability::Relaxed => Durability::Relaxed,
-        },
-        retention: ledger.retention,
-    }
-}
-
-fn watcher_options(settings: &Settings) -> WatcherOptions {
-    WatcherOptions {
-        poll: settings.operations.poll,
-        patience: Patience {
-            settle: settings.operations.settle,
-            give_up: settings.operations.give_up,
-        },
-    }
-}
-
-fn limits(server: &settings::Server) -> Limits {
-    Limits {
-        head: HeadLimits {
-            max_uri_bytes: server.max_uri_bytes,
-            max_header_bytes: server.max_header_bytes,
-        },
-        body: BodyLimits {
-            max_bytes: server.max_body_bytes,
-            timeout: server.request_timeout,
-        },
-    }
-}
-
-/// Runs the watcher and the keepers on a thread of their own, each with its own
-/// connections, until stopped.
-fn background(
-    watcher: Watcher,
-    vendor: impl FnOnce() -> Vendor + Send + 'static,
-    keepers: Vec<Keeper>,
-    token_transport: Transport,
-    stop: CancellationToken,
-) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    std::thread::Builder::new()
-        .name("background".into())
-        .spawn(move || {
-            let local = tokio::task::LocalSet::new();
-            local.block_on(&runtime, async move {
-                for keeper in keepers {
-                    tokio::task::spawn_local(keeper.run(token_transport.client()));
-                }
-                watcher.run(vendor()).await;
-                stop.cancelled().await;
-            });
+impl Background {
+    /// Runs the watcher and the keepers, each with its own connections, until
+    /// stopped; ends early if one of them does.
+    fn start(
+        watcher: Watcher,
+        vendors: Vendors,
+        keepers: Vec<Keeper>,
+        token_transport: Transport,
+        stop: CancellationToken,
+    ) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
+        let thread = std::thread::Builder::new()
+            .name("background".into())
+            .spawn(move || {
+                let _ended = guard;
+                let local = tokio::task::LocalSet::new();
+                local.block_on(&runtime, async move {
+                    let mut running = JoinSet::new();
+                    for keeper in keepers {
+                        running.spawn_local(keeper.run(token_transport.client()));
+                    }
+                    tokio::select! {
+                        () = watcher.run(vendors.here()) => {}
+                        Some(_) = running.join_next() => {
+                            tracing::error!("a keeper has ended before its time");
+                        }
+                    }
+                });
+            })?;
+        Ok(Self {
+            stop,
+            ended,
+            thread,
         })
-}
-
-/// What every worker's [`Gate`] is made from.
-#[derive(Clone)]
-struct GateParts {
-    keys: Arc<ApiKeys>,
-    policy: Arc<Policy>,
-    desk: DeskOptions,
-    ledger: Ledger,
-    public_url: Arc<str>,
-    portal_url: Arc<str>,
-    poll: Duration,
-    limits: Limits,
-}
-
-impl GateParts {
-    /// The gate of the calling worker thread, with its own connections.
-    fn gate(&self, vendor: Vendor) -> Gate {
-        Gate {
-            keys: Arc::clone(&self.keys),
-            policy: Arc::clone(&self.policy),
-            desk: Rc::new(Desk::new(self.desk.clone(), vendor)),
-            ledger: self.ledger.clone(),
-            public_url: Arc::clone(&self.public_url),
-            portal_url: Arc::clone(&self.portal_url),
-            poll: self.poll,
-            limits: self.limits,
-        }
     }
 }
+
+// Our own signal handling drains first; actix's would not. Nothing in a handler
+// blocks, so one thread for that is enough.
 
 fn serve_public(
     listener: TcpListener,
     server: &settings::Server,
-    parts: GateParts,
-    vendor: impl Fn() -> Vendor + Send + Clone + 'static,
+    gates: Gates,
 ) -> io::Result<ServerHandle> {
     let workers = server.workers.get();
-    // Our own signal handling drains first; actix's would not.
-    let running = HttpServer::new(move || http::app(web::Data::new(parts.gate(vendor()))))
+    let patience = server.keep_alive + server.head_timeout;
+    let running = HttpServer::new(move || http::app(web::Data::new(gates.here())))
         .disable_signals()
         .workers(workers)
         .worker_max_blocking_threads(1)
@@ -450,26 +324,33 @@ fn serve_public(
         .client_request_timeout(server.head_timeout)
         .client_disconnect_timeout(Duration::from_secs(1))
         .keep_alive(server.keep_alive)
+        .on_connect(move |io, data| http::watch_connection(io, data, patience))
         .shutdown_timeout(CLOSE_SECONDS)
         .listen(listener)?
         .run();
-    let handle = running.handle();
-    tokio::spawn(running);
-    Ok(handle)
+    Ok(spawn(running))
 }
 
 fn serve_admin(listener: TcpListener, vitals: Vitals) -> io::Result<ServerHandle> {
     let vitals = web::Data::new(vitals);
-    let running =
-        HttpServer::new(move || App::new().app_data(vitals.clone()).configure(admin::routes))
-            .disable_signals()
-            .workers(1)
-            .worker_max_blocking_threads(1)
-            .max_connections(256)
-            .shutdown_timeout(CLOSE_SECONDS)
-            .listen(listener)?
-            .run();
+    let app = move || App::new().app_data(vitals.clone()).configure(admin::routes);
+    let running = HttpServer::new(app)
+        .disable_signals()
+        .workers(1)
+        .worker_max_blocking_threads(1)
+        .max_connections(256)
+        .shutdown_timeout(CLOSE_SECONDS)
+        .listen(listener)?
+        .run();
+    Ok(spawn(running))
+}
+
+fn spawn(running: Server) -> ServerHandle {
     let handle = running.handle();
-    tokio::spawn(running);
-    Ok(handle)
+    tokio::spawn(async move {
+        if let Err(error) = running.await {
+            tracing::error!(%error, "a listener has failed");
+        }
+    });
+    handle
 }

@@ -5,20 +5,23 @@
 //! whole, everything has a deadline, and a connection whose framing is in doubt
 //! is never used for another request.
 
+mod error;
+
 use std::cell::RefCell;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::error::ParseError;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::web::{Bytes, BytesMut};
-use awc::error::{ConnectError, SendRequestError};
 use futures_util::StreamExt;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::time::{Instant, timeout_at};
+
+use error::classify;
+pub use error::{Lost, SendError, Unreachable};
 
 /// How clients are made: what all threads share.
 #[derive(Clone)]
@@ -111,7 +114,9 @@ fn tls_config(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, TransportE
         let unreadable = |e: rustls::pki_types::pem::Error| TransportError::CaFile(e.to_string());
         let mut found = 0;
         for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-            roots.add(certificate.map_err(unreadable)?)?;
+            roots
+                .add(certificate.map_err(unreadable)?)
+                .map_err(|e| TransportError::CaFile(e.to_string()))?;
             found += 1;
         }
         if found == 0 {
@@ -177,54 +182,6 @@ pub enum Body {
     Cut,
     /// Longer than we are willing to read, or not to be decoded.
     Unreadable,
-}
-
-/// Why no answer came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// Not one byte of the request has left.
-    #[error("{0}")]
-    NotSent(Unreachable),
-    /// The request may have arrived.
-    #[error("{0}")]
-    Lost(Lost),
-}
-
-/// Why a request could not even be started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unreachable {
-    /// The name could not be looked up.
-    #[error("its name cannot be resolved")]
-    Name,
-    /// Nothing accepts connections there.
-    #[error("it refuses connections")]
-    Connect,
-    /// Connecting took too long.
-    #[error("connecting to it timed out")]
-    Timeout,
-    /// The TLS handshake failed: most often an unknown CA.
-    #[error("the TLS handshake with it failed; is its CA trusted?")]
-    Tls,
-    /// The request itself could not be built.
-    #[error("the request could not be built")]
-    Request,
-}
-
-/// How the answer was lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Lost {
-    /// No answer in time.
-    #[error("it did not answer in time")]
-    Timeout,
-    /// The connection ended first.
-    #[error("it closed the connection without an answer")]
-    Closed,
-    /// The bytes were not HTTP.
-    #[error("its answer was not HTTP")]
-    NotHttp,
-    /// It sent an interim (1xx) answer, behind which awc loses the final one.
-    #[error("it sent only an interim answer")]
-    Interim,
 }
 
 /// A client of one thread.
@@ -295,8 +252,13 @@ impl Framing {
         if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
             return Self::Length(0);
         }
-        if headers.contains_key(header::TRANSFER_ENCODING) {
-            return Self::Chunked;
+        if let Some(encoding) = headers.get(header::TRANSFER_ENCODING) {
+            let chunked = encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
+            return if chunked {
+                Self::Chunked
+            } else {
+                Self::Implicit
+            };
         }
         headers
             .get(header::CONTENT_LENGTH)
@@ -366,128 +328,5 @@ fn decode(bytes: Bytes, headers: &HeaderMap, max: usize) -> Result<Bytes, Body> 
     }
 }
 
-/// Sorts awc's errors by the one question that matters: can it have arrived?
-/// `Connect(Disconnected)` comes after the request was written, and so counts
-/// as lost; whatever is not known to come before the first byte does, too.
-fn classify(error: SendRequestError) -> SendError {
-    use SendError::{Lost as L, NotSent as N};
-    match error {
-        SendRequestError::Url(_) | SendRequestError::Http(_) => N(Unreachable::Request),
-        SendRequestError::Connect(error) => match error {
-            ConnectError::Resolver(_) | ConnectError::NoRecords | ConnectError::Unresolved => {
-                N(Unreachable::Name)
-            }
-            ConnectError::Timeout => N(Unreachable::Timeout),
-            ConnectError::SslIsNotSupported => N(Unreachable::Tls),
-            // The handshake's errors arrive as io errors, too.
-            ConnectError::Io(error) if is_tls(&error) => N(Unreachable::Tls),
-            ConnectError::Io(_) => N(Unreachable::Connect),
-            _ => L(Lost::Closed),
-        },
-        SendRequestError::Timeout => L(Lost::Timeout),
-        // A connection that broke while the answer was read said nothing.
-        SendRequestError::Response(
-            ParseError::Io(_) | ParseError::Incomplete | ParseError::Timeout,
-        ) => L(Lost::Closed),
-        SendRequestError::Response(_) => L(Lost::NotHttp),
-        _ => L(Lost::Closed),
-    }
-}
-
-fn is_tls(error: &std::io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(|inner| inner.is::<rustls::Error>())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
-            .collect()
-    }
-
-    #[test]
-    fn the_framing_is_explicit_or_the_connection_is_given_up() {
-        let table = [
-            (200, vec![(header::CONTENT_LENGTH, "7")], Framing::Length(7)),
-            (200, vec![(header::CONTENT_LENGTH, "x")], Framing::Implicit),
-            (
-                200,
-                vec![(header::TRANSFER_ENCODING, "chunked")],
-                Framing::Chunked,
-            ),
-            (200, vec![], Framing::Implicit),
-            (204, vec![], Framing::Length(0)),
-        ];
-        for (status, pairs, expected) in table {
-            let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(Framing::of(status, &headers(&pairs)), expected);
-        }
-    }
-
-    #[test]
-    fn a_short_body_is_cut_and_a_chunked_one_is_unproven() {
-        let none = HeaderMap::new();
-        let bytes = || Bytes::from_static(b"{}");
-        assert!(matches!(
-            judge(bytes(), Framing::Length(2), &none, 9),
-            Body::Whole(_)
-        ));
-        assert!(matches!(
-            judge(bytes(), Framing::Length(3), &none, 9),
-            Body::Cut
-        ));
-        assert!(matches!(
-            judge(bytes(), Framing::Chunked, &none, 9),
-            Body::Unproven(_)
-        ));
-    }
-
-    #[test]
-    fn gzip_is_undone_within_bounds() {
-        use std::io::Write;
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(&[b'x'; 1000]).unwrap();
-        let gz = Bytes::from(encoder.finish().unwrap());
-        let gzip = headers(&[(header::CONTENT_ENCODING, "gzip")]);
-        assert_eq!(decode(gz.clone(), &gzip, 1000).ok().unwrap().len(), 1000);
-        assert!(matches!(
-            decode(gz.clone(), &gzip, 999),
-            Err(Body::Unreadable)
-        ));
-        assert!(matches!(
-            decode(gz.slice(..gz.len() - 9), &gzip, 1000),
-            Err(Body::Cut)
-        ));
-        let br = headers(&[(header::CONTENT_ENCODING, "br")]);
-        assert!(matches!(decode(gz, &br, 1000), Err(Body::Unreadable)));
-    }
-
-    #[test]
-    fn what_came_after_the_first_byte_may_have_arrived() {
-        let disconnected = SendRequestError::Connect(ConnectError::Disconnected);
-        assert_eq!(classify(disconnected), SendError::Lost(Lost::Closed));
-        let refused = SendRequestError::Connect(ConnectError::Io(
-            std::io::ErrorKind::ConnectionRefused.into(),
-        ));
-        assert_eq!(classify(refused), SendError::NotSent(Unreachable::Connect));
-        assert_eq!(
-            classify(SendRequestError::Timeout),
-            SendError::Lost(Lost::Timeout)
-        );
-        let reset = ParseError::Io(std::io::ErrorKind::ConnectionReset.into());
-        for (error, lost) in [
-            (reset, Lost::Closed),
-            (ParseError::Incomplete, Lost::Closed),
-            (ParseError::Version, Lost::NotHttp),
-        ] {
-            let error = SendRequestError::Response(error);
-            assert_eq!(classify(error), SendError::Lost(lost));
-        }
-    }
-}
+mod tests;

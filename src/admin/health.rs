@@ -1,12 +1,12 @@
 //! Alive, and ready: two questions with different consequences. A gateway that is
-//! not ready gets no traffic; one that is not alive is killed. So only the first
+//! not alive is killed; one that is not ready gets no traffic. So only readiness
 //! asks about anything outside of the process.
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
-use super::{Vitals, millis};
+use super::{CredentialVitals, Vitals, millis};
 
 /// `GET /healthz`: the process answers.
 pub async fn healthz() -> HttpResponse {
@@ -39,33 +39,8 @@ struct CredentialHealth {
 }
 
 /// `GET /readyz`: 200 if new actions can be served, else 503 with the reasons.
-/// With several credentials, one without a token is a warning as long as another
-/// has one.
 pub async fn readyz(vitals: web::Data<Vitals>) -> HttpResponse {
-    let mut reasons = Vec::new();
-    let mut warnings = Vec::new();
-    if vitals.draining.is_cancelled() {
-        reasons.push("draining: the gateway is shutting down".to_owned());
-    }
-    if let Err(error) = vitals.ledger.healthy() {
-        reasons.push(format!("ledger: {error}"));
-    }
-    let credentials: Vec<CredentialHealth> = vitals.credentials.iter().map(health_of).collect();
-    let some_work = credentials.iter().any(|c| c.token_usable_ms.is_some());
-    for credential in &credentials {
-        let text = complaint(credential);
-        match (credential.token_usable_ms, text) {
-            (None, Some(text)) if !some_work => reasons.push(text),
-            (_, Some(text)) => warnings.push(text),
-            (_, None) => {}
-        }
-    }
-    let readiness = Readiness {
-        ready: reasons.is_empty(),
-        reasons,
-        warnings,
-        credentials,
-    };
+    let readiness = judge(&vitals);
     let mut response = if readiness.ready {
         HttpResponse::Ok()
     } else {
@@ -76,7 +51,39 @@ pub async fn readyz(vitals: web::Data<Vitals>) -> HttpResponse {
         .json(readiness)
 }
 
-fn health_of((handle, publishers): &(crate::credential::Handle, Vec<String>)) -> CredentialHealth {
+/// With several credentials, one without a token is a warning as long as another
+/// has one.
+fn judge(vitals: &Vitals) -> Readiness {
+    let mut reasons = Vec::new();
+    let mut warnings = Vec::new();
+    if vitals.draining.is_cancelled() {
+        reasons.push("draining: the gateway is shutting down".to_owned());
+    }
+    if vitals.background_ended.is_cancelled() {
+        reasons.push("background: the watcher has stopped; restart the gateway".to_owned());
+    }
+    if let Err(error) = vitals.ledger.healthy() {
+        reasons.push(error.to_string());
+    }
+    let credentials: Vec<CredentialHealth> = vitals.credentials.iter().map(health_of).collect();
+    let some_work = credentials.iter().any(|c| c.token_usable_ms.is_some());
+    for credential in &credentials {
+        match complaint(credential) {
+            Some(text) if credential.token_usable_ms.is_none() && !some_work => reasons.push(text),
+            Some(text) => warnings.push(text),
+            None => {}
+        }
+    }
+    Readiness {
+        ready: reasons.is_empty(),
+        reasons,
+        warnings,
+        credentials,
+    }
+}
+
+fn health_of(vitals: &CredentialVitals) -> CredentialHealth {
+    let CredentialVitals { handle, publishers } = vitals;
     CredentialHealth {
         name: handle.name().to_owned(),
         publishers: publishers.clone(),
@@ -92,17 +99,18 @@ fn complaint(credential: &CredentialHealth) -> Option<String> {
         token_usable_ms,
         last_failure,
     } = credential;
-    let publishers = publishers.join(", ");
+    let publishers = match publishers.as_slice() {
+        [] => "no publisher".to_owned(),
+        some => some.join(", "),
+    };
     match (token_usable_ms, last_failure) {
         (Some(_), None) => None,
         (Some(_), Some(failure)) => Some(format!(
             "credential {name}: renewing fails, the present token still serves {publishers}: {failure}"
         )),
         (None, Some(failure)) => Some(format!(
-            "credential {name}: no token, {publishers} cannot be served: {failure}"
+            "credential {name}: no token for {publishers}: {failure}"
         )),
-        (None, None) => Some(format!(
-            "credential {name}: no token yet, {publishers} cannot be served"
-        )),
+        (None, None) => Some(format!("credential {name}: no token yet for {publishers}")),
     }
 }

@@ -16,9 +16,20 @@ pub struct Vitals {
     /// Whether it can be written.
     pub ledger: Ledger,
     /// Every credential, with the publishers it serves.
-    pub credentials: Vec<(Handle, Vec<String>)>,
+    pub credentials: Vec<CredentialVitals>,
     /// Set when the gateway is shutting down.
     pub draining: CancellationToken,
+    /// Set when nothing is followed and no token renewed any more.
+    pub background_ended: CancellationToken,
+}
+
+/// One credential, and whom it serves.
+#[derive(Clone)]
+pub struct CredentialVitals {
+    /// Its token.
+    pub handle: Handle,
+    /// The publishers that are served with it.
+    pub publishers: Vec<String>,
 }
 
 /// The routes of the admin listener.

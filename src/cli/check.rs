@@ -8,9 +8,9 @@ use tokio::task::LocalSet;
 use super::{ConfigArgs, EXIT_UNAVAILABLE, block_on, log_to};
 use crate::credential::Handle;
 use crate::domain::{PublisherId, Redactor};
-use crate::portal::{Portal, PortalOptions, ReadError};
+use crate::portal::{Portal, ReadError};
 use crate::settings::{LogLevel, Settings};
-use crate::startup::{keepers, portal_transport, token_transport};
+use crate::startup::options;
 use crate::transport::{SendError, Transport, Unreachable};
 
 /// One line of the table.
@@ -48,8 +48,12 @@ pub fn run(args: ConfigArgs) -> ExitCode {
 async fn examine(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![finding("configuration", Ok("read and checked".into()))];
     let redactor = Arc::new(Redactor::default());
-    let transports = Transport::new(&token_transport(settings))
-        .and_then(|tokens| Ok((tokens, Transport::new(&portal_transport(settings))?)));
+    let transports = Transport::new(&options::token_transport(settings)).and_then(|tokens| {
+        Ok((
+            tokens,
+            Transport::new(&options::portal_transport(settings))?,
+        ))
+    });
     let (tokens, portal) = match transports {
         Ok(transports) => transports,
         Err(error) => {
@@ -57,18 +61,11 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
             return findings;
         }
     };
-    let (keepers, handles) = keepers(settings, &redactor);
+    let (keepers, handles) = options::keepers(settings, &redactor);
     for keeper in keepers {
         tokio::task::spawn_local(keeper.run(tokens.client()));
     }
-    let portal = Portal::new(
-        &portal,
-        PortalOptions {
-            base_url: settings.portal.base_url.clone(),
-            api_version: settings.portal.api_version.clone(),
-            redactor,
-        },
-    );
+    let portal = Portal::new(&portal, options::portal(settings, redactor));
     for (name, handle) in &handles {
         findings.push(finding(&format!("credential {name}"), token(handle).await));
     }

@@ -20,7 +20,7 @@ use super::{block_on, log_to, unavailable};
 use crate::identity;
 use crate::sandbox::{Options, Sandbox};
 use crate::settings::{self, Settings, Source};
-use crate::startup::Gateway;
+use crate::startup::{Gateway, StartError};
 use crate::transport::{Body, Outgoing, Transport, TransportOptions};
 
 /// The offer that the demo cancels; it has a running publish in the sandbox.
@@ -71,11 +71,18 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
 
     let key = new_key().map_err(|e| format!("no random bytes: {e}"))?;
     let settings = settings(args, vendor, &key, directory.path())?;
-    let _log = log_to(&settings.telemetry, std::io::stderr())
-        .map_err(|_| "logging cannot be set up".to_owned())?;
+    let _log = match log_to(&settings.telemetry, std::io::stderr()) {
+        Ok(guard) => guard,
+        Err(code) => return Ok(code),
+    };
     let gateway = Gateway::start(settings)
         .await
-        .map_err(|error| format!("{error}; choose other ports with --port and --admin-port"))?;
+        .map_err(|error| match error {
+            StartError::Bind { .. } => {
+                format!("{error}; choose other ports with --port and --admin-port")
+            }
+            _ => error.to_string(),
+        })?;
 
     println!("gateway  {}", gateway.public_url());
     println!("health   http://{}/readyz", gateway.admin_address());

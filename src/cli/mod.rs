@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod healthcheck;
 mod keys;
 mod sandbox;
 mod serve;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::settings::{self, Loaded, Source};
-use crate::telemetry::{LogFormat, LogLevel, LogOptions};
+use crate::telemetry::LogOptions;
 
 /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
 const EXIT_CONFIG: u8 = 78;
@@ -42,6 +43,8 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Say whether the configuration is right and the dependencies answer
     Check(ConfigArgs),
+    /// Ask a running gateway for its health: 0 if it is well, for containers without a shell
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Make API keys
     Keys {
         #[command(subcommand)]
@@ -92,6 +95,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Check(args) => check::run(args),
+        Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Keys { command } => keys::run(&command),
     }
 }
@@ -104,7 +108,12 @@ fn block_on(main: impl Future<Output = ExitCode>) -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(main),
+        Ok(runtime) => {
+            let code = runtime.block_on(main);
+            // Whoever is told twice to stop does not wait for what still blocks.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => unavailable(&format!("no runtime: {error}")),
     }
 }
@@ -114,27 +123,14 @@ fn unavailable(message: &str) -> ExitCode {
     ExitCode::from(EXIT_UNAVAILABLE)
 }
 
-fn log_options(telemetry: &settings::Telemetry) -> LogOptions {
-    LogOptions {
-        level: match telemetry.log_level {
-            settings::LogLevel::Error => LogLevel::Error,
-            settings::LogLevel::Warn => LogLevel::Warn,
-            settings::LogLevel::Info => LogLevel::Info,
-            settings::LogLevel::Debug => LogLevel::Debug,
-            settings::LogLevel::Trace => LogLevel::Trace,
-        },
-        format: match telemetry.log_format {
-            settings::LogFormat::Json => LogFormat::Json,
-            settings::LogFormat::Pretty => LogFormat::Pretty,
-        },
-    }
-}
-
 /// Logs to standard output, or to standard error where that carries something else.
 fn log_to(
     telemetry: &settings::Telemetry,
     writer: impl io::Write + Send + 'static,
 ) -> Result<crate::telemetry::LogGuard, ExitCode> {
-    crate::telemetry::init(log_options(telemetry), writer)
-        .map_err(|error| unavailable(&error.to_string()))
+    let options = LogOptions {
+        level: telemetry.log_level,
+        format: telemetry.log_format,
+    };
+    crate::telemetry::init(options, writer).map_err(|error| unavailable(&error.to_string()))
 }

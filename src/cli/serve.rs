@@ -7,6 +7,8 @@ use super::{ConfigArgs, block_on, log_to, unavailable};
 use crate::settings::Loaded;
 use crate::startup::Gateway;
 
+/// A bug has ended it (`EX_SOFTWARE` of sysexits.h).
+const EXIT_SOFTWARE: u8 = 70;
 /// As a shell reports a process ended by SIGINT.
 const EXIT_INTERRUPTED: u8 = 130;
 
@@ -42,9 +44,15 @@ async fn serve(loaded: Loaded) -> ExitCode {
             return unavailable(&error.to_string());
         }
     };
-    shutdown.requested().await;
+    let asked = tokio::select! {
+        () = shutdown.requested() => true,
+        () = gateway.failed() => {
+            tracing::error!("the watcher has stopped; shutting down to be restarted");
+            false
+        }
+    };
     tokio::select! {
-        () = gateway.drain() => ExitCode::SUCCESS,
+        () = gateway.drain() => if asked { ExitCode::SUCCESS } else { ExitCode::from(EXIT_SOFTWARE) },
         () = shutdown.requested() => {
             tracing::warn!("told twice to stop; stopping at once");
             ExitCode::from(EXIT_INTERRUPTED)

@@ -20,6 +20,9 @@ const MAX_TOKEN: usize = 16 * 1024;
 /// makes `expires_in` only recommended): long enough to use, short enough to be safe.
 const UNSTATED_LIFETIME: Duration = Duration::from_secs(600);
 
+/// Entra grants at most a day (seconds); more is a mistake, and not believed.
+const LONGEST_LIFETIME: f64 = 86_400.0;
+
 /// Which of Entra's token endpoints, and what the token is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenEndpoint {
@@ -147,7 +150,9 @@ fn read(incoming: &Incoming, redactor: &Redactor) -> Result<Grant, Failure> {
     };
     match status {
         200 => grant(
-            document.ok_or(Failure::Garbage("its body is no JSON object"))?,
+            document.ok_or(Failure::Garbage(
+                "its body is cut, too long or no JSON object",
+            ))?,
             redactor,
         ),
         429 | 503 => Err(Failure::Throttled {
@@ -203,8 +208,10 @@ fn lifetime(expires_in: Option<Number>, expires_on: Option<Number>) -> Result<Du
         (None, None) => return Ok(UNSTATED_LIFETIME),
     };
     seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds.min(86_400.0)).ok())
-        .ok_or(Failure::Garbage("its expires_in is no number of seconds"))
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds.min(LONGEST_LIFETIME)).ok())
+        .ok_or(Failure::Garbage(
+            "its expires_in or expires_on is no number of seconds",
+        ))
 }
 
 fn retry_after(incoming: &Incoming) -> Option<Duration> {

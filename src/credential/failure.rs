@@ -8,10 +8,10 @@ use crate::transport::SendError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// It could not be reached, or did not answer.
-    #[error("token endpoint: {0}")]
+    #[error("token endpoint: {0}; check authority, DNS and the firewall")]
     Unreachable(SendError),
     /// It refused, with Entra's own code where it gave one.
-    #[error("token endpoint refused ({status}{}{}){}", code_text(.aadsts), error_text(.error), remedy_text(.aadsts))]
+    #[error("token endpoint answered with an error ({status}{}{}){}", code_text(.aadsts), error_text(.error), remedy_text(.aadsts))]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -21,7 +21,7 @@ pub enum Failure {
         error: Option<String>,
     },
     /// It asked to come back later (429 or 503).
-    #[error("token endpoint is throttling ({status})")]
+    #[error("token endpoint asks to wait ({status})")]
     Throttled {
         /// The HTTP status.
         status: u16,
@@ -67,7 +67,7 @@ fn remedy_text(aadsts: &Option<u32>) -> String {
 /// What to do about an error of Entra's.
 /// Source: Microsoft Entra authentication and authorization error codes.
 #[must_use]
-pub fn remedy(aadsts: u32) -> Option<&'static str> {
+fn remedy(aadsts: u32) -> Option<&'static str> {
     Some(match aadsts {
         7_000_215 => {
             "the client secret is wrong; use the secret's value, not its id, or create a new one"
@@ -96,7 +96,7 @@ mod tests {
         };
         assert_eq!(
             failure.to_string(),
-            "token endpoint refused (401, AADSTS7000215, invalid_client): the client secret is wrong; use the secret's value, not its id, or create a new one"
+            "token endpoint answered with an error (401, AADSTS7000215, invalid_client): the client secret is wrong; use the secret's value, not its id, or create a new one"
         );
     }
 }

@@ -12,7 +12,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Failure, Grant, Source, Token};
+use super::{ClientSecret, Failure, Grant, Token};
 use crate::domain::Redactor;
 use crate::transport::HttpClient;
 
@@ -120,10 +120,13 @@ impl Handle {
     /// # Errors
     /// [`Unavailable`] if there is none in time.
     pub async fn token(&self) -> Result<Arc<Token>, Unavailable> {
-        if let Some(token) = self.current() {
-            return Ok(token);
+        match self.current() {
+            Some(token) => Ok(token),
+            None => self.token_by(Instant::now() + self.shared.wait).await,
         }
-        let deadline = Instant::now() + self.shared.wait;
+    }
+
+    async fn token_by(&self, deadline: Instant) -> Result<Arc<Token>, Unavailable> {
         let mut changes = self.shared.standing.subscribe();
         loop {
             let standing = changes.borrow_and_update().clone();
@@ -141,12 +144,13 @@ impl Handle {
     /// one only if the rejected one is still the current one.
     ///
     /// # Errors
-    /// [`Unavailable`] if there is none in time.
+    /// [`Unavailable`] if there is none in the time that a request may wait.
     pub async fn replace(&self, rejected: &Token) -> Result<Refreshed, Unavailable> {
-        if let Some(token) = self.current()
-            && token.serial != rejected.serial
-        {
-            return Ok(Refreshed::Token(token));
+        let deadline = Instant::now() + self.shared.wait;
+        match self.current() {
+            Some(token) if token.serial == rejected.serial => {}
+            // Somebody else has seen to it, or is about to.
+            _ => return self.token_by(deadline).await.map(Refreshed::Token),
         }
         let (answer, verdict) = oneshot::channel();
         let rejection = Rejection {
@@ -157,9 +161,10 @@ impl Handle {
         if self.rejections.send(rejection).is_err() {
             return Ok(Refreshed::TooSoon);
         }
-        match verdict.await {
-            Ok(Verdict::Handled) => self.token().await.map(Refreshed::Token),
-            Ok(Verdict::TooSoon) | Err(_) => Ok(Refreshed::TooSoon),
+        match timeout_at(deadline, verdict).await {
+            Ok(Ok(Verdict::Handled)) => self.token_by(deadline).await.map(Refreshed::Token),
+            Ok(Ok(Verdict::TooSoon) | Err(_)) => Ok(Refreshed::TooSoon),
+            Err(_elapsed) => Err(unavailable(self.standing())),
         }
     }
 }
@@ -176,7 +181,7 @@ fn unavailable(standing: Standing) -> Unavailable {
 
 /// The background half: earns tokens and puts them where [`Handle`]s find them.
 pub struct Keeper {
-    source: Source,
+    source: ClientSecret,
     redactor: Arc<Redactor>,
     shared: Arc<Shared>,
     rejections: mpsc::UnboundedReceiver<Rejection>,
@@ -190,7 +195,7 @@ impl Keeper {
     #[must_use]
     pub fn new(
         name: String,
-        source: Source,
+        source: ClientSecret,
         wait: Duration,
         redactor: Arc<Redactor>,
     ) -> (Self, Handle) {
@@ -271,7 +276,7 @@ impl Keeper {
     fn back_off(&mut self, failure: &Failure) -> Duration {
         let pause = self.backoff.next().unwrap_or(LONGEST_BACKOFF);
         let pause = match failure.retry_after() {
-            Some(asked) => asked.clamp(SHORTEST_BACKOFF, LONGEST_RETRY_AFTER),
+            Some(asked) => asked.clamp(pause, LONGEST_RETRY_AFTER),
             None => pause,
         };
         let usable = self.shared.current.load();

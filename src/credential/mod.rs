@@ -1,23 +1,19 @@
 //! The managed credential: one current token per credential, renewed ahead of time.
 //!
-//! One file a kind says how a token is earned ([`client_secret`]); [`keeper`] says
+//! One file a kind says how a token is earned (`client_secret`); `keeper` says
 //! when. The hot path takes the current token with one atomic load.
 
 mod client_secret;
 mod failure;
 mod keeper;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::HeaderValue;
 use tokio::time::Instant;
 
-use crate::domain::Redactor;
-use crate::transport::HttpClient;
-
 pub use client_secret::{ClientSecret, TokenEndpoint};
-pub use failure::{Failure, remedy};
+pub use failure::Failure;
 pub use keeper::{Handle, Keeper, Refreshed, Standing, Unavailable};
 
 /// A token, ready to be put into a request.
@@ -56,26 +52,4 @@ impl std::fmt::Debug for Token {
 pub struct Grant {
     authorization: HeaderValue,
     lifetime: Duration,
-}
-
-/// Where tokens come from.
-pub enum Source {
-    /// The client credentials flow with a client secret.
-    ClientSecret(ClientSecret),
-}
-
-impl Source {
-    /// Earns one token over the network.
-    ///
-    /// # Errors
-    /// [`Failure`], without any text that could hold a secret.
-    pub async fn fetch(
-        &self,
-        http: &HttpClient,
-        redactor: &Arc<Redactor>,
-    ) -> Result<Grant, Failure> {
-        match self {
-            Self::ClientSecret(source) => source.fetch(http, redactor).await,
-        }
-    }
 }

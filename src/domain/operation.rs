@@ -199,8 +199,17 @@ impl Operation {
         }
     }
 
-    /// Ends the operation with what became of it.
+    /// The vendor may have acted: what became of it is to be found out.
+    pub fn follow(&mut self, delivered: Delivered) {
+        self.status = Status::Running;
+        self.portal.delivered = delivered;
+        self.updated_at = now();
+    }
+
+    /// Ends the operation with what became of it. There is nothing left to find out,
+    /// so the evidence is let go.
     pub fn finish(&mut self, outcome: Outcome, error: Option<Fault>) {
+        self.evidence = Evidence::default();
         self.status = outcome.status();
         self.outcome = Some(outcome);
         self.error = error;
@@ -209,6 +218,7 @@ impl Operation {
 
     /// Ends the operation without an outcome: the request was refused, or never left.
     pub fn refuse(&mut self, delivered: Delivered, error: Fault) {
+        self.evidence = Evidence::default();
         self.status = Status::Failed;
         self.portal.delivered = delivered;
         self.error = Some(error);

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{PoisonError, RwLock};
 
 /// This many characters in a row of a secret are as good as the secret.
@@ -20,8 +20,54 @@ const MARK: &str = "[redacted]";
 /// the secrets themselves are not kept.
 #[derive(Default)]
 pub struct Redactor {
-    hasher: RandomState,
+    hash: RollingHash,
     known: RwLock<Known>,
+}
+
+/// Polynomial over a random base, modulo the prime 2^61 - 1 (Rabin and Karp, 1987):
+/// the hash of the next window costs two multiplications. Without knowing the base
+/// nobody can make a text collide.
+struct RollingHash {
+    base: u64,
+}
+
+impl Default for RollingHash {
+    fn default() -> Self {
+        Self {
+            base: RandomState::new().hash_one(0) % (Self::PRIME - 256) + 256,
+        }
+    }
+}
+
+impl RollingHash {
+    const PRIME: u64 = (1 << 61) - 1;
+
+    fn multiply(a: u64, b: u64) -> u64 {
+        let prime = u128::from(Self::PRIME);
+        // Less than the prime, so it fits.
+        u64::try_from(u128::from(a) * u128::from(b) % prime).unwrap_or(0)
+    }
+
+    fn push(&self, hash: u64, byte: u8) -> u64 {
+        (Self::multiply(hash, self.base) + u64::from(byte)) % Self::PRIME
+    }
+
+    /// The hash of each window of `length` bytes, in order.
+    fn windows<'t>(&'t self, bytes: &'t [u8], length: usize) -> impl Iterator<Item = u64> + 't {
+        let (first, rest) = bytes.split_at(length.min(bytes.len()));
+        let is_one = first.len() == length && length > 0;
+        let leading = (1..length).fold(1, |power, _| Self::multiply(power, self.base));
+        let mut hash = first.iter().fold(0, |hash, byte| self.push(hash, *byte));
+        let rolled = rest.iter().zip(bytes).map(move |(next, gone)| {
+            let without = hash + Self::PRIME - Self::multiply(u64::from(*gone), leading);
+            hash = self.push(without % Self::PRIME, *next);
+            hash
+        });
+        is_one
+            .then_some(first.iter().fold(0, |hash, byte| self.push(hash, *byte)))
+            .into_iter()
+            .chain(rolled.take(if is_one { rest.len() } else { 0 }))
+    }
 }
 
 #[derive(Default)]
@@ -31,7 +77,38 @@ struct Known {
     /// Windows of tokens, newest last.
     tokens: VecDeque<Fingerprint>,
     /// All of the above, by window length.
-    windows: HashMap<usize, HashSet<u64>>,
+    windows: HashMap<usize, HashSet<u64, Plain>>,
+}
+
+/// The windows' hashes are random already: hashing them again would gain nothing.
+#[derive(Clone, Copy, Default)]
+struct Plain;
+
+impl BuildHasher for Plain {
+    type Hasher = PlainHasher;
+
+    fn build_hasher(&self) -> PlainHasher {
+        PlainHasher(0)
+    }
+}
+
+struct PlainHasher(u64);
+
+impl Hasher for PlainHasher {
+    fn finish(&self) -> u64 {
+        // The map looks at the highest bits, which a number below 2^61 never sets.
+        self.0.rotate_left(3)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
 }
 
 #[derive(PartialEq, Eq)]
@@ -76,8 +153,8 @@ impl Redactor {
         let bytes = text.as_bytes();
         let mut tainted: Vec<(usize, usize)> = Vec::new();
         for (&length, hashes) in &known.windows {
-            for (start, window) in bytes.windows(length).enumerate() {
-                if hashes.contains(&self.hasher.hash_one(window)) {
+            for (start, hash) in self.hash.windows(bytes, length).enumerate() {
+                if hashes.contains(&hash) {
                     tainted.push((start, start + length));
                 }
             }
@@ -94,11 +171,7 @@ impl Redactor {
             return None;
         }
         let window = secret.len().min(WINDOW);
-        let hashes = secret
-            .as_bytes()
-            .windows(window)
-            .map(|bytes| self.hasher.hash_one(bytes))
-            .collect();
+        let hashes = self.hash.windows(secret.as_bytes(), window).collect();
         Some(Fingerprint { window, hashes })
     }
 }
@@ -203,6 +276,17 @@ mod tests {
     fn text_beside_the_secret_may_be_of_any_alphabet() {
         let text = format!("é{TOKEN}é");
         assert_eq!(knowing(TOKEN).redact(&text), "é[redacted]é");
+    }
+
+    #[test]
+    fn a_window_has_one_hash_wherever_it_stands() {
+        let hash = RollingHash::default();
+        let all: Vec<u64> = hash.windows(b"abcabcabc", 3).collect();
+        assert_eq!(all.len(), 7);
+        assert_eq!((all[0], all[1]), (all[3], all[4]));
+        assert_ne!(all[0], all[1]);
+        assert_eq!(hash.windows(b"ab", 3).count(), 0);
+        assert_eq!(hash.windows(b"abc", 3).count(), 1);
     }
 
     proptest! {

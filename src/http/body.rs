@@ -53,7 +53,7 @@ pub async fn read(
             }
             Some(Ok(chunk)) if body.len() + chunk.len() > limits.max_bytes => {
                 linger(request, payload).await;
-                let detail = format!("The body may have {} bytes.", limits.max_bytes);
+                let detail = format!("The body may have at most {} bytes.", limits.max_bytes);
                 return Err(Problem::new(Code::BodyTooLarge, detail).closing());
             }
             Some(Ok(chunk)) => body.extend_from_slice(&chunk),

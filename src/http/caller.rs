@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderName;
 
 use super::Problem;
 use crate::domain::Caller;
 use crate::identity::{ApiKeys, KeyRefused};
 use crate::telemetry::AccessLog;
 
-const API_KEY: &str = "x-api-key";
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The caller that the request's API key names. Several keys name nobody.
 ///

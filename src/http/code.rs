@@ -4,7 +4,7 @@
 use actix_web::http::StatusCode;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $status:literal $word:literal $title:literal $help:literal,)+) => {
+    ($($name:ident = $status:literal $word:literal $title:literal $help:literal,)+) => {
         /// A problem's `code`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Code {
@@ -44,9 +44,9 @@ macro_rules! codes {
 }
 
 codes! {
-    InvalidOfferId = 400 "invalid-offer-id" "The offer id is not one"
+    InvalidOfferId = 400 "invalid-offer-id" "The offer id is malformed"
         "Use 1 to 128 characters of A-Z a-z 0-9 . _ - and not \".\" or \"..\".",
-    InvalidPublisherId = 400 "invalid-publisher-id" "The publisher id is missing or is not one"
+    InvalidPublisherId = 400 "invalid-publisher-id" "The publisher id is missing or malformed"
         "Use the /publishers/{publisherId}/offers/… form of the route, or have the operator configure default_publisher for you.",
     InvalidBody = 400 "invalid-body" "The body is not what the route takes"
         "Send nothing, or {\"notificationEmails\": [\"a@b.c\"]}.",
@@ -92,7 +92,7 @@ codes! {
         "Tell the operator the requestId.",
     PortalRejectedCredential = 502 "portal-rejected-credential" "The vendor refuses the gateway's token"
         "The operator must look at the credential: offergate check says what is wrong.",
-    PortalBadResponse = 502 "portal-bad-response" "The vendor's answer is none"
+    PortalBadResponse = 502 "portal-bad-response" "The vendor's answer could not be understood"
         "The request may have been carried out: follow operationLocation.",
     PortalFailed = 502 "portal-failed" "The vendor failed or could not be reached"
         "If delivered is not \"no\", the request may have been carried out: follow operationLocation.",

@@ -2,10 +2,12 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, web};
 
+use super::connection::Connection;
 use super::{Code, Gate, Problem, problem::Context};
 use crate::telemetry::AccessLog;
 
@@ -28,6 +30,7 @@ pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    Connection::begin(request.request());
     let response = match check_head(&request) {
         Err(problem) => request.error_response(problem),
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
@@ -39,6 +42,8 @@ pub async fn guard(
         }
         None => response,
     };
+    let closes = response.response().head().connection_type() == ConnectionType::Close;
+    Connection::end(response.request(), closes);
     let log = AccessLog::of(response.request());
     let headers = response.headers_mut();
     for (name, value) in [
@@ -67,7 +72,7 @@ fn check_head(request: &ServiceRequest) -> Result<(), Problem> {
     let uri = request.uri();
     let uri_bytes = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
     if uri_bytes > limits.max_uri_bytes {
-        let detail = format!("The URI may have {} bytes.", limits.max_uri_bytes);
+        let detail = format!("The URI may have at most {} bytes.", limits.max_uri_bytes);
         return Err(Problem::new(Code::UriTooLong, detail).closing());
     }
     let header_bytes: usize = request
@@ -77,7 +82,7 @@ fn check_head(request: &ServiceRequest) -> Result<(), Problem> {
         .sum();
     if header_bytes > limits.max_header_bytes {
         let detail = format!(
-            "All headers together may have {} bytes.",
+            "All headers together may have at most {} bytes.",
             limits.max_header_bytes
         );
         return Err(Problem::new(Code::HeadersTooLarge, detail).closing());

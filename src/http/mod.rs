@@ -6,6 +6,8 @@
 mod body;
 mod caller;
 mod code;
+mod connection;
+mod failure;
 mod guard;
 mod offers;
 mod operations;
@@ -22,13 +24,14 @@ use actix_web::{App, HttpRequest, Resource, Route, web};
 use tracing_actix_web::TracingLogger;
 
 use crate::identity::ApiKeys;
-use crate::ledger::Ledger;
+use crate::ledger::Front;
 use crate::operation::Desk;
 use crate::policy::Policy;
 use crate::telemetry::{AccessLog, AccessSpan, RouteTemplate};
 
 pub use body::BodyLimits;
 pub use code::Code;
+pub use connection::watch_connection;
 pub use guard::HeadLimits;
 pub use problem::Problem;
 
@@ -41,7 +44,7 @@ pub struct Gate {
     /// Where their actions are taken in.
     pub desk: Rc<Desk>,
     /// Where their operations are.
-    pub ledger: Ledger,
+    pub ledger: Front,
     /// Where callers reach us: no last slash.
     pub public_url: Arc<str>,
     /// Where the vendor is: no last slash.
@@ -61,15 +64,13 @@ pub struct Limits {
     pub body: BodyLimits,
 }
 
-impl Gate {
-    /// The request's record.
-    ///
-    /// # Errors
-    /// 500 if the middleware that begins it is missing: nothing runs unlogged.
-    fn log(&self, request: &HttpRequest) -> Result<Rc<AccessLog>, Problem> {
-        AccessLog::of(request)
-            .ok_or_else(|| Problem::new(Code::InternalError, "The gateway is not set up."))
-    }
+/// The request's record.
+///
+/// # Errors
+/// 500 if the middleware that begins it is missing: nothing runs unlogged.
+fn log(request: &HttpRequest) -> Result<Rc<AccessLog>, Problem> {
+    AccessLog::of(request)
+        .ok_or_else(|| Problem::new(Code::InternalError, "The gateway is not set up."))
 }
 
 /// The application of one thread.
@@ -92,29 +93,44 @@ pub fn app(
         .wrap(TracingLogger::<AccessSpan>::new())
 }
 
-/// Every route of the public listener.
+/// Every route of the public listener. Scopes are matched by their plain prefix, so
+/// that a request meets one pattern and not all of them.
 fn routes(config: &mut web::ServiceConfig) {
-    for (template, method, handler) in [
-        (
-            "/offers/{offerId}/cancel",
-            "POST",
-            web::post().to(offers::cancel),
-        ),
-        (
-            "/publishers/{publisherId}/offers/{offerId}/cancel",
-            "POST",
-            web::post().to(offers::cancel),
-        ),
-        ("/operations/{id}", "GET", web::get().to(operations::show)),
-        ("/problems/{code}", "GET", web::get().to(problems::show)),
-    ] {
-        config.service(resource(template, method, handler));
-    }
+    config
+        .service(web::scope("/offers").service(cancel("/offers/{offerId}/cancel")))
+        .service(web::scope("/operations").service(resource(
+            "/{id}",
+            "/operations/{id}",
+            "GET",
+            web::get().to(operations::show),
+        )))
+        .service(
+            web::scope("/publishers/{publisherId}/offers")
+                .service(cancel("/publishers/{publisherId}/offers/{offerId}/cancel")),
+        )
+        .service(web::scope("/problems").service(resource(
+            "/{code}",
+            "/problems/{code}",
+            "GET",
+            web::get().to(problems::show),
+        )));
 }
 
-/// A resource that answers other methods with 405 and says which it takes.
-fn resource(template: &'static str, allow: &'static str, handler: Route) -> Resource {
-    web::resource(template)
+/// The main job, below either prefix.
+fn cancel(template: &'static str) -> Resource {
+    let handler = web::post().to(offers::cancel);
+    resource("/{offerId}/cancel", template, "POST", handler)
+}
+
+/// A resource that answers other methods with 405 and says which it takes. Its
+/// `template` is what the log calls it.
+fn resource(
+    path: &'static str,
+    template: &'static str,
+    allow: &'static str,
+    handler: Route,
+) -> Resource {
+    web::resource(path)
         .app_data(RouteTemplate(template))
         .route(handler)
         .default_service(web::to(move || async move {

@@ -1,13 +1,15 @@
 //! `/offers/{offerId}/…`: what can be done to an offer.
 
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Code, Gate, Problem, body, caller, operations};
-use crate::domain::{Action, Caller, OfferId, PublisherId};
+use crate::domain::{Caller, OfferId, PublisherId};
 use crate::operation::Work;
-use crate::policy::Permit;
+use crate::policy::{Permit, Right};
 use crate::telemetry::AccessLog;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// `POST /offers/{offerId}/cancel`
 ///
@@ -18,9 +20,9 @@ pub async fn cancel(
     gate: web::Data<Gate>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let log = gate.log(&request)?;
+    let log = super::log(&request)?;
     let caller = caller::authenticate(&request, &gate.keys, &log)?;
-    let permit = permit(&request, &gate, &caller, Action::Cancel, &log)?;
+    let permit = permit(&request, &gate, &caller, &log)?;
     refuse_unsupported(&request)?;
     let body = body::read(&request, payload, gate.limits.body).await?;
     if !body.is_empty() {
@@ -35,22 +37,21 @@ pub async fn cancel(
     log.upstream.set(told.upstream);
     let operation = told.result.map_err(Problem::from)?;
     let _first = log.operation.set(operation.id);
-    Ok(operations::acted(&operation, &gate))
+    operations::acted(&operation, &gate)
 }
 
 /// That the caller may do this to the offer in the path.
-fn permit(
+fn permit<R: Right>(
     request: &HttpRequest,
     gate: &Gate,
     caller: &Caller,
-    action: Action,
     log: &AccessLog,
-) -> Result<Permit, Problem> {
+) -> Result<Permit<R>, Problem> {
     let offer = offer(request)?;
     let publisher = publisher(request, caller)?;
     let _first = log.offer.set(offer.clone());
     let _first = log.publisher.set(publisher.clone());
-    Ok(gate.policy.permit(caller, action, &publisher, &offer)?)
+    Ok(gate.policy.permit(caller, &publisher, &offer)?)
 }
 
 fn offer(request: &HttpRequest) -> Result<OfferId, Problem> {
@@ -78,7 +79,7 @@ fn publisher(request: &HttpRequest, caller: &Caller) -> Result<PublisherId, Prob
 /// What would change an action's meaning, and is not built, is refused and never
 /// ignored.
 fn refuse_unsupported(request: &HttpRequest) -> Result<(), Problem> {
-    if request.headers().contains_key("idempotency-key") {
+    if request.headers().contains_key(IDEMPOTENCY_KEY) {
         let detail = "Idempotency-Key is not supported; the request was not sent.";
         return Err(Problem::new(Code::InvalidHeader, detail));
     }

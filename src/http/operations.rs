@@ -1,7 +1,7 @@
 //! `/operations/{id}`: the status monitor, and an operation's JSON.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,13 +11,16 @@ use super::{Code, Gate, Problem, caller};
 use crate::domain::{Action, Delivered, Fault, Operation, OperationId, Outcome, Status};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
+/// Room for an operation's JSON, so that it seldom has to grow.
+const USUAL_BYTES: usize = 1024;
 
 /// `GET /operations/{id}`: always 200 with the operation, if it is the caller's own.
 ///
 /// # Errors
 /// 404 `operation-not-found`, also for an id that is none and for another's operation.
 pub async fn show(request: HttpRequest, gate: web::Data<Gate>) -> Result<HttpResponse, Problem> {
-    let log = gate.log(&request)?;
+    let log = super::log(&request)?;
     let caller = caller::authenticate(&request, &gate.keys, &log)?;
     let not_found = || {
         Problem::new(
@@ -34,12 +37,14 @@ pub async fn show(request: HttpRequest, gate: web::Data<Gate>) -> Result<HttpRes
     let _first = log.operation.set(id);
     let _first = log.offer.set(operation.offer.clone());
     let _first = log.publisher.set(operation.publisher.clone());
-    Ok(answer(StatusCode::OK, &operation, &gate))
+    answer(StatusCode::OK, &operation, &gate)
 }
 
 /// The answer to an action: 200 when it is finished, 202 while it is not.
-#[must_use]
-pub fn acted(operation: &Operation, gate: &Gate) -> HttpResponse {
+///
+/// # Errors
+/// 500 if the operation cannot be written as JSON.
+pub fn acted(operation: &Operation, gate: &Gate) -> Result<HttpResponse, Problem> {
     let status = if operation.status.is_final() {
         StatusCode::OK
     } else {
@@ -48,17 +53,21 @@ pub fn acted(operation: &Operation, gate: &Gate) -> HttpResponse {
     answer(status, operation, gate)
 }
 
-fn answer(status: StatusCode, operation: &Operation, gate: &Gate) -> HttpResponse {
+fn answer(status: StatusCode, operation: &Operation, gate: &Gate) -> Result<HttpResponse, Problem> {
     let location = format!("{}/operations/{}", gate.public_url, operation.id);
+    let mut body = Vec::with_capacity(USUAL_BYTES);
     let view = View::of(operation, &location, &gate.portal_url);
+    serde_json::to_writer(&mut body, &view)
+        .map_err(|_| Problem::new(Code::InternalError, "The operation cannot be written."))?;
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CONTENT_TYPE, JSON));
     if !operation.status.is_final() {
         response.insert_header((header::RETRY_AFTER, seconds(gate.poll)));
     }
-    let body = serde_json::to_vec(&view).unwrap_or_default();
-    response.insert_header(("operation-location", location));
-    response.body(body)
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.insert_header((OPERATION_LOCATION, location));
+    }
+    Ok(response.body(body))
 }
 
 /// An operation as callers see it.

@@ -1,4 +1,4 @@
-//! Errors as problem documents (RFC 9457): the one place where failures meet HTTP.
+//! Errors as problem documents (RFC 9457).
 
 use std::fmt;
 use std::time::Duration;
@@ -10,12 +10,6 @@ use serde::Serialize;
 
 use super::Code;
 use crate::domain::{Delivered, OperationId};
-use crate::identity::KeyRefused;
-use crate::ledger::LedgerError;
-use crate::operation::{Failure, Untold};
-use crate::policy::Denied;
-use crate::portal::{Refusal, Said};
-use crate::transport::Unreachable;
 
 /// The longest `instance` that is repeated, in bytes.
 const MAX_INSTANCE: usize = 1024;
@@ -36,28 +30,29 @@ pub enum Origin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PortalSaid {
-    http_status: Option<u16>,
-    code: Option<String>,
-    message: Option<String>,
-    correlation_id: Option<String>,
+    pub(super) http_status: u16,
+    pub(super) code: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) correlation_id: Option<String>,
 }
 
 /// A request that ended badly. Boxed, since nearly every result could be one.
 #[derive(Debug)]
 pub struct Problem(Box<Parts>);
 
+/// What a problem consists of, for whoever makes one.
 #[derive(Debug)]
-struct Parts {
-    code: Code,
-    detail: String,
-    origin: Origin,
-    retryable: bool,
-    delivered: Delivered,
-    operation: Option<OperationId>,
-    portal: Option<PortalSaid>,
-    retry_after: Option<Duration>,
-    allow: Option<&'static str>,
-    closes: bool,
+pub(super) struct Parts {
+    pub(super) code: Code,
+    pub(super) detail: String,
+    pub(super) origin: Origin,
+    pub(super) retryable: bool,
+    pub(super) delivered: Delivered,
+    pub(super) operation: Option<OperationId>,
+    pub(super) portal: Option<PortalSaid>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) allow: Option<&'static str>,
+    pub(super) closes: bool,
 }
 
 /// What a problem takes from the request that it ends.
@@ -183,7 +178,7 @@ impl Problem {
 }
 
 impl Parts {
-    fn new(code: Code, detail: impl Into<String>) -> Self {
+    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
             code,
             detail: detail.into(),
@@ -195,25 +190,6 @@ impl Parts {
             retry_after: None,
             allow: None,
             closes: false,
-        }
-    }
-
-    fn by_portal(code: Code, untold: Untold, detail: &str) -> Self {
-        let Said {
-            code: said,
-            message,
-        } = untold.said;
-        Self {
-            origin: Origin::Portal,
-            delivered: untold.delivered,
-            operation: Some(untold.operation),
-            portal: Some(PortalSaid {
-                http_status: untold.http_status,
-                code: said,
-                message,
-                correlation_id: untold.correlation_id,
-            }),
-            ..Self::new(code, detail)
         }
     }
 }
@@ -242,151 +218,8 @@ impl ResponseError for Problem {
     }
 }
 
-impl From<KeyRefused> for Problem {
-    fn from(_: KeyRefused) -> Self {
-        Self::new(
-            Code::Unauthenticated,
-            "The gateway accepts an API key in the X-Api-Key header; this request has none that names a caller.",
-        )
-    }
-}
-
-impl From<Denied> for Problem {
-    fn from(_: Denied) -> Self {
-        Self::new(
-            Code::CallerNotAllowed,
-            "No rule of the gateway allows you this action on this offer.",
-        )
-    }
-}
-
-impl From<LedgerError> for Problem {
-    fn from(_: LedgerError) -> Self {
-        Self::new(
-            Code::LedgerUnavailable,
-            "The ledger of operations does not answer at the moment.",
-        )
-        .retry_after(Duration::from_secs(1))
-    }
-}
-
 impl From<Parts> for Problem {
     fn from(parts: Parts) -> Self {
         Self(Box::new(parts))
-    }
-}
-
-impl From<Failure> for Problem {
-    fn from(failure: Failure) -> Self {
-        let retry_after = failure.retry_after();
-        let mut parts = match failure {
-            Failure::Draining => Parts::new(
-                Code::Draining,
-                "This gateway takes no new actions; nothing was sent.",
-            ),
-            Failure::Overloaded => Parts::new(
-                Code::Overloaded,
-                "Too many actions are under way; nothing was sent.",
-            ),
-            Failure::NotRecorded => Parts::new(
-                Code::LedgerUnavailable,
-                "The intent could not be recorded, so nothing was sent.",
-            ),
-            Failure::Untold(untold) => Parts {
-                origin: Origin::Gateway,
-                retryable: false,
-                ..Parts::by_portal(
-                    Code::LedgerUnavailable,
-                    untold,
-                    "The vendor has answered, but the result could not be recorded yet. Follow operationLocation.",
-                )
-            },
-            Failure::NoToken(not_sent) => Parts {
-                origin: Origin::IdentityProvider,
-                delivered: not_sent.delivered,
-                operation: Some(not_sent.operation),
-                ..Parts::new(
-                    Code::CredentialUnavailable,
-                    "The gateway has no usable token for this publisher; nothing was done.",
-                )
-            },
-            Failure::Unreachable(not_sent) => Parts {
-                origin: Origin::Portal,
-                delivered: not_sent.delivered,
-                operation: Some(not_sent.operation),
-                ..unreachable_problem(not_sent.cause)
-            },
-            Failure::Refused(untold, refusal) => {
-                let (code, detail) = refused(refusal);
-                Parts::by_portal(code, untold, detail)
-            }
-            Failure::CredentialRejected(untold) => Parts::by_portal(
-                Code::PortalRejectedCredential,
-                untold,
-                "The vendor refused the gateway's token, and a new one, too; nothing was done.",
-            ),
-            Failure::PortalFailed(untold) => Parts::by_portal(
-                Code::PortalFailed,
-                untold,
-                "The vendor reports a failure of its own; it may have acted. Follow operationLocation.",
-            ),
-            Failure::BadResponse(untold) => Parts::by_portal(
-                Code::PortalBadResponse,
-                untold,
-                "The vendor gave an answer that its API does not have; it may have acted. Follow operationLocation.",
-            ),
-            Failure::Internal => Parts::new(
-                Code::InternalError,
-                "The action ended before its time; the log says more under this request id.",
-            ),
-        };
-        parts.retry_after = retry_after;
-        parts.into()
-    }
-}
-
-fn unreachable_problem(cause: Unreachable) -> Parts {
-    let code = match cause {
-        Unreachable::Timeout => Code::PortalTimeout,
-        Unreachable::Name | Unreachable::Connect | Unreachable::Tls | Unreachable::Request => {
-            Code::PortalFailed
-        }
-    };
-    Parts::new(
-        code,
-        format!("The vendor could not be reached: {cause}. Nothing was sent."),
-    )
-}
-
-fn refused(refusal: Refusal) -> (Code, &'static str) {
-    match refusal {
-        Refusal::BadRequest => (
-            Code::PortalRejectedRequest,
-            "The vendor rejected the request; nothing was done.",
-        ),
-        Refusal::Forbidden => (
-            Code::PublisherAccessDenied,
-            "The vendor does not let the gateway's application act for this publisher.",
-        ),
-        Refusal::NotFound => (
-            Code::OfferNotFound,
-            "The vendor knows no such offer of this publisher.",
-        ),
-        Refusal::Conflict => (
-            Code::Conflict,
-            "The vendor reports a conflict; nothing was done.",
-        ),
-        Refusal::PreconditionFailed => (
-            Code::PreconditionFailed,
-            "The vendor reports that a precondition failed; nothing was done.",
-        ),
-        Refusal::Unprocessable => (
-            Code::PortalValidationFailed,
-            "The vendor's validation failed; nothing was done.",
-        ),
-        Refusal::Throttled(_) => (
-            Code::PortalThrottled,
-            "The vendor is throttling; nothing was done.",
-        ),
     }
 }

@@ -12,7 +12,7 @@ use super::{Code, Problem};
 pub async fn show(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let word = request.match_info().get("code").unwrap_or_default();
     let code = Code::from_word(word)
-        .ok_or_else(|| Problem::new(Code::RouteNotFound, "There is no problem with this code."))?;
+        .ok_or_else(|| Problem::new(Code::RouteNotFound, "No problem has this code."))?;
     let text = format!(
         "{} ({})\n\n{}.\n\n{}\n",
         code.as_str(),

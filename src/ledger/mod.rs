@@ -6,8 +6,10 @@
 //! behind it batch what they are asked for and hand it to a [`Store`].
 
 mod error;
+mod front;
 mod queue;
 mod reader;
+mod recent;
 mod sqlite;
 #[cfg(test)]
 mod tests;
@@ -17,15 +19,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use error::LedgerError;
+pub use front::Front;
 use queue::{Queue, queue};
-use reader::Reader;
+use reader::{Finds, Reader};
+use recent::Recent;
 use sqlite::SqliteStore;
 use writer::Writer;
 
@@ -115,11 +119,12 @@ pub struct Ledger(Arc<Shared>);
 struct Shared {
     store: Arc<dyn Store>,
     writes: Queue<Arc<Operation>, ()>,
-    reads: Queue<OperationId, Option<Operation>>,
+    reads: Queue<OperationId, Finds>,
     health: watch::Receiver<Result<(), LedgerError>>,
     closing: CancellationToken,
     tasks: TaskTracker,
     patience: Duration,
+    recent: Arc<Recent>,
 }
 
 impl Ledger {
@@ -147,7 +152,9 @@ impl Ledger {
         let (health, known_health) = watch::channel(Ok(()));
         let closing = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let recent = Arc::new(Recent::default());
         let writer = Writer {
+            recent: Arc::clone(&recent),
             store: Arc::clone(&store),
             queue: to_write,
             health,
@@ -172,6 +179,7 @@ impl Ledger {
             closing,
             tasks,
             patience: pace.patience,
+            recent,
         }))
     }
 
@@ -191,7 +199,19 @@ impl Ledger {
     /// intent that never left, which a restart treats as `delivered: "unknown"`
     /// and follows to its end.
     pub async fn save(&self, operation: impl Into<Arc<Operation>>) -> Result<(), LedgerError> {
-        self.0.writes.ask(operation.into()).await
+        self.0.writes.ask(vec![operation.into()]).await
+    }
+
+    /// Records several operations as one: all are durable, or one error stands for
+    /// all. Each id must occur once.
+    ///
+    /// # Errors
+    /// As for [`save`](Self::save).
+    pub async fn save_all(&self, operations: Vec<Arc<Operation>>) -> Result<(), LedgerError> {
+        // Nearly always one chunk.
+        let chunks = operations.chunks(MAX_BATCH);
+        let saves = chunks.map(|chunk| self.0.writes.ask(chunk.to_vec()));
+        join_all(saves).await.into_iter().collect()
     }
 
     /// The operation as it was last saved.
@@ -200,7 +220,23 @@ impl Ledger {
     /// As for [`save`](Self::save), and [`LedgerError::Unreadable`] if a newer
     /// version wrote something into it that this one does not know.
     pub async fn find(&self, id: OperationId) -> Result<Option<Operation>, LedgerError> {
-        self.0.reads.ask(id).await
+        let mut found = self.find_all(vec![id]).await;
+        found.pop().unwrap_or_else(|| Err(LedgerError::closed()))
+    }
+
+    /// The operation, if it is among the last that were saved: from memory.
+    fn recent(&self, id: OperationId) -> Option<Arc<Operation>> {
+        self.0.recent.get(id)
+    }
+
+    /// Several operations as they were last saved, in the order of the ids.
+    pub async fn find_all(&self, ids: Vec<OperationId>) -> Finds {
+        let chunks = ids.chunks(MAX_BATCH);
+        let finds = chunks.map(async |chunk| match self.0.reads.ask(chunk.to_vec()).await {
+            Ok(found) => found,
+            Err(error) => vec![Err(error); chunk.len()],
+        });
+        join_all(finds).await.into_iter().flatten().collect()
     }
 
     /// Every operation that has to be followed to its end, oldest first. One

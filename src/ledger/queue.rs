@@ -4,6 +4,8 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -11,42 +13,63 @@ use tokio::time::{Instant, timeout_at};
 
 use super::LedgerError;
 
-/// The end at which questions are asked.
+/// The end at which questions are asked, several at a time.
 pub struct Queue<Q, A> {
-    line: mpsc::Sender<Asked<Q, A>>,
+    line: mpsc::UnboundedSender<Asked<Q, A>>,
+    /// Questions that wait.
+    waiting: Arc<AtomicUsize>,
+    capacity: usize,
 }
 
 /// The end at which they are answered.
 pub struct Counter<Q, A> {
-    line: mpsc::Receiver<Asked<Q, A>>,
+    line: mpsc::UnboundedReceiver<Asked<Q, A>>,
+    waiting: Arc<AtomicUsize>,
+    /// Who came next, but had too many questions for the batch before.
+    held: Option<Asked<Q, A>>,
 }
 
-/// A question, and who waits for the answer.
+/// Questions, and who waits for the answer to all of them.
 pub struct Asked<Q, A> {
-    pub what: Q,
+    pub what: Vec<Q>,
     arrived: Instant,
     answer: oneshot::Sender<Result<A, LedgerError>>,
 }
 
-/// A line that at most `capacity` can stand in.
+/// A line in which at most `capacity` questions can wait.
 pub fn queue<Q, A>(capacity: usize) -> (Queue<Q, A>, Counter<Q, A>) {
-    let (asking, asked) = mpsc::channel(capacity);
-    (Queue { line: asking }, Counter { line: asked })
+    let (asking, asked) = mpsc::unbounded_channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let queue = Queue {
+        line: asking,
+        waiting: Arc::clone(&waiting),
+        capacity,
+    };
+    let counter = Counter {
+        line: asked,
+        waiting,
+        held: None,
+    };
+    (queue, counter)
 }
 
 impl<Q, A> Queue<Q, A> {
-    /// Waits for the answer. Dropping the future does not take the question back.
-    pub async fn ask(&self, what: Q) -> Result<A, LedgerError> {
+    /// Waits for the answer. Dropping the future does not take the questions back.
+    pub async fn ask(&self, what: Vec<Q>) -> Result<A, LedgerError> {
+        let count = what.len();
+        if self.waiting.fetch_add(count, Ordering::Relaxed) + count > self.capacity {
+            self.waiting.fetch_sub(count, Ordering::Relaxed);
+            return Err(LedgerError::Overloaded);
+        }
         let (answer, answered) = oneshot::channel();
         let asked = Asked {
             what,
             arrived: Instant::now(),
             answer,
         };
-        self.line.try_send(asked).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => LedgerError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => LedgerError::closed(),
-        })?;
+        self.line
+            .send(asked)
+            .map_err(|_closed| LedgerError::closed())?;
         answered
             .await
             .unwrap_or_else(|_| Err(LedgerError::closed()))
@@ -61,10 +84,29 @@ impl<Q, A> Asked<Q, A> {
 }
 
 impl<Q, A> Counter<Q, A> {
-    /// Takes up to `limit` that wait, at least one; none once the line is
-    /// closed and empty. Cancelling it loses nobody.
+    /// Takes who waits, at least one, as long as their questions together are not
+    /// more than `limit`; none once the line is closed and empty. Cancelling it
+    /// loses nobody.
     pub async fn next(&mut self, batch: &mut Vec<Asked<Q, A>>, limit: usize) -> usize {
-        self.line.recv_many(batch, limit).await
+        let first = match self.held.take() {
+            Some(held) => held,
+            None => match self.line.recv().await {
+                Some(asked) => asked,
+                None => return 0,
+            },
+        };
+        let mut count = first.what.len();
+        batch.push(first);
+        while let Ok(asked) = self.line.try_recv() {
+            if count + asked.what.len() > limit {
+                self.held = Some(asked);
+                break;
+            }
+            count += asked.what.len();
+            batch.push(asked);
+        }
+        self.waiting.fetch_sub(count, Ordering::Relaxed);
+        batch.len()
     }
 
     /// Lets nobody join the line any more.
@@ -98,7 +140,10 @@ impl<Q, A> Counter<Q, A> {
         loop {
             tokio::select! {
                 result = &mut work => return result,
-                Some(asked) = self.line.recv() => asked.answer(Err(late.clone())),
+                Some(asked) = self.line.recv() => {
+                    self.waiting.fetch_sub(asked.what.len(), Ordering::Relaxed);
+                    asked.answer(Err(late.clone()));
+                }
             }
         }
     }

@@ -1,20 +1,23 @@
 //! The one task that answers finds: everything that waits becomes one query,
 //! since each statement is a trip to another thread.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::queue::{Asked, Counter};
-use super::{Found, MAX_BATCH, Store};
+use super::{Found, LedgerError, MAX_BATCH, Store};
 use crate::domain::{Operation, OperationId};
 
-type Find = Asked<OperationId, Option<Operation>>;
+/// What was found under each id, in their order.
+pub type Finds = Vec<Result<Option<Operation>, LedgerError>>;
+type Find = Asked<OperationId, Finds>;
 
 pub struct Reader {
     pub store: Arc<dyn Store>,
-    pub queue: Counter<OperationId, Option<Operation>>,
+    pub queue: Counter<OperationId, Finds>,
     pub closing: CancellationToken,
     pub patience: Duration,
 }
@@ -40,9 +43,9 @@ impl Reader {
     }
 
     async fn look_up(&mut self, batch: &mut Vec<Find>, ids: &mut Vec<OperationId>) {
-        batch.sort_by_key(|find| find.what);
         ids.clear();
-        ids.extend(batch.iter().map(|find| find.what));
+        ids.extend(batch.iter().flat_map(|find| &find.what));
+        ids.sort_unstable();
         ids.dedup();
         let find = self.store.find(ids);
         let found = self
@@ -58,18 +61,23 @@ impl Reader {
     }
 }
 
-/// Gives each of `batch`, in the order of the ids, what was found under its id.
-fn hand_out(batch: &mut Vec<Find>, mut found: Vec<Found>) {
-    found.sort_by_key(|(id, _)| *id);
-    let mut found = found.into_iter().peekable();
-    let mut finds = batch.drain(..).peekable();
-    while let Some(find) = finds.next() {
-        while found.next_if(|(id, _)| *id < find.what).is_some() {}
-        let operation = if finds.peek().is_some_and(|next| next.what == find.what) {
-            found.peek().filter(|(id, _)| *id == find.what).cloned()
-        } else {
-            found.next_if(|(id, _)| *id == find.what)
+/// Gives each of `batch` what was found under its ids.
+fn hand_out(batch: &mut Vec<Find>, found: Vec<Found>) {
+    let mut found: HashMap<OperationId, Result<Operation, LedgerError>> =
+        found.into_iter().collect();
+    let asked: usize = batch.iter().map(|find| find.what.len()).sum();
+    let each_once = asked <= found.len();
+    for find in batch.drain(..) {
+        let mut under = |id: &OperationId| match each_once {
+            true => found.remove(id),
+            false => found.get(id).cloned(),
         };
-        find.answer(operation.map(|(_, operation)| operation).transpose());
+        let answer = find
+            .what
+            .iter()
+            .map(&mut under)
+            .map(Option::transpose)
+            .collect();
+        find.answer(Ok(answer));
     }
 }

@@ -88,8 +88,8 @@ impl SqliteStore {
             .filename(self.claim.path())
             // One that vanished must not be replaced by an empty one in silence.
             .create_if_missing(false)
-            // Every batch size keeps its prepared statement.
-            .statement_cache_capacity(MAX_BATCH + 8)
+            // Every size of batch keeps its prepared statement.
+            .statement_cache_capacity(32)
             .row_buffer_size(MAX_BATCH + 1)
             .disable_statement_logging()
     }

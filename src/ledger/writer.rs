@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::queue::{Asked, Counter};
+use super::recent::Recent;
 use super::{LedgerError, MAX_BATCH, Pace, Store};
 use crate::domain::Operation;
 
@@ -24,6 +25,7 @@ const PRUNE_GAP: Duration = Duration::from_millis(50);
 pub type Write = Asked<Arc<Operation>, ()>;
 
 pub struct Writer {
+    pub recent: Arc<Recent>,
     pub store: Arc<dyn Store>,
     pub queue: Counter<Arc<Operation>, ()>,
     pub health: watch::Sender<Result<(), LedgerError>>,
@@ -66,7 +68,7 @@ impl Writer {
     }
 
     async fn commit(&mut self, batch: &mut Vec<Write>, operations: &mut Vec<Arc<Operation>>) {
-        operations.extend(batch.iter().map(|write| Arc::clone(&write.what)));
+        operations.extend(batch.iter().flat_map(|write| &write.what).cloned());
         merge(operations);
         let health = &self.health;
         let save = self.store.save(operations);
@@ -77,6 +79,9 @@ impl Writer {
             })
             .await;
         note(health, result.as_ref().copied());
+        if result.is_ok() {
+            self.recent.keep(operations);
+        }
         operations.clear();
         for write in batch.drain(..) {
             write.answer(result.clone());

@@ -6,49 +6,45 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::failure::{Failure, NotSent, Untold};
+use super::failure::{Answered, Failure, NotDone};
 use super::vendor::{Exchange, NoAnswer, Vendor};
 use super::watch::Follower;
-use crate::domain::{Delivered, Email, Fault, Operation, Outcome, RequestId, Status, now};
-use crate::ledger::Ledger;
-use crate::policy::Permit;
-use crate::portal::{Answer, Meaning, Refusal, Target};
-use crate::transport::{Lost, SendError, Unreachable};
+use crate::domain::{Delivered, Email, Fault, Operation, Outcome, RequestId, now};
+use crate::ledger::Front;
+use crate::policy::{Cancel, Permit};
+use crate::portal::{Answer, Lost, Meaning, Refusal, SendError, Target, Unreachable};
 
 /// What all threads share of the desk where actions are taken in.
 #[derive(Clone)]
-pub struct DeskOptions {
-    /// Where intents and results go.
-    pub ledger: Ledger,
+pub struct DeskShared {
     /// Who follows what is not finished.
     pub follower: Follower,
     /// Counts what is under way, so that draining can wait for it.
     pub tasks: TaskTracker,
     /// Set when no new actions are taken.
     pub draining: CancellationToken,
-    /// The most actions under way at once in the whole process.
-    pub max_in_flight: usize,
-    /// How many are.
-    pub in_flight: Arc<AtomicUsize>,
+    /// One permit for each action under way in the whole process.
+    pub places: Arc<Semaphore>,
 }
 
 /// Where actions are taken in, on one thread.
 pub struct Desk {
-    shared: DeskOptions,
+    shared: DeskShared,
+    ledger: Front,
     vendor: Vendor,
 }
 
 /// One cancel to be done.
 pub struct Work {
     /// That it may be done, and to what.
-    pub permit: Permit,
+    pub permit: Permit<Cancel>,
     /// Under which request it was asked for.
     pub request_id: RequestId,
     /// Whom the vendor is to notify.
@@ -58,7 +54,7 @@ pub struct Work {
 /// How it went.
 pub struct Told {
     /// The operation, or why it is not the answer.
-    pub result: Result<Operation, Failure>,
+    pub result: Result<Arc<Operation>, Failure>,
     /// How long the vendor took, if it was asked.
     pub upstream: Option<Duration>,
 }
@@ -72,93 +68,105 @@ impl From<Failure> for Told {
     }
 }
 
-/// A place among the actions under way, given back when dropped.
-struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Desk {
     /// A desk for the calling thread.
     #[must_use]
-    pub fn new(shared: DeskOptions, vendor: Vendor) -> Self {
-        Self { shared, vendor }
+    pub fn new(shared: DeskShared, ledger: Front, vendor: Vendor) -> Self {
+        Self {
+            shared,
+            ledger,
+            vendor,
+        }
     }
 
     /// Cancels, in a task of its own: dropping the returned future stops nothing.
     pub async fn cancel(self: &Rc<Self>, work: Work) -> Told {
-        let Some(place) = self.take_place() else {
-            return Failure::Overloaded.into();
+        let admission = match self.admit() {
+            Ok(admission) => admission,
+            Err(failure) => return failure.into(),
         };
+        let intent = Arc::new(intent(&work));
         let (tell, told) = oneshot::channel();
-        let desk = Rc::clone(self);
+        let (desk, operation) = (Rc::clone(self), Arc::clone(&intent));
+        tokio::task::spawn_local(async move {
+            let _nobody_listens = tell.send(desk.carry_out(work, operation).await);
+            drop(admission);
+        });
+        told.await.unwrap_or_else(|_| {
+            tracing::error!(operation = %intent.id, request_id = %intent.request_id, "an action's task has ended before its time; following");
+            let failure = Failure::Internal(answered(&intent));
+            self.shared.follower.follow(intent);
+            failure.into()
+        })
+    }
+
+    /// A place among the actions under way; draining waits until it is given back.
+    fn admit(&self) -> Result<(OwnedSemaphorePermit, TaskTrackerToken), Failure> {
+        let place = Arc::clone(&self.shared.places)
+            .try_acquire_owned()
+            .map_err(|_| Failure::Overloaded)?;
         // Counted before the question whether we are draining, so that draining
         // cannot begin between the two.
         let tracked = self.shared.tasks.token();
         if self.shared.draining.is_cancelled() {
-            return Failure::Draining.into();
+            return Err(Failure::Draining);
         }
-        tokio::task::spawn_local(async move {
-            let _nobody_listens = tell.send(desk.carry_out(work).await);
-            drop((place, tracked));
-        });
-        told.await.unwrap_or_else(|_| Failure::Internal.into())
+        Ok((place, tracked))
     }
 
-    fn take_place(&self) -> Option<Place> {
-        let place = Place(Arc::clone(&self.shared.in_flight));
-        let before = place.0.fetch_add(1, Ordering::Relaxed);
-        (before < self.shared.max_in_flight).then_some(place)
-    }
-
-    async fn carry_out(&self, work: Work) -> Told {
+    async fn carry_out(&self, work: Work, mut operation: Arc<Operation>) -> Told {
+        if let Err(error) = self.ledger.save(Arc::clone(&operation)).await {
+            return Failure::NotRecorded(error).into();
+        }
         let target = Target {
             publisher: work.permit.publisher().clone(),
             offer: work.permit.offer().clone(),
         };
-        let mut operation = intent(&work);
-        if let Err(error) = self.shared.ledger.save(operation.clone()).await {
-            tracing::error!(request_id = %work.request_id, %error, "intent not recorded; nothing sent");
-            return Failure::NotRecorded.into();
-        }
-        let exchange = self.vendor.cancel(&target, &work.notify).await;
+        let exchange = self
+            .vendor
+            .cancel(&work.permit, &target, &work.notify)
+            .await;
         let upstream = Some(exchange.took);
-        let failure = apply(&mut operation, exchange, &target);
-        let result = self.record(operation).await;
-        Told {
-            result: match (result, failure) {
-                (Err(untold), _) => Err(Failure::Untold(untold)),
-                (Ok(_), Some(failure)) => Err(failure),
-                (Ok(operation), None) => Ok(operation),
-            },
-            upstream,
-        }
+        let failure = apply(Arc::make_mut(&mut operation), exchange, &target);
+        let result = match (self.record(&operation).await, failure) {
+            (Ok(()), None) => Ok(operation),
+            (Ok(()), Some(failure)) => Err(failure),
+            (Err(NotSaved), failure) => Err(not_told(&operation, failure)),
+        };
+        Told { result, upstream }
     }
 
     /// A finished result is durable before it is told. Whatever is unfinished, or
     /// could not be recorded, goes to the watcher, which records it.
-    async fn record(&self, operation: Operation) -> Result<Operation, Untold> {
+    async fn record(&self, operation: &Arc<Operation>) -> Result<(), NotSaved> {
         if !operation.status.is_final() {
-            self.shared.follower.follow(operation.clone());
-            return Ok(operation);
+            self.shared.follower.follow(Arc::clone(operation));
+            return Ok(());
         }
-        let Err(error) = self.shared.ledger.save(operation.clone()).await else {
-            return Ok(operation);
-        };
-        tracing::error!(operation = %operation.id, %error, "result not recorded yet");
-        let untold = Untold {
-            operation: operation.id,
-            http_status: operation.portal.http_status,
-            said: Default::default(),
-            correlation_id: operation.portal.correlation_id.clone(),
-            delivered: operation.portal.delivered,
-        };
-        self.shared.follower.follow(operation);
-        Err(untold)
+        self.ledger.save(Arc::clone(operation)).await.map_err(|_| {
+            self.shared.follower.follow(Arc::clone(operation));
+            NotSaved
+        })
     }
+}
+
+/// The ledger did not take a result; the watcher will see to it.
+struct NotSaved;
+
+fn not_told(operation: &Operation, failure: Option<Failure>) -> Failure {
+    let said = match failure {
+        Some(
+            Failure::Refused(answered, _)
+            | Failure::CredentialRejected(answered)
+            | Failure::PortalFailed(answered)
+            | Failure::BadResponse(answered),
+        ) => answered.said,
+        _ => Default::default(),
+    };
+    Failure::ResultNotRecorded(Answered {
+        said,
+        ..answered(operation)
+    })
 }
 
 fn intent(work: &Work) -> Operation {
@@ -172,12 +180,22 @@ fn intent(work: &Work) -> Operation {
     )
 }
 
+fn answered(operation: &Operation) -> Answered {
+    Answered {
+        operation: operation.id,
+        http_status: operation.portal.http_status,
+        said: Default::default(),
+        correlation_id: operation.portal.correlation_id.clone(),
+        delivered: operation.portal.delivered,
+    }
+}
+
 /// Writes into the operation what came back, and says whether the caller is to be
 /// answered with a problem instead of it.
 fn apply(operation: &mut Operation, exchange: Exchange, target: &Target) -> Option<Failure> {
-    let evidence = &mut operation.evidence;
-    evidence.answered_at = Some(now());
-    evidence.took_ms = u64::try_from(exchange.took.as_millis()).unwrap_or(u64::MAX);
+    operation.evidence.answered_at = Some(now());
+    operation.evidence.took_ms = u64::try_from(exchange.took.as_millis()).unwrap_or(u64::MAX);
+    // A refused token means that the vendor did get a request, and did nothing.
     let delivered = if exchange.refused_once {
         Delivered::Yes
     } else {
@@ -185,109 +203,94 @@ fn apply(operation: &mut Operation, exchange: Exchange, target: &Target) -> Opti
     };
     match exchange.answer {
         Ok(answer) => apply_answer(operation, answer, target),
-        Err(NoAnswer::Send(SendError::Lost(cause))) => {
-            follow(operation, Delivered::Unknown);
-            // Something was said, only not by the vendor's API.
-            (cause == Lost::NotHttp).then(|| {
-                Failure::BadResponse(Untold {
-                    operation: operation.id,
-                    http_status: None,
-                    said: Default::default(),
-                    correlation_id: None,
-                    delivered: Delivered::Unknown,
-                })
-            })
+        Err(NoAnswer::Send(SendError::Lost(lost))) => {
+            tracing::warn!(operation = %operation.id, request_id = %operation.request_id, %lost, "the vendor's answer is lost; following");
+            operation.follow(Delivered::Unknown);
+            match lost {
+                // Something was said, only not by the vendor's API.
+                Lost::NotHttp => Some(Failure::BadResponse(answered(operation))),
+                Lost::Timeout | Lost::Closed | Lost::Interim => None,
+            }
         }
         Err(NoAnswer::Send(SendError::NotSent(cause))) => {
-            let message = format!("The vendor could not be reached: {cause}. Nothing was sent.");
+            tracing::warn!(operation = %operation.id, request_id = %operation.request_id, %cause, "the vendor could not be reached");
             let code = match cause {
                 Unreachable::Timeout => "portal-timeout",
-                Unreachable::Name
-                | Unreachable::Connect
-                | Unreachable::Tls
-                | Unreachable::Request => "portal-failed",
+                Unreachable::Request => "internal-error",
+                Unreachable::Name | Unreachable::Connect | Unreachable::Tls => "portal-failed",
             };
-            refuse(operation, delivered, code, message);
-            Some(Failure::Unreachable(NotSent {
-                operation: operation.id,
+            refuse(
+                operation,
                 delivered,
-                cause,
-            }))
+                code,
+                format!("The vendor could not be asked: {cause}."),
+            );
+            Some(Failure::Unreachable(not_done(operation, cause)))
         }
         Err(NoAnswer::NoToken(cause)) => {
             let message = "The gateway has no usable token for this publisher.".into();
             refuse(operation, delivered, "credential-unavailable", message);
-            Some(Failure::NoToken(NotSent {
-                operation: operation.id,
-                delivered,
-                cause,
-            }))
+            Some(Failure::NoToken(not_done(operation, cause)))
         }
-        Err(NoAnswer::NoCredential) => {
-            let message = "No credential is configured for this publisher.".into();
-            refuse(operation, delivered, "internal-error", message);
-            Some(Failure::Internal)
-        }
+    }
+}
+
+fn not_done<Cause>(operation: &Operation, cause: Cause) -> NotDone<Cause> {
+    NotDone {
+        operation: operation.id,
+        delivered: operation.portal.delivered,
+        cause,
     }
 }
 
 fn apply_answer(operation: &mut Operation, answer: Answer, target: &Target) -> Option<Failure> {
     let portal = &mut operation.portal;
     portal.http_status = Some(answer.http_status);
-    portal.correlation_id = answer.correlation_id.clone();
+    portal.correlation_id = answer.correlation_id;
     portal.location = answer.location.map(|location| location.path(target));
-    portal.delivered = Delivered::Yes;
     operation.evidence.vendor_date = answer.date;
-    let untold = Untold {
-        operation: operation.id,
-        http_status: Some(answer.http_status),
+    let answered = |operation: &Operation| Answered {
         said: answer.said,
-        correlation_id: answer.correlation_id,
-        delivered: Delivered::Yes,
+        ..answered(operation)
     };
     match answer.meaning {
         Meaning::Finished => {
+            operation.portal.delivered = Delivered::Yes;
             operation.finish(Outcome::Canceled, None);
             None
         }
         Meaning::Accepted => {
-            follow(operation, Delivered::Yes);
+            operation.follow(Delivered::Yes);
             None
         }
         Meaning::Cut => {
-            follow(operation, Delivered::Unknown);
+            operation.follow(Delivered::Unknown);
             None
         }
         Meaning::Failed => {
-            follow(operation, Delivered::Yes);
-            Some(Failure::PortalFailed(untold))
+            operation.follow(Delivered::Yes);
+            Some(Failure::PortalFailed(answered(operation)))
         }
         Meaning::BadResponse => {
-            follow(operation, Delivered::Yes);
-            Some(Failure::BadResponse(untold))
+            operation.follow(Delivered::Yes);
+            Some(Failure::BadResponse(answered(operation)))
         }
         Meaning::Unauthorized => {
-            let message = "The vendor refused the gateway's token.".into();
+            let message = "The vendor refuses the gateway's token.".into();
             refuse(
                 operation,
                 Delivered::Yes,
                 "portal-rejected-credential",
                 message,
             );
-            Some(Failure::CredentialRejected(untold))
+            Some(Failure::CredentialRejected(answered(operation)))
         }
         Meaning::Refused(refusal) => {
             let (code, message) = refusal_text(refusal);
             refuse(operation, Delivered::Yes, code, message.into());
-            Some(Failure::Refused(untold, refusal))
+            Some(Failure::Refused(answered(operation), refusal))
         }
     }
-}
-
-fn follow(operation: &mut Operation, delivered: Delivered) {
-    operation.status = Status::Running;
-    operation.portal.delivered = delivered;
-    operation.updated_at = now();
 }
 
 fn refuse(operation: &mut Operation, delivered: Delivered, code: &'static str, message: String) {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crate::credential::Unavailable;
 use crate::domain::{Delivered, OperationId};
-use crate::portal::{Refusal, Said};
-use crate::transport::Unreachable;
+use crate::ledger::LedgerError;
+
+/// The vendor's part in a failure.
+pub use crate::portal::{Refusal, Said, Unreachable};
 
 /// Why an action is answered with a problem. Mapped to HTTP in one place.
 #[derive(Debug)]
@@ -15,29 +17,29 @@ pub enum Failure {
     /// Too many actions are under way; nothing was sent.
     Overloaded,
     /// The ledger did not take the intent; nothing was sent.
-    NotRecorded,
-    /// The vendor answered, the ledger did not take the result; it will be told
-    /// by the operation as soon as the ledger works again.
-    Untold(Untold),
+    NotRecorded(LedgerError),
+    /// It is over, but the ledger did not take the result; the operation will tell
+    /// it as soon as the ledger works again.
+    ResultNotRecorded(Answered),
     /// There is no token; nothing was done.
-    NoToken(NotSent<Unavailable>),
-    /// The vendor could not be reached; nothing has left.
-    Unreachable(NotSent<Unreachable>),
+    NoToken(NotDone<Unavailable>),
+    /// The vendor could not be reached; nothing was done.
+    Unreachable(NotDone<Unreachable>),
     /// The vendor refused.
-    Refused(Untold, Refusal),
+    Refused(Answered, Refusal),
     /// The vendor refuses our token, also a new one.
-    CredentialRejected(Untold),
+    CredentialRejected(Answered),
     /// The vendor failed; it may have acted, and is watched.
-    PortalFailed(Untold),
+    PortalFailed(Answered),
     /// The vendor's answer is none that it should give; it may have acted, and is watched.
-    BadResponse(Untold),
-    /// A task of ours ended before its time.
-    Internal,
+    BadResponse(Answered),
+    /// A task of ours ended before its time; it may have acted, and is watched.
+    Internal(Answered),
 }
 
 /// An action that did nothing at the vendor.
 #[derive(Debug)]
-pub struct NotSent<Cause> {
+pub struct NotDone<Cause> {
     /// Its operation, recorded as failed.
     pub operation: OperationId,
     /// Whether the vendor got a request (one that it refused as unauthorized).
@@ -46,12 +48,12 @@ pub struct NotSent<Cause> {
     pub cause: Cause,
 }
 
-/// An action that the vendor answered, but not with success.
+/// What the vendor answered to an action that has not succeeded.
 #[derive(Debug)]
-pub struct Untold {
+pub struct Answered {
     /// Its operation.
     pub operation: OperationId,
-    /// The vendor's status.
+    /// The vendor's status; none if it did not come to that.
     pub http_status: Option<u16>,
     /// The vendor's own words.
     pub said: Said,
@@ -66,16 +68,18 @@ impl Failure {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::NoToken(not_sent) => Some(not_sent.cause.retry_after),
+            Self::NoToken(not_done) => Some(not_done.cause.retry_after),
             Self::Refused(_, Refusal::Throttled(wait)) => *wait,
-            Self::Draining | Self::Overloaded | Self::NotRecorded => Some(Duration::from_secs(1)),
-            Self::Untold(_) => Some(Duration::from_secs(5)),
+            Self::Draining | Self::Overloaded | Self::NotRecorded(_) => {
+                Some(Duration::from_secs(1))
+            }
+            Self::ResultNotRecorded(_) => Some(Duration::from_secs(5)),
             Self::Unreachable(_)
             | Self::Refused(..)
             | Self::CredentialRejected(_)
             | Self::PortalFailed(_)
             | Self::BadResponse(_)
-            | Self::Internal => None,
+            | Self::Internal(_) => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The story of an action: intent, token, call, result; and what became of it.
 //!
-//! One file an action ([`cancel`]), one that decides its outcome (`outcome`, pure)
+//! One file an action (`cancel`), one that decides its outcome (`outcome`, pure)
 //! and one that follows it to its end (`watch`). Whatever acts demands a
 //! [`Permit`](crate::policy::Permit).
 
@@ -10,7 +10,7 @@ pub mod outcome;
 mod vendor;
 mod watch;
 
-pub use cancel::{Desk, DeskOptions, Told, Work};
-pub use failure::{Failure, NotSent, Untold};
+pub use cancel::{Desk, DeskShared, Told, Work};
+pub use failure::{Answered, Failure, NotDone, Refusal, Said, Unreachable};
 pub use vendor::{Publishers, Vendor};
 pub use watch::{Follower, Watcher, WatcherOptions};

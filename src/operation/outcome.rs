@@ -152,7 +152,7 @@ fn nothing_running(
 /// The end came before the evidence.
 fn give_up(case: Case, evidence: &Evidence, list: Option<&[Submission]>) -> Verdict {
     let Some(list) = list else {
-        return unknown("The vendor's list of submissions could not be read until the end.");
+        return unknown("At the end the vendor's list of submissions could not be read.");
     };
     let Some(pinned) = evidence.pinned else {
         return unknown("There was no time for a second look at the vendor's submissions.");

@@ -1,15 +1,17 @@
 //! The vendor with the right token: each publisher is served with its own
 //! credential, and a refused token is replaced once.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::HeaderValue;
+use jiff::Timestamp;
 
 use crate::credential::{Handle, Refreshed, Unavailable};
-use crate::domain::{Email, PublisherId};
-use crate::portal::{Answer, Location, Meaning, Portal, ReadError, Submission, Target};
-use crate::transport::SendError;
+use crate::domain::{Email, PublisherId, now};
+use crate::policy::{Cancel, Permit};
+use crate::portal::{Answer, Location, Meaning, Portal, ReadError, SendError, Submission, Target};
 
 /// Which credential serves which publisher.
 #[derive(Clone, Default)]
@@ -34,8 +36,6 @@ pub enum NoAnswer {
     NoToken(Unavailable),
     /// The vendor did not answer.
     Send(SendError),
-    /// No credential is configured for the publisher.
-    NoCredential,
 }
 
 /// An action's answer, or why there is none; and how long the vendor took.
@@ -57,55 +57,66 @@ impl Vendor {
 
     /// Sends a cancel; again, once, if the vendor refuses the token: a 401 means
     /// that nothing was done.
-    pub async fn cancel(&self, target: &Target, notify: &[Email]) -> Exchange {
-        let mut exchange = Exchange {
-            answer: Err(NoAnswer::NoCredential),
-            took: Duration::ZERO,
-            refused_once: false,
-        };
-        let Some(handle) = self.publishers.0.get(&target.publisher) else {
-            return exchange;
-        };
-        let mut token = match handle.token().await {
-            Ok(token) => token,
-            Err(unavailable) => {
-                exchange.answer = Err(NoAnswer::NoToken(unavailable));
-                return exchange;
-            }
-        };
-        loop {
-            let begun = Instant::now();
-            let answer = self
-                .portal
-                .cancel(target, notify, token.authorization())
-                .await;
-            exchange.took += begun.elapsed();
-            let refused = matches!(&answer, Ok(answer) if answer.meaning == Meaning::Unauthorized);
-            exchange.answer = answer.map_err(NoAnswer::Send);
-            if !refused || exchange.refused_once {
-                return exchange;
-            }
-            exchange.refused_once = true;
-            match handle.replace(&token).await {
-                Ok(Refreshed::Token(newer)) => token = newer,
-                Ok(Refreshed::TooSoon) => return exchange,
-                Err(unavailable) => {
-                    exchange.answer = Err(NoAnswer::NoToken(unavailable));
-                    return exchange;
+    pub(super) async fn cancel(
+        &self,
+        permit: &Permit<Cancel>,
+        target: &Target,
+        notify: &[Email],
+    ) -> Exchange {
+        let mut took = Duration::ZERO;
+        let mut refused_once = false;
+        let answer = async {
+            let handle = self.handle(permit.publisher()).map_err(NoAnswer::NoToken)?;
+            let mut token = handle.token().await.map_err(NoAnswer::NoToken)?;
+            loop {
+                let begun = Instant::now();
+                let answer = self
+                    .portal
+                    .cancel(target, notify, token.authorization())
+                    .await;
+                took += begun.elapsed();
+                let answer = answer.map_err(NoAnswer::Send)?;
+                if answer.meaning != Meaning::Unauthorized || refused_once {
+                    return Ok(answer);
+                }
+                refused_once = true;
+                match handle.replace(&token).await.map_err(NoAnswer::NoToken)? {
+                    Refreshed::Token(newer) => token = newer,
+                    Refreshed::TooSoon => return Ok(answer),
                 }
             }
         }
+        .await;
+        Exchange {
+            answer,
+            took,
+            refused_once,
+        }
     }
 
-    /// The offer's submissions.
-    ///
-    /// # Errors
-    /// [`Unread`]
-    pub async fn submissions(&self, target: &Target) -> Result<Vec<Submission>, Unread> {
-        self.read(target, async |token| {
-            self.portal.submissions(target, token).await
+    /// The policy permits only publishers that are configured; one that was taken
+    /// out since is without a token.
+    fn handle(&self, publisher: &PublisherId) -> Result<&Handle, Unavailable> {
+        self.publishers.0.get(publisher).ok_or(Unavailable {
+            retry_after: Duration::from_secs(60),
+            failure: None,
         })
-        .await
+    }
+
+    /// The offer's submissions, and when the request that brought them was begun:
+    /// after all waiting for a token.
+    pub async fn submissions(
+        &self,
+        target: &Target,
+    ) -> (Timestamp, Result<Vec<Submission>, Unread>) {
+        let begun = Cell::new(now());
+        let submissions = self
+            .read(target, async |token| {
+                begun.set(now());
+                self.portal.submissions(target, token).await
+            })
+            .await;
+        (begun.get(), submissions)
     }
 
     /// The vendor's word at a location.
@@ -128,11 +139,7 @@ impl Vendor {
         target: &Target,
         call: impl AsyncFn(&HeaderValue) -> Result<T, ReadError>,
     ) -> Result<T, Unread> {
-        let handle = self
-            .publishers
-            .0
-            .get(&target.publisher)
-            .ok_or(Unread::NoCredential)?;
+        let handle = self.handle(&target.publisher).map_err(Unread::NoToken)?;
         let token = handle.token().await.map_err(Unread::NoToken)?;
         match call(token.authorization()).await {
             Err(ReadError::Unauthorized) => {
@@ -151,9 +158,6 @@ impl Vendor {
 /// Why a read brought nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
-    /// No credential is configured for the publisher any more.
-    #[error("no credential is configured for the publisher")]
-    NoCredential,
     /// There is no token.
     #[error("{0}")]
     NoToken(Unavailable),
@@ -169,7 +173,7 @@ impl Unread {
         match self {
             Self::Read(ReadError::Throttled(wait)) => *wait,
             Self::NoToken(unavailable) => Some(unavailable.retry_after),
-            Self::Read(_) | Self::NoCredential => None,
+            Self::Read(_) => None,
         }
     }
 }

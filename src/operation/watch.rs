@@ -5,34 +5,42 @@
 //! interval, records what it finds, and continues after a restart where it was.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::join;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::outcome::{self, Case, Look, Patience, Verdict};
 use super::vendor::{Unread, Vendor};
-use crate::domain::{Operation, Status, now};
+use crate::domain::{Delivered, Operation, Status, now};
 use crate::ledger::Ledger;
 use crate::portal::{Location, Submission, Target};
 
 /// A vendor that asks us to stay away longer than this is asked again all the same.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Looks under way at once: a start with many unfinished operations must not open
+/// a connection for each.
+const MAX_LOOKS: usize = 64;
+/// The same for first looks, which are worth the most when they are prompt.
+const MAX_FIRST_LOOKS: usize = 256;
 /// How long to wait before writing again what the ledger did not take.
 const RECORD_AGAIN: Duration = Duration::from_secs(1);
 
 /// Hands operations to the watcher. Cheap to clone, for any thread.
 #[derive(Clone)]
-pub struct Follower(mpsc::UnboundedSender<Operation>);
+pub struct Follower(mpsc::UnboundedSender<Arc<Operation>>);
 
 impl Follower {
     /// From here on the watcher sees to it that the operation is recorded and,
-    /// while it is unfinished, followed. Bounded by what is in flight.
-    pub fn follow(&self, operation: Operation) {
+    /// while it is unfinished, followed: for `give_up_seconds` at the longest, which
+    /// is what bounds how many there are.
+    pub fn follow(&self, operation: Arc<Operation>) {
         if let Err(returned) = self.0.send(operation) {
             // Only at the very end of draining; the next start finds the intent.
             tracing::warn!(operation = %returned.0.id, "the watcher is gone; the next start continues");
@@ -53,7 +61,7 @@ pub struct WatcherOptions {
 pub struct Watcher {
     ledger: Ledger,
     options: WatcherOptions,
-    incoming: mpsc::UnboundedReceiver<Operation>,
+    incoming: mpsc::UnboundedReceiver<Arc<Operation>>,
     stop: CancellationToken,
 }
 
@@ -62,6 +70,10 @@ struct Watch {
     vendor: Vendor,
     options: WatcherOptions,
     stop: CancellationToken,
+    /// One permit for each first look under way: it must not wait behind others.
+    first_looks: Semaphore,
+    /// One permit for each further look under way.
+    looks: Semaphore,
 }
 
 impl Watcher {
@@ -90,6 +102,8 @@ impl Watcher {
             vendor,
             options: self.options,
             stop: self.stop.clone(),
+            first_looks: Semaphore::new(MAX_FIRST_LOOKS),
+            looks: Semaphore::new(MAX_LOOKS),
         });
         let mut followed = FuturesUnordered::new();
         loop {
@@ -110,7 +124,7 @@ impl Watcher {
 }
 
 impl Watch {
-    async fn follow(self: Rc<Self>, mut operation: Operation) {
+    async fn follow(self: Rc<Self>, mut operation: Arc<Operation>) {
         begin(&mut operation);
         let target = Target {
             publisher: operation.publisher.clone(),
@@ -121,48 +135,66 @@ impl Watch {
             .location
             .as_deref()
             .and_then(|path| Location::recognize(path, &target));
+        let mut complaints = Complaints::default();
         let mut recorded = false;
         while !operation.status.is_final() && !self.stop.is_cancelled() {
             // The vendor's answer is recorded while the first look is on its way:
             // neither waits for the other.
-            let before = (!recorded).then(|| operation.clone());
-            let at = now();
-            let (saved, seen) = join(self.save(before), self.look(&target, location)).await;
+            let answer = (!recorded).then(|| Arc::clone(&operation));
+            let (saved, seen) = join(
+                self.save(answer, &mut complaints.unrecorded),
+                self.look(&operation, &target, location),
+            )
+            .await;
             recorded = saved;
             let Some(seen) = seen else { break };
-            let changed = self.weigh(&mut operation, at, location, &seen);
-            if changed || !recorded {
-                recorded = self.save(Some(operation.clone())).await;
+            complaints.about_reading(&operation, &seen);
+            if self.weigh(&mut operation, location, &seen) || !recorded {
+                let found = Some(Arc::clone(&operation));
+                recorded = self.save(found, &mut complaints.unrecorded).await;
             }
             if !operation.status.is_final() {
                 self.pause(&seen).await;
             }
         }
-        while !recorded && !self.save(Some(operation.clone())).await {
+        while !recorded {
+            let last = Some(Arc::clone(&operation));
+            recorded = self.save(last, &mut complaints.unrecorded).await;
             // A shutdown tries once more and leaves the rest to the next start.
-            if self.stop.is_cancelled() {
-                break;
+            if recorded || self.stop.is_cancelled() {
+                return;
             }
             sleep(RECORD_AGAIN).await;
         }
     }
 
-    async fn save(&self, operation: Option<Operation>) -> bool {
+    /// Whether there is nothing left to record.
+    async fn save(&self, operation: Option<Arc<Operation>>, complained: &mut bool) -> bool {
         let Some(operation) = operation else {
             return true;
         };
         let id = operation.id;
         match self.ledger.save(operation).await {
-            Ok(()) => true,
+            Ok(()) => {
+                *complained = false;
+                true
+            }
             Err(error) => {
-                tracing::error!(operation = %id, %error, "not recorded; will be written again");
+                if !std::mem::replace(complained, true) {
+                    tracing::error!(operation = %id, %error, "not recorded; will be written again until it is");
+                }
                 false
             }
         }
     }
 
     /// None when stopped in between.
-    async fn look(&self, target: &Target, location: Option<Location>) -> Option<Seen> {
+    async fn look(
+        &self,
+        operation: &Operation,
+        target: &Target,
+        location: Option<Location>,
+    ) -> Option<Seen> {
         let word = async {
             match location {
                 Some(location) => self
@@ -174,9 +206,14 @@ impl Watch {
                 None => None,
             }
         };
+        let queue = match operation.evidence.first_look_at {
+            None => &self.first_looks,
+            Some(_) => &self.looks,
+        };
+        let _permit = queue.acquire().await.ok()?;
         let both = join(self.vendor.submissions(target), word);
         tokio::select! {
-            (submissions, word) = both => Some(Seen { submissions, word }),
+            ((at, submissions), word) = both => Some(Seen { at, submissions, word }),
             () = self.stop.cancelled() => None,
         }
     }
@@ -184,18 +221,10 @@ impl Watch {
     /// Whether the look changed anything worth recording.
     fn weigh(
         &self,
-        operation: &mut Operation,
-        at: jiff::Timestamp,
+        operation: &mut Arc<Operation>,
         location: Option<Location>,
         seen: &Seen,
     ) -> bool {
-        let before = (operation.evidence.clone(), operation.portal.status.clone());
-        if let Err(error) = &seen.submissions {
-            tracing::warn!(operation = %operation.id, %error, "submissions not read");
-        }
-        if seen.word.is_some() {
-            operation.portal.status.clone_from(&seen.word);
-        }
         let case = Case {
             named: match location {
                 Some(Location::Operation(guid)) => Some(guid),
@@ -204,31 +233,33 @@ impl Watch {
             delivered: operation.portal.delivered,
         };
         let look = Look {
-            at,
+            at: seen.at,
             submissions: seen.submissions.as_deref().ok(),
         };
-        let verdict = outcome::judge(case, &mut operation.evidence, look, self.options.patience);
-        match verdict {
-            Verdict::KeepLooking => {
-                let changed =
-                    before != (operation.evidence.clone(), operation.portal.status.clone());
-                if changed {
-                    operation.updated_at = now();
-                }
-                changed
-            }
-            Verdict::Ended(outcome, fault) => {
-                operation.finish(outcome, fault);
-                tracing::info!(
-                    operation = %operation.id,
-                    offer = operation.offer.as_str(),
-                    publisher = operation.publisher.as_str(),
-                    outcome = outcome.as_str(),
-                    "operation ended"
-                );
-                true
-            }
+        let mut evidence = operation.evidence.clone();
+        let verdict = outcome::judge(case, &mut evidence, look, self.options.patience);
+        let new_word = seen.word.is_some() && seen.word != operation.portal.status;
+        if verdict == Verdict::KeepLooking && evidence == operation.evidence && !new_word {
+            return false;
         }
+        let operation = Arc::make_mut(operation);
+        operation.evidence = evidence;
+        operation.updated_at = now();
+        if new_word {
+            operation.portal.status.clone_from(&seen.word);
+        }
+        if let Verdict::Ended(outcome, fault) = verdict {
+            operation.finish(outcome, fault);
+            tracing::info!(
+                operation = %operation.id,
+                offer = operation.offer.as_str(),
+                publisher = operation.publisher.as_str(),
+                request_id = operation.request_id.as_str(),
+                outcome = outcome.as_str(),
+                "operation ended"
+            );
+        }
+        true
     }
 
     async fn pause(&self, seen: &Seen) {
@@ -249,16 +280,39 @@ impl Watch {
 
 /// What one look brought.
 struct Seen {
+    /// When it was begun.
+    at: Timestamp,
     submissions: Result<Vec<Submission>, Unread>,
     word: Option<String>,
 }
 
+/// What has been complained about, so that a long outage is one line an operation.
+#[derive(Default)]
+struct Complaints {
+    unrecorded: bool,
+    unread: bool,
+}
+
+impl Complaints {
+    fn about_reading(&mut self, operation: &Operation, seen: &Seen) {
+        match &seen.submissions {
+            Ok(_) => self.unread = false,
+            Err(error) if !std::mem::replace(&mut self.unread, true) => {
+                tracing::warn!(operation = %operation.id, %error, "submissions not read; looking again");
+            }
+            Err(error) => {
+                tracing::debug!(operation = %operation.id, %error, "submissions not read")
+            }
+        }
+    }
+}
+
 /// An intent that a crash left without a result may have been sent from the moment
 /// it was recorded.
-fn begin(operation: &mut Operation) {
+fn begin(operation: &mut Arc<Operation>) {
     if operation.status == Status::NotStarted {
-        operation.status = Status::Running;
+        let operation = Arc::make_mut(operation);
+        operation.follow(Delivered::Unknown);
         operation.evidence.answered_at = Some(operation.created_at);
-        operation.updated_at = now();
     }
 }

@@ -1,7 +1,7 @@
 //! The vendor's API, Cloud Partner Portal, and nothing else.
 //!
 //! Speaks its wire format towards the vendor and our own words towards the house.
-//! A call carries our token, `api-version` and `Content-Type`; of the caller's
+//! A call carries our token, `api-version`, `Content-Type` and `User-Agent`; of the caller's
 //! headers it never sees any.
 
 mod location;
@@ -17,16 +17,19 @@ use actix_web::web::Bytes;
 use jiff::Timestamp;
 
 use crate::domain::{Email, PublisherId, Redactor};
-use crate::transport::{Body, HttpClient, Outgoing, SendError, Transport};
+use crate::transport::{Body, HttpClient, Outgoing, Transport};
 
 pub use location::{Location, Target};
-pub use normalize::{Answer, Meaning, Refusal, Said, action_answer, retry_after};
-pub use wire::{RunState, Submission, http_date, submissions};
+pub use normalize::{Answer, Meaning, Refusal, Said, action_answer};
+pub use wire::{RunState, Submission};
+
+/// Why a call brought no answer; part of what every call returns.
+pub use crate::transport::{Lost, SendError, Unreachable};
 
 /// The longest answer to an action that is read, in bytes.
 const MAX_ACTION_ANSWER: usize = 256 * 1024;
 /// The longest list that is read, in bytes.
-const MAX_READ_ANSWER: usize = 8 * 1024 * 1024;
+const MAX_READ_ANSWER: usize = 4 * 1024 * 1024;
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("offergate/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -119,7 +122,7 @@ impl Portal {
             target.publisher, target.offer
         );
         let body = self.read(&path, authorization).await?;
-        submissions(&body).map_err(|_| ReadError::Malformed)
+        wire::submissions(&body).map_err(|_| ReadError::Malformed)
     }
 
     /// The vendor's own word at an operation's location, fit to be shown.
@@ -137,20 +140,20 @@ impl Portal {
         Ok(word.map(|word| normalize::status_word(&word, &self.options.redactor)))
     }
 
-    /// `GET /publishers/P/offers`, for its status only: may we act for the publisher?
+    /// `GET /publishers/P/offers`: may we act for the publisher, and is this the vendor?
     ///
     /// # Errors
-    /// [`ReadError`], but never for what the body says.
+    /// [`ReadError`]
     pub async fn probe(
         &self,
         publisher: &PublisherId,
         authorization: &HeaderValue,
     ) -> Result<(), ReadError> {
         let path = format!("/api/publishers/{publisher}/offers");
-        match self.read(&path, authorization).await {
-            Ok(_) | Err(ReadError::Malformed) => Ok(()),
-            Err(error) => Err(error),
-        }
+        let body = self.read(&path, authorization).await?;
+        serde_json::from_slice::<Vec<serde::de::IgnoredAny>>(&body)
+            .map(drop)
+            .map_err(|_| ReadError::Malformed)
     }
 
     async fn read(&self, path: &str, authorization: &HeaderValue) -> Result<Bytes, ReadError> {
@@ -164,7 +167,7 @@ impl Portal {
                 Body::Cut | Body::Unreadable => Err(ReadError::Malformed),
             },
             StatusCode::UNAUTHORIZED => Err(ReadError::Unauthorized),
-            StatusCode::TOO_MANY_REQUESTS => Err(ReadError::Throttled(retry_after(
+            StatusCode::TOO_MANY_REQUESTS => Err(ReadError::Throttled(normalize::retry_after(
                 incoming.headers(),
                 Timestamp::now(),
             ))),
@@ -197,8 +200,7 @@ impl Portal {
         ];
         Ok(Outgoing {
             method,
-            uri: Uri::try_from(uri)
-                .map_err(|_| SendError::NotSent(crate::transport::Unreachable::Request))?,
+            uri: Uri::try_from(uri).map_err(|_| SendError::NotSent(Unreachable::Request))?,
             headers,
             body,
             max_answer,

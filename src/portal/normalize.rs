@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::location::{Location, Target};
-use super::wire;
+use super::wire::{self, RunState};
 use crate::domain::Redactor;
 use crate::transport::Body;
 
@@ -99,10 +100,14 @@ pub fn action_answer(
     redactor: &Redactor,
     now: Timestamp,
 ) -> Answer {
-    let location = location(headers, body, target);
+    // Parsed once, for all that is looked for in it.
+    let document = Document::of(body);
+    let location = location(headers, &document, target);
     let meaning = match status {
         200..=299 if matches!(body, Body::Cut) => Meaning::Cut,
-        200 if location.is_none() && says_done(body) => Meaning::Finished,
+        200 if !names_location(headers) && location.is_none() && document.says_done() => {
+            Meaning::Finished
+        }
         200..=299 => Meaning::Accepted,
         400 => Meaning::Refused(Refusal::BadRequest),
         401 => Meaning::Unauthorized,
@@ -122,49 +127,70 @@ pub fn action_answer(
         date: date(headers),
         correlation_id: correlation_id(headers, redactor),
         said: if status >= 400 {
-            said(body, redactor)
+            said(&document, redactor)
         } else {
             Said::default()
         },
     }
 }
 
-/// A 200 is the end only if it says nothing, or says it in a whole JSON object
-/// that reports no error. An empty body must be empty by its own account.
-fn says_done(body: &Body) -> bool {
-    let bytes = match body {
-        Body::Whole(bytes) if bytes.is_empty() => return true,
-        Body::Whole(bytes) | Body::Unproven(bytes) => bytes,
-        Body::Cut | Body::Unreadable => return false,
-    };
-    match serde_json::from_slice::<serde_json::Value>(bytes) {
-        Ok(serde_json::Value::Object(members)) => !members.contains_key("error"),
-        _ => false,
+/// A body, as far as it can be understood.
+enum Document {
+    /// There is none, by its own account.
+    Empty,
+    /// Whole JSON.
+    Json(Value),
+    /// Anything else.
+    Other,
+}
+
+impl Document {
+    fn of(body: &Body) -> Self {
+        match body {
+            Body::Whole(bytes) if bytes.is_empty() => Self::Empty,
+            Body::Whole(bytes) | Body::Unproven(bytes) => {
+                serde_json::from_slice(bytes).map_or(Self::Other, Self::Json)
+            }
+            Body::Cut | Body::Unreadable => Self::Other,
+        }
     }
+
+    /// A 200 is the end only if it says nothing, or says it in a whole JSON object
+    /// that reports no error and no status other than an end.
+    fn says_done(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Json(Value::Object(members)) => {
+                let word = members.get("status").and_then(Value::as_str);
+                !members.contains_key("error")
+                    && word.is_none_or(|word| RunState::of(word).has_ended())
+            }
+            Self::Json(_) | Self::Other => false,
+        }
+    }
+}
+
+/// Whether an operation is named at all, be it one that we may not ask about: then
+/// the answer is not synchronous.
+fn names_location(headers: &HeaderMap) -> bool {
+    headers.contains_key(OPERATION_LOCATION) || headers.contains_key(header::LOCATION)
 }
 
 /// The first recognized location: in the headers of 2018 and 2020, else any
 /// string of the body. The member is documented nowhere; the shape is.
-fn location(headers: &HeaderMap, body: &Body, target: &Target) -> Option<Location> {
+fn location(headers: &HeaderMap, document: &Document, target: &Target) -> Option<Location> {
     let recognize = |text: &str| Location::recognize(text, target);
     let in_header = [OPERATION_LOCATION, header::LOCATION]
         .into_iter()
         .filter_map(|name| headers.get(name)?.to_str().ok())
         .find_map(recognize);
-    in_header.or_else(|| match body {
-        Body::Whole(bytes) | Body::Unproven(bytes) if !bytes.is_empty() => {
-            find_string(&serde_json::from_slice(bytes).ok()?, MAX_DEPTH, &recognize)
-        }
-        _ => None,
+    in_header.or_else(|| match document {
+        Document::Json(value) => find_string(value, MAX_DEPTH, &recognize),
+        Document::Empty | Document::Other => None,
     })
 }
 
-fn find_string<T>(
-    value: &serde_json::Value,
-    depth: usize,
-    matching: &impl Fn(&str) -> Option<T>,
-) -> Option<T> {
-    use serde_json::Value;
+fn find_string<T>(value: &Value, depth: usize, matching: &impl Fn(&str) -> Option<T>) -> Option<T> {
     if depth == 0 {
         return None;
     }
@@ -202,11 +228,11 @@ fn correlation_id(headers: &HeaderMap, redactor: &Redactor) -> Option<String> {
     legal.then(|| redactor.redact(text).into_owned())
 }
 
-fn said(body: &Body, redactor: &Redactor) -> Said {
-    let (Body::Whole(bytes) | Body::Unproven(bytes)) = body else {
+fn said(document: &Document, redactor: &Redactor) -> Said {
+    let Document::Json(value) = document else {
         return Said::default();
     };
-    let text = wire::error_text(bytes);
+    let text = wire::error_text(value);
     let clean = |text: Option<String>| {
         text.map(|text| plain_text(&text, MAX_TEXT, redactor))
             .filter(|text| !text.is_empty())
@@ -239,162 +265,4 @@ fn is_disruptive(c: char) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{OfferId, PublisherId};
-    use actix_web::http::header::HeaderValue;
-    use actix_web::web::Bytes;
-    use proptest::prelude::*;
-
-    const PATH: &str =
-        "/api/publishers/contoso/offers/vm/operations/56615b67-2185-49fe-80d2-c4ddf77bb2e8";
-
-    fn target() -> Target {
-        Target {
-            publisher: PublisherId::parse("contoso").unwrap(),
-            offer: OfferId::parse("vm").unwrap(),
-        }
-    }
-
-    fn whole(text: &str) -> Body {
-        Body::Whole(Bytes::copy_from_slice(text.as_bytes()))
-    }
-
-    fn heard(status: u16, headers: &[(&'static str, &str)], body: &Body) -> Answer {
-        let mut map = HeaderMap::new();
-        for (name, value) in headers {
-            map.insert(
-                HeaderName::from_static(name),
-                HeaderValue::from_str(value).unwrap(),
-            );
-        }
-        action_answer(
-            status,
-            &map,
-            body,
-            &target(),
-            &Redactor::default(),
-            Timestamp::UNIX_EPOCH,
-        )
-    }
-
-    fn meaning(status: u16, body: &Body) -> Meaning {
-        heard(status, &[], body).meaning
-    }
-
-    #[test]
-    fn the_table_of_answers() {
-        use Meaning::{Accepted, BadResponse, Cut, Failed, Finished, Unauthorized};
-        let empty = || whole("");
-        let chunked = |text: &'static str| Body::Unproven(Bytes::from_static(text.as_bytes()));
-        let table = [
-            (200, empty(), Finished),
-            (200, whole("{}"), Finished),
-            (200, whole(r#"{"status":"canceled"}"#), Finished),
-            (200, chunked("{}"), Finished),
-            (200, chunked(""), Accepted),
-            (200, chunked(r#"{"status":"#), Accepted),
-            (200, whole(r#"{"error":{"code":"x"}}"#), Accepted),
-            (200, whole("[]"), Accepted),
-            (200, whole("\"ok\""), Accepted),
-            (200, whole("<html>"), Accepted),
-            (200, Body::Unreadable, Accepted),
-            (200, Body::Cut, Cut),
-            (201, empty(), Accepted),
-            (202, empty(), Accepted),
-            (202, Body::Cut, Cut),
-            (204, empty(), Accepted),
-            (302, empty(), BadResponse),
-            (400, empty(), Meaning::Refused(Refusal::BadRequest)),
-            (401, empty(), Unauthorized),
-            (403, Body::Cut, Meaning::Refused(Refusal::Forbidden)),
-            (404, empty(), Meaning::Refused(Refusal::NotFound)),
-            (405, empty(), BadResponse),
-            (409, empty(), Meaning::Refused(Refusal::Conflict)),
-            (412, empty(), Meaning::Refused(Refusal::PreconditionFailed)),
-            (418, empty(), BadResponse),
-            (422, empty(), Meaning::Refused(Refusal::Unprocessable)),
-            (429, empty(), Meaning::Refused(Refusal::Throttled(None))),
-            (500, empty(), Failed),
-            (503, Body::Cut, Failed),
-            (599, empty(), Failed),
-            (600, empty(), BadResponse),
-        ];
-        for (status, body, expected) in table {
-            assert_eq!(meaning(status, &body), expected, "{status}");
-        }
-    }
-
-    #[test]
-    fn finds_the_location_wherever_it_is() {
-        let absolute = format!("https://cloudpartner.azure.com{PATH}");
-        let in_body = format!(r#"{{"operation":{{"link":"{PATH}"}}}}"#);
-        for (headers, body) in [
-            (vec![("operation-location", absolute.as_str())], ""),
-            (vec![("operation-location", PATH)], ""),
-            (vec![("location", PATH)], ""),
-            (
-                vec![("operation-location", "/nonsense"), ("location", PATH)],
-                "",
-            ),
-            (vec![], in_body.as_str()),
-        ] {
-            let answer = heard(202, &headers, &whole(body));
-            assert!(
-                matches!(answer.location, Some(Location::Operation(_))),
-                "{headers:?}"
-            );
-        }
-        assert_eq!(heard(202, &[], &whole("")).location, None);
-    }
-
-    #[test]
-    fn a_200_that_names_an_operation_is_not_synchronous() {
-        let answer = heard(200, &[("operation-location", PATH)], &whole(""));
-        assert_eq!(answer.meaning, Meaning::Accepted);
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let wait = |value| match heard(429, &[("retry-after", value)], &whole("")).meaning {
-            Meaning::Refused(Refusal::Throttled(wait)) => wait,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
-        assert_eq!(
-            wait("Thu, 01 Jan 1970 00:01:00 GMT"),
-            Some(Duration::from_secs(60))
-        );
-        assert_eq!(wait("Wed, 31 Dec 1969 00:01:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("soon"), None);
-    }
-
-    #[test]
-    fn a_reflected_token_is_cut_out_even_between_control_characters() {
-        let redactor = Redactor::default();
-        let token = "abcdefghijklmnopqrstuvwxyz0123456789";
-        redactor.remember_token(token);
-        let hidden: String = token.chars().flat_map(|c| [c, '\u{7}']).collect();
-        assert_eq!(plain_text(&hidden, MAX_TEXT, &redactor), "[redacted]");
-        let mut headers = HeaderMap::new();
-        headers.insert(CORRELATION_ID, HeaderValue::from_static(token));
-        assert_eq!(
-            correlation_id(&headers, &redactor).as_deref(),
-            Some("[redacted]")
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn vendor_text_comes_out_as_one_short_line(text in ".{0,2000}") {
-            let clean = plain_text(&text, MAX_TEXT, &Redactor::default());
-            prop_assert!(clean.len() <= MAX_TEXT);
-            prop_assert!(!clean.chars().any(is_disruptive));
-        }
-
-        #[test]
-        fn no_answer_makes_it_panic(status in 100_u16..1000, body in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = heard(status, &[], &Body::Whole(body.into()));
-        }
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, fmt::rfc2822};
 use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 /// An entry of `GET …/submissions`: one publishing run.
@@ -72,10 +73,11 @@ impl RunState {
 #[serde(rename_all = "camelCase")]
 struct SubmissionEntry {
     id: Uuid,
+    /// A missing or strange state is a word never seen before, and no end.
     #[serde(default)]
-    submission_state: String,
+    submission_state: Value,
     #[serde(default)]
-    changed_time: Option<String>,
+    changed_time: Value,
 }
 
 /// Reads the list of submissions, in the vendor's order (newest first).
@@ -86,8 +88,8 @@ pub fn submissions(body: &[u8]) -> Result<Vec<Submission>, serde_json::Error> {
     let entries: Vec<SubmissionEntry> = serde_json::from_slice(body)?;
     let read = |entry: SubmissionEntry| Submission {
         id: entry.id,
-        state: RunState::of(&entry.submission_state),
-        changed: entry.changed_time.as_deref().and_then(vendor_time),
+        state: RunState::of(entry.submission_state.as_str().unwrap_or_default()),
+        changed: entry.changed_time.as_str().and_then(vendor_time),
     };
     Ok(entries.into_iter().map(read).collect())
 }
@@ -141,17 +143,16 @@ pub struct ErrorText {
 }
 
 /// Reads an error document in any of the vendor's shapes: an `error` object, a
-/// bare JSON string, an object named after a service. HTML and the like say nothing.
+/// bare JSON string, an object named after a service.
 #[must_use]
-pub fn error_text(body: &[u8]) -> ErrorText {
-    use serde_json::Value;
+pub fn error_text(document: &Value) -> ErrorText {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    match serde_json::from_slice::<Value>(body) {
-        Ok(Value::String(message)) => ErrorText {
+    match document {
+        Value::String(message) => ErrorText {
             code: None,
-            message: Some(message),
+            message: Some(message.clone()),
         },
-        Ok(Value::Object(members)) => match members.get("error") {
+        Value::Object(members) => match members.get("error") {
             Some(Value::Object(error)) => ErrorText {
                 code: text(error.get("code")),
                 message: text(error.get("message")),
@@ -227,6 +228,16 @@ mod tests {
     }
 
     #[test]
+    fn one_strange_member_does_not_hide_the_list() {
+        let list = r#"[{"id":"56615b67-2185-49fe-80d2-c4ddf77bb2e8","submissionState":null,"changedTime":5}]"#;
+        let read = submissions(list.as_bytes()).unwrap();
+        assert_eq!(
+            (read[0].state, read[0].changed),
+            (RunState::Unrecognized, None)
+        );
+    }
+
+    #[test]
     fn a_monitor_is_an_object_or_an_array() {
         let word = Some("running".to_owned());
         assert_eq!(monitor_status(br#"{"status":"running"}"#).unwrap(), word);
@@ -254,11 +265,11 @@ mod tests {
                 Some("conflict"),
             ),
             (r#"{"error":"plain"}"#, None, Some("plain")),
-            ("<html><body>Bad</body></html>", None, None),
-            ("", None, None),
+            ("[]", None, None),
+            ("{}", None, None),
         ];
         for (body, code, message) in table {
-            let read = error_text(body.as_bytes());
+            let read = error_text(&body.parse().unwrap());
             assert_eq!(
                 (read.code.as_deref(), read.message.as_deref()),
                 (code, message),

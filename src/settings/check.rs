@@ -89,7 +89,7 @@ fn server(
         raw.head_timeout_ms,
         1_000..=600_000,
     );
-    let request_timeout = c.millis(&at.key("body_timeout_ms"), raw.body_timeout_ms, 1..=600_000);
+    let body_timeout = c.millis(&at.key("body_timeout_ms"), raw.body_timeout_ms, 1..=600_000);
     let keep_alive = c.seconds(
         &at.key("keep_alive_seconds"),
         raw.keep_alive_seconds,
@@ -114,7 +114,7 @@ fn server(
             drain: drain?,
             max_connections: max_connections?,
             max_in_flight_actions: max_in_flight_actions?,
-            request_timeout: request_timeout?,
+            body_timeout: body_timeout?,
             head_timeout: head_timeout?,
             keep_alive: keep_alive?,
             max_body_bytes: max_body_bytes?,

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::{ApiKeyHash, CallerName, PublisherId, Rule, Secret};
+pub use crate::telemetry::{LogFormat, LogLevel};
 
 pub use load::{BASE, Loaded, Source, load};
 pub use problem::{Problem, Problems};
@@ -69,7 +70,7 @@ pub struct Server {
     /// Actions under way at a time, over all workers.
     pub max_in_flight_actions: usize,
     /// Time limit for receiving a request's body.
-    pub request_timeout: Duration,
+    pub body_timeout: Duration,
     /// Time limit for receiving a request's head.
     pub head_timeout: Duration,
     /// How long an idle connection is kept.
@@ -198,28 +199,4 @@ pub struct Telemetry {
     pub log_level: LogLevel,
     /// The shape of a line.
     pub log_format: LogFormat,
-}
-
-/// Severity of our own log lines; dependencies stay at warn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Something failed and nobody else will report it.
-    Error,
-    /// Something deserves a look.
-    Warn,
-    /// The life of requests and operations.
-    Info,
-    /// Decisions along the way.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-/// The shape of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object a line, for collectors.
-    Json,
-    /// Colours and columns, for people.
-    Pretty,
 }

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderName;
 use actix_web::{Error, HttpMessage};
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
 use crate::domain::{CallerName, OfferId, OperationId, PublisherId, RequestId};
 
-const REQUEST_ID: &str = "x-request-id";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Logged for a request whose client was gone before its answer (as nginx does).
 const CLIENT_GONE: u16 = 499;
 
@@ -63,7 +64,7 @@ impl AccessLog {
         }
     }
 
-    /// The record of a request; made on the spot if the middleware is missing.
+    /// The record of a request; none if the middleware that begins it is missing.
     #[must_use]
     pub fn of(request: &actix_web::HttpRequest) -> Option<Rc<Self>> {
         request.extensions().get::<Rc<Self>>().cloned()
@@ -119,16 +120,17 @@ fn method(request: &ServiceRequest) -> &'static str {
     }
 }
 
-/// Begins the record of each request. The stock span logs queries and the `Debug`
-/// of errors; this one carries the request id and nothing else.
+/// Begins the record of each request, in place of the stock span, which logs queries
+/// and the `Debug` of errors.
 pub struct AccessSpan;
 
 impl RootSpanBuilder for AccessSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let log = Rc::new(AccessLog::begin(request));
-        let span = tracing::info_span!("request", request_id = log.request_id.as_str());
         request.extensions_mut().insert(log);
-        span
+        // Every event carries the request id itself; a span for it would be
+        // formatted for each request and printed for none.
+        Span::none()
     }
 
     fn on_request_end<B: MessageBody>(_span: Span, outcome: &Result<ServiceResponse<B>, Error>) {

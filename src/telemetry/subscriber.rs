@@ -2,17 +2,18 @@
 
 use std::io::{self, Write};
 
-use tracing::Subscriber;
-use tracing::subscriber::DefaultGuard;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use super::json::JsonLines;
+use super::off_thread::{LogGuard, OffThread, off_thread};
 
 /// The target of everything that is our own.
 const OURS: &str = env!("CARGO_CRATE_NAME");
-/// Lines that may wait for a slow reader of the log before new ones are dropped,
-/// so that a stuck pipe cannot stop the gateway.
-const QUEUE_LINES: usize = 16_384;
 
 /// How much to say. Dependencies stay at `warn`: at lower levels they print what
 /// they send.
@@ -31,13 +32,13 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    fn as_str(self) -> &'static str {
+    fn as_tracing(self) -> Level {
         match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
+            Self::Error => Level::ERROR,
+            Self::Warn => Level::WARN,
+            Self::Info => Level::INFO,
+            Self::Debug => Level::DEBUG,
+            Self::Trace => Level::TRACE,
         }
     }
 }
@@ -60,56 +61,45 @@ pub struct LogOptions {
     pub format: LogFormat,
 }
 
-/// Writes what still waits when it is dropped.
-pub type LogGuard = WorkerGuard;
-
-/// Somebody else in this process logs already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("logging is set up already")]
-pub struct NoLog;
+/// Nothing can be logged.
+#[derive(Debug, thiserror::Error)]
+pub enum NoLog {
+    /// Somebody else in this process logs already.
+    #[error("logging is set up already")]
+    Taken,
+    /// There can be no thread for it.
+    #[error("logging needs a thread: {0}")]
+    Thread(#[from] io::Error),
+}
 
 /// Logs for the whole process into `writer` until the guard is dropped, which
 /// writes what still waits.
 ///
 /// # Errors
-/// [`NoLog`] if logging was set up before.
+/// [`NoLog`]
 pub fn init(options: LogOptions, writer: impl Write + Send + 'static) -> Result<LogGuard, NoLog> {
-    let (writer, guard) = off_thread(writer);
-    build(options, writer).try_init().map_err(|_| NoLog)?;
+    let (writer, guard) = off_thread(writer)?;
+    build(options, writer)
+        .try_init()
+        .map_err(|_| NoLog::Taken)?;
     Ok(guard)
 }
 
-/// Logs for the calling thread only, as tests do.
-pub fn scoped(
-    options: LogOptions,
-    writer: impl Write + Send + 'static,
-) -> (DefaultGuard, LogGuard) {
-    let (writer, guard) = off_thread(writer);
-    (build(options, writer).set_default(), guard)
-}
-
-fn off_thread(writer: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
-    NonBlockingBuilder::default()
-        .buffered_lines_limit(QUEUE_LINES)
-        .lossy(true)
-        .thread_name("log")
-        // The worker flushes whenever its queue is empty: many lines, one write.
-        .finish(io::BufWriter::with_capacity(64 * 1024, writer))
-}
-
-fn build(options: LogOptions, writer: NonBlocking) -> Box<dyn Subscriber + Send + Sync + 'static> {
-    let filter = EnvFilter::new(format!("warn,{OURS}={}", options.level.as_str()));
-    let base = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer);
+fn build(options: LogOptions, writer: OffThread) -> Box<dyn Subscriber + Send + Sync + 'static> {
+    let filter = Targets::new()
+        .with_default(Level::WARN)
+        .with_target(OURS, options.level.as_tracing())
+        // A line for each malformed request: anybody could fill the log with them.
+        .with_target("actix_http", LevelFilter::OFF);
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     match options.format {
-        LogFormat::Json => Box::new(
-            base.json()
-                .flatten_event(true)
-                .with_span_list(false)
-                .with_current_span(false)
-                .finish(),
-        ),
-        LogFormat::Pretty => Box::new(base.with_ansi(false).with_target(false).compact().finish()),
+        LogFormat::Json => {
+            let json = layer.event_format(JsonLines);
+            Box::new(Registry::default().with(filter).with(json))
+        }
+        LogFormat::Pretty => {
+            let pretty = layer.with_ansi(false).with_target(false).compact();
+            Box::new(Registry::default().with(filter).with(pretty))
+        }
     }
 }

@@ -21,28 +21,24 @@ async fn alive_and_ready() {
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         assert_eq!(answer.header("content-type"), Some("application/json"));
     }
-    let readiness = ready.json();
+    let mut readiness = ready.json();
     let usable = readiness["credentials"][0]["tokenUsableMs"]
         .as_u64()
         .unwrap();
     assert!((3_400_000..3_600_000).contains(&usable), "{readiness}");
-    insta::assert_json_snapshot!(readiness, {".credentials[].tokenUsableMs" => "[ms]"}, @r#"
-    {
-      "credentials": [
-        {
-          "lastFailure": null,
-          "name": "main",
-          "publishers": [
-            "contoso"
-          ],
-          "tokenUsableMs": "[ms]"
-        }
-      ],
-      "ready": true,
-      "reasons": [],
-      "warnings": []
-    }
-    "#);
+    readiness["credentials"][0]["tokenUsableMs"] = json!("…");
+    let expected = json!({
+        "ready": true,
+        "reasons": [],
+        "warnings": [],
+        "credentials": [{
+            "name": "main",
+            "publishers": ["contoso"],
+            "tokenUsableMs": "…",
+            "lastFailure": null,
+        }],
+    });
+    assert_eq!(readiness, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,25 +52,18 @@ async fn not_ready_before_there_is_a_token_but_alive() {
     let readiness = world.admin("/readyz").await;
     assert_eq!(readiness.status, 503);
     assert_eq!(readiness.header("cache-control"), Some("no-store"));
-    insta::assert_json_snapshot!(readiness.json(), @r#"
-    {
-      "credentials": [
-        {
-          "lastFailure": null,
-          "name": "main",
-          "publishers": [
-            "contoso"
-          ],
-          "tokenUsableMs": null
-        }
-      ],
-      "ready": false,
-      "reasons": [
-        "credential main: no token yet, contoso cannot be served"
-      ],
-      "warnings": []
-    }
-    "#);
+    let expected = json!({
+        "ready": false,
+        "reasons": ["credential main: no token yet for contoso"],
+        "warnings": [],
+        "credentials": [{
+            "name": "main",
+            "publishers": ["contoso"],
+            "tokenUsableMs": null,
+            "lastFailure": null,
+        }],
+    });
+    assert_eq!(readiness.json(), expected);
     assert_eq!(world.admin("/healthz").await.status, 200);
     world.readiness(200).await;
 }

@@ -142,10 +142,7 @@ async fn check_says_what_does_not_answer_and_what_to_do() {
         ),
         (wrong("tenant_id", "nowhere"), "AADSTS90002"),
         (wrong("client_id", "nobody"), "AADSTS700016"),
-        (
-            wrong("authority", "http://127.0.0.1:1"),
-            "refuses connections",
-        ),
+        (wrong("authority", "http://127.0.0.1:1"), "check authority"),
         (
             "[portal]\nbase_url = \"http://127.0.0.1:1\"".into(),
             "check portal.base_url",

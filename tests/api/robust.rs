@@ -138,7 +138,6 @@ async fn an_idle_connection_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "open: actix-http 3.18 limits the time for the first head of a connection only"]
 async fn a_second_head_that_does_not_come_is_not_waited_for() {
     let world = spawn_toml(IMPATIENT).await;
     assert!(is_closed_after(&world, "POST /offers/sync-1/canc").await);

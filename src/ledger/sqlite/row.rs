@@ -42,13 +42,15 @@ const COLUMNS: [&str; 19] = [
 /// From here on they change during an operation's life.
 const FIRST_MUTABLE: usize = 7;
 
-/// `UPSERTS[n - 1]` saves `n` operations.
-static UPSERTS: LazyLock<Vec<String>> = LazyLock::new(|| (1..=MAX_BATCH).map(upsert_sql).collect());
-/// `SELECTS[n - 1]` finds `n` operations.
-static SELECTS: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let by_id = |count| format!("{} WHERE id IN ({})", *SELECT, marks(count));
-    (1..=MAX_BATCH).map(by_id).collect()
-});
+/// The sizes of batch that have a statement. Prepared statements weigh hundreds of
+/// kilobytes together, so a batch in between is filled up by repeating its last
+/// member, which changes nothing.
+const SIZES: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, MAX_BATCH];
+/// `UPSERTS[i]` saves `SIZES[i]` operations.
+static UPSERTS: LazyLock<[String; SIZES.len()]> = LazyLock::new(|| SIZES.map(upsert_sql));
+/// `SELECTS[i]` finds `SIZES[i]` operations.
+static SELECTS: LazyLock<[String; SIZES.len()]> =
+    LazyLock::new(|| SIZES.map(|count| format!("{} WHERE id IN ({})", *SELECT, marks(count))));
 static SELECT: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {} FROM operations", COLUMNS.join(", ")));
 static SELECT_UNFINISHED: LazyLock<String> =
@@ -75,14 +77,26 @@ fn upsert_sql(count: usize) -> String {
     sql
 }
 
-/// The statement that saves `count` operations, if it is one of the sizes kept.
-pub fn upsert(count: usize) -> Option<&'static str> {
-    UPSERTS.get(count.checked_sub(1)?).map(String::as_str)
+/// Which of [`SIZES`] takes `count`.
+fn size_index(count: usize) -> Option<usize> {
+    (count > 0).then(|| SIZES.iter().position(|size| *size >= count))?
 }
 
-/// The statement that finds `count` operations, if it is one of the sizes kept.
+/// A batch, filled up to one of [`SIZES`].
+fn filled<T>(batch: &[T]) -> impl Iterator<Item = &T> {
+    let size = size_index(batch.len()).map_or(batch.len(), |index| SIZES[index]);
+    let last = batch.iter().rev().take(1).cycle();
+    batch.iter().chain(last).take(size)
+}
+
+/// The statement that saves `count` operations, if it is not too many.
+pub fn upsert(count: usize) -> Option<&'static str> {
+    Some(&UPSERTS[size_index(count)?])
+}
+
+/// The statement that finds `count` operations, if it is not too many.
 pub fn select(count: usize) -> Option<&'static str> {
-    SELECTS.get(count.checked_sub(1)?).map(String::as_str)
+    Some(&SELECTS[size_index(count)?])
 }
 
 /// The statement that reads all unfinished operations, oldest first.
@@ -97,8 +111,8 @@ pub fn encode(batch: &[Arc<Operation>]) -> Result<SqliteArguments, LedgerError> 
 
 fn bind_all(batch: &[Arc<Operation>]) -> Result<SqliteArguments, BoxDynError> {
     let mut row = SqliteArguments::default();
-    row.reserve(batch.len() * COLUMNS.len(), 0);
-    for operation in batch {
+    row.reserve(batch.len() * COLUMNS.len() * 3 / 2, 0);
+    for operation in filled(batch) {
         let Operation {
             id,
             action,
@@ -144,7 +158,7 @@ fn bind_all(batch: &[Arc<Operation>]) -> Result<SqliteArguments, BoxDynError> {
 pub fn encode_ids(ids: &[OperationId]) -> Result<SqliteArguments, LedgerError> {
     let mut list = SqliteArguments::default();
     list.reserve(ids.len(), 0);
-    for id in ids {
+    for id in filled(ids) {
         list.add(&id.as_uuid().as_bytes()[..])
             .map_err(|_| unencodable())?;
     }

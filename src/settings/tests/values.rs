@@ -27,7 +27,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(server.max_uri_bytes, 8 * 1024);
     assert_eq!(server.max_header_bytes, 16 * 1024);
     assert_eq!(server.head_timeout.as_millis(), 5000);
-    assert_eq!(server.request_timeout.as_millis(), 10_000);
+    assert_eq!(server.body_timeout.as_millis(), 10_000);
     assert_eq!(server.keep_alive.as_secs(), 75);
     assert_eq!(settings.admin.listen, "127.0.0.1:9090".parse().unwrap());
     assert_eq!(settings.portal.base_url, "https://cloudpartner.azure.com");

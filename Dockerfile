@@ -1,0 +1,49 @@
+# syntax=docker/dockerfile:1
+# Builds the gateway, and puts it alone into an image without a shell.
+#
+#   docker build -t offergate .
+#   docker run --read-only --cap-drop ALL -p 8080:8080 \
+#     -v "$PWD/my-config:/etc/offergate:ro" -v offergate-ledger:/var/lib/offergate offergate
+#
+# Secrets are mounted when it runs (client_secret_file), never built in: there is no ARG.
+
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /build
+ENV CARGO_INCREMENTAL=0 CARGO_NET_RETRY=5
+
+# The dependencies alone, behind an empty program: this layer is built again only when
+# Cargo.toml or Cargo.lock change. The empty benches are those that Cargo.toml may name.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src benches/load \
+ && echo 'fn main() {}' | tee src/main.rs benches/pure.rs > benches/load/main.rs \
+ && touch src/lib.rs \
+ && cargo build --release --locked \
+ && rm -r src
+
+# The program. Its defaults, config/base.toml, are part of it.
+COPY config/base.toml config/base.toml
+COPY src src
+RUN find src -name '*.rs' -exec touch {} + \
+ && cargo build --release --locked \
+ && mkdir -p /out/ledger \
+ && cp target/release/offergate /out/
+
+# glibc, libgcc, certificate authorities, and a user; no shell, no package manager.
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /out/offergate /usr/local/bin/offergate
+# Where the ledger lives, writable for that user (65532); all else may be read-only. As the
+# working directory it is also where the default, sqlite:offergate.db, ends up.
+COPY --from=build --chown=65532:65532 /out/ledger /var/lib/offergate
+WORKDIR /var/lib/offergate
+VOLUME ["/var/lib/offergate"]
+USER 65532:65532
+EXPOSE 8080 9090
+
+# Whether the process answers. For whether it can serve, an orchestrator asks /readyz.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 \
+    CMD ["/usr/local/bin/offergate", "healthcheck", "--url", "http://127.0.0.1:9090/healthz"]
+
+# No shell in between: SIGTERM reaches the gateway, which drains.
+ENTRYPOINT ["/usr/local/bin/offergate"]
+# base.toml is read from there; add --profile NAME for a second file.
+CMD ["serve", "--config", "/etc/offergate"]

@@ -1,0 +1,216 @@
+//! The load: a closed loop on each of many kept-alive connections, cheap enough to
+//! share a machine with what it measures. Anything but the expected answer ends it.
+
+use std::cell::{Cell, RefCell};
+use std::io::{Error, Write};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio::task::{JoinSet, LocalSet};
+use tokio::time::{sleep, timeout};
+
+use crate::process::Server;
+use crate::workplace::KEY;
+
+/// The longest that the answers still under way at the end may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The text of an operation's id.
+type Id = [u8; 36];
+
+/// What every request of a run asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// A cancel of an offer that was never named before, through the forwarder.
+    Forward,
+    /// The same through a gateway whose operations are to be shown later.
+    Cancel,
+    /// The same through another gateway.
+    RelaxedCancel,
+    /// An operation that was canceled before: each once, then from the beginning.
+    Show,
+}
+
+/// What one run has measured.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Requests answered.
+    pub count: usize,
+    /// In this time.
+    pub took: Duration,
+    /// With this much CPU time of the server.
+    pub cpu: Duration,
+    /// Each request's time, shortest first.
+    pub latencies: Vec<Duration>,
+}
+
+/// Makes load, on the calling thread.
+pub struct Generator {
+    runtime: Runtime,
+    shared: Rc<Shared>,
+    warm_up: Duration,
+    measured: Duration,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Offers named so far.
+    offers: Cell<u64>,
+    /// Operations begun so far at the gateway that is asked to show them.
+    operations: RefCell<Vec<Id>>,
+    /// Operations shown so far.
+    shown: Cell<usize>,
+    recording: Cell<bool>,
+    ending: Cell<bool>,
+    latencies: RefCell<Vec<Duration>>,
+}
+
+impl Generator {
+    pub fn new(warm_up: Duration, measured: Duration) -> Result<Self, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            runtime,
+            shared: Rc::default(),
+            warm_up,
+            measured,
+        })
+    }
+
+    /// One request, to see that it works.
+    pub fn once(&self, server: &Server, ask: Ask) -> Result<(), Error> {
+        let shared = Rc::clone(&self.shared);
+        shared.ending.set(true);
+        self.runtime.block_on(async {
+            let conversation = shared.converse(server.address(), ask);
+            timeout(PATIENCE, conversation).await?
+        })
+    }
+
+    /// Loads the server; measures after the warm-up.
+    pub fn run(&self, server: &Server, connections: usize, ask: Ask) -> Result<Sample, Error> {
+        let shared = &self.shared;
+        shared.ending.set(false);
+        LocalSet::new().block_on(&self.runtime, async {
+            let mut conversations = JoinSet::new();
+            for _ in 0..connections {
+                conversations.spawn_local(Rc::clone(shared).converse(server.address(), ask));
+            }
+            sleep(self.warm_up).await;
+            let (begun, cpu) = (Instant::now(), server.cpu()?);
+            shared.recording.set(true);
+            sleep(self.measured).await;
+            shared.recording.set(false);
+            let (took, cpu) = (begun.elapsed(), server.cpu()?.saturating_sub(cpu));
+            shared.ending.set(true);
+            let mut latencies = shared.latencies.take();
+            while let Some(ended) = timeout(PATIENCE, conversations.join_next()).await? {
+                ended.map_err(Error::other)??;
+            }
+            latencies.sort_unstable();
+            Ok(Sample {
+                count: latencies.len(),
+                took,
+                cpu,
+                latencies,
+            })
+        })
+    }
+}
+
+impl Shared {
+    /// Asks and listens on one connection until the end.
+    async fn converse(self: Rc<Self>, address: SocketAddr, ask: Ask) -> Result<(), Error> {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let mut request = Vec::with_capacity(256);
+        let mut answer = vec![0; 8 * 1024];
+        loop {
+            request.clear();
+            self.write_request(&mut request, ask)?;
+            let begun = Instant::now();
+            stream.write_all(&request).await?;
+            let body = read_answer(&mut stream, &mut answer).await?;
+            if self.recording.get() {
+                self.latencies.borrow_mut().push(begun.elapsed());
+            }
+            if ask == Ask::Cancel
+                && let Some(id) = body
+                    .strip_prefix(br#"{"id":""#)
+                    .and_then(<[u8]>::first_chunk)
+            {
+                self.operations.borrow_mut().push(*id);
+            }
+            if self.ending.get() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The same headers whoever is asked.
+    fn write_request(&self, to: &mut Vec<u8>, ask: Ask) -> Result<(), Error> {
+        match ask {
+            Ask::Forward | Ask::Cancel | Ask::RelaxedCancel => {
+                let offer = self.offers.get() + 1;
+                self.offers.set(offer);
+                write!(to, "POST /offers/bench-{offer:08}/cancel")?;
+                to.extend_from_slice(b" HTTP/1.1\r\nContent-Length: 0\r\n");
+            }
+            Ask::Show => {
+                let operations = self.operations.borrow();
+                let next = self.shown.get() % operations.len().max(1);
+                self.shown.set(next + 1);
+                let id = operations
+                    .get(next)
+                    .ok_or_else(|| Error::other("there is no operation to show"))?;
+                to.extend_from_slice(b"GET /operations/");
+                to.extend_from_slice(id);
+                to.extend_from_slice(b" HTTP/1.1\r\n");
+            }
+        }
+        write!(to, "Host: gateway\r\nX-Api-Key: {KEY}\r\n\r\n")
+    }
+}
+
+/// The body of the next answer, which must be a 200.
+async fn read_answer<'b>(stream: &mut TcpStream, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
+    let mut filled = 0;
+    let (head, end) = loop {
+        match stream.read(&mut buffer[filled..]).await? {
+            0 => return Err(Error::other("the server closed the connection")),
+            count => filled += count,
+        }
+        if let Some((head, end)) = extent(&buffer[..filled])?
+            && filled >= end
+        {
+            break (head, end);
+        }
+    };
+    Ok(&buffer[head..end])
+}
+
+/// Where the answer's head ends, and where its body does.
+fn extent(bytes: &[u8]) -> Result<Option<(usize, usize)>, Error> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut answer = httparse::Response::new(&mut headers);
+    let head = answer.parse(bytes).map_err(Error::other)?;
+    let httparse::Status::Complete(head) = head else {
+        return Ok(None);
+    };
+    if answer.code != Some(200) {
+        let text = String::from_utf8_lossy(bytes);
+        return Err(Error::other(format!("an unexpected answer: {text}")));
+    }
+    let length: Option<usize> = answer
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case("content-length"))
+        .and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok());
+    let length = length.ok_or_else(|| Error::other("an answer without Content-Length"))?;
+    Ok(Some((head, head + length)))
+}

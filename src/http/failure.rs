@@ -1,0 +1,211 @@
+//! From every failure of the house to its problem: exhaustive, so that a new failure
+//! does not compile before it has a status.
+
+use std::time::Duration;
+
+use super::Code;
+use super::problem::{Origin, Parts, PortalSaid, Problem};
+use crate::domain::Delivered;
+use crate::identity::KeyRefused;
+use crate::ledger::LedgerError;
+use crate::operation::{Answered, Failure, NotDone, Refusal, Said, Unreachable};
+use crate::policy::Denied;
+
+impl From<KeyRefused> for Problem {
+    fn from(_: KeyRefused) -> Self {
+        Self::new(
+            Code::Unauthenticated,
+            "The gateway accepts an API key in the X-Api-Key header; this request has none that names a caller.",
+        )
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(_: Denied) -> Self {
+        Self::new(
+            Code::CallerNotAllowed,
+            "No rule of the gateway allows you this action on this offer.",
+        )
+    }
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        Parts::ledger(
+            &error,
+            "The ledger of operations does not answer at the moment.",
+        )
+        .into()
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        let retry_after = failure.retry_after();
+        let mut parts = match failure {
+            Failure::Draining => Parts::new(
+                Code::Draining,
+                "This gateway takes no new actions; nothing was sent.",
+            ),
+            Failure::Overloaded => Parts::new(
+                Code::Overloaded,
+                "Too many actions are under way; nothing was sent.",
+            ),
+            Failure::NotRecorded(error) => Parts::ledger(
+                &error,
+                "The intent could not be recorded, so nothing was sent.",
+            ),
+            Failure::ResultNotRecorded(answered) => Parts::result_not_recorded(answered),
+            Failure::NoToken(not_done) => Parts::new(
+                Code::CredentialUnavailable,
+                "The gateway has no usable token for this publisher; nothing was done.",
+            )
+            .not_done(Origin::IdentityProvider, &not_done),
+            Failure::Unreachable(not_done) => unreachable_vendor(&not_done),
+            Failure::Refused(answered, refusal) => {
+                let (code, detail) = refused(refusal);
+                Parts::by_portal(code, answered, detail)
+            }
+            Failure::CredentialRejected(answered) => Parts::by_portal(
+                Code::PortalRejectedCredential,
+                answered,
+                "The vendor refuses the gateway's token; nothing was done.",
+            ),
+            Failure::PortalFailed(answered) => Parts::by_portal(
+                Code::PortalFailed,
+                answered,
+                "The vendor reports a failure of its own; it may have acted. Follow operationLocation.",
+            ),
+            Failure::BadResponse(answered) => Parts::by_portal(
+                Code::PortalBadResponse,
+                answered,
+                "The vendor gave an answer that its API does not have; it may have acted. Follow operationLocation.",
+            ),
+            Failure::Internal(answered) => Parts {
+                origin: Origin::Gateway,
+                ..Parts::by_portal(
+                    Code::InternalError,
+                    answered,
+                    "The action ended before its time; it may have been carried out. Follow operationLocation.",
+                )
+            },
+        };
+        parts.retry_after = retry_after;
+        parts.into()
+    }
+}
+
+fn unreachable_vendor(not_done: &NotDone<Unreachable>) -> Parts {
+    let (code, origin) = match not_done.cause {
+        Unreachable::Timeout => (Code::PortalTimeout, Origin::Portal),
+        Unreachable::Name | Unreachable::Connect | Unreachable::Tls => {
+            (Code::PortalFailed, Origin::Portal)
+        }
+        Unreachable::Request => (Code::InternalError, Origin::Gateway),
+    };
+    let detail = format!(
+        "The vendor could not be asked: {}. Nothing was done.",
+        not_done.cause
+    );
+    Parts::new(code, detail).not_done(origin, not_done)
+}
+
+fn refused(refusal: Refusal) -> (Code, &'static str) {
+    match refusal {
+        Refusal::BadRequest => (
+            Code::PortalRejectedRequest,
+            "The vendor rejected the request; nothing was done.",
+        ),
+        Refusal::Forbidden => (
+            Code::PublisherAccessDenied,
+            "The vendor does not let the gateway's application act for this publisher.",
+        ),
+        Refusal::NotFound => (
+            Code::OfferNotFound,
+            "The vendor knows no such offer of this publisher.",
+        ),
+        Refusal::Conflict => (
+            Code::Conflict,
+            "The vendor reports a conflict; nothing was done.",
+        ),
+        Refusal::PreconditionFailed => (
+            Code::PreconditionFailed,
+            "The vendor reports that a precondition failed; nothing was done.",
+        ),
+        Refusal::Unprocessable => (
+            Code::PortalValidationFailed,
+            "The vendor's validation failed; nothing was done.",
+        ),
+        Refusal::Throttled(_) => (
+            Code::PortalThrottled,
+            "The vendor is throttling; nothing was done.",
+        ),
+    }
+}
+
+impl Parts {
+    /// What the ledger's error means for the request that met it.
+    fn ledger(error: &LedgerError, detail: &str) -> Self {
+        let mut parts = match error {
+            LedgerError::Overloaded => Self::new(
+                Code::Overloaded,
+                "Too many operations are being recorded or read; nothing was sent.",
+            ),
+            LedgerError::Unreadable { .. } => Self::new(
+                Code::InternalError,
+                "The operation's record is of another version of the gateway.",
+            ),
+            LedgerError::Unavailable { .. }
+            | LedgerError::Corrupt
+            | LedgerError::Foreign { .. }
+            | LedgerError::TooNew { .. }
+            | LedgerError::InUse => Self::new(Code::LedgerUnavailable, detail),
+        };
+        parts.retry_after = parts.retryable.then_some(Duration::from_secs(1));
+        parts
+    }
+
+    fn by_portal(code: Code, answered: Answered, detail: &str) -> Self {
+        let Said {
+            code: said,
+            message,
+        } = answered.said;
+        let portal = answered.http_status.map(|http_status| PortalSaid {
+            http_status,
+            code: said,
+            message,
+            correlation_id: answered.correlation_id,
+        });
+        Self {
+            origin: Origin::Portal,
+            delivered: answered.delivered,
+            operation: Some(answered.operation),
+            portal,
+            ..Self::new(code, detail)
+        }
+    }
+
+    fn not_done<Cause>(self, origin: Origin, not_done: &NotDone<Cause>) -> Self {
+        Self {
+            origin,
+            delivered: not_done.delivered,
+            operation: Some(not_done.operation),
+            ..self
+        }
+    }
+
+    fn result_not_recorded(answered: Answered) -> Self {
+        let detail = match answered.delivered {
+            Delivered::No => "Nothing was sent, but that could not be recorded yet.",
+            Delivered::Yes | Delivered::Unknown => {
+                "The vendor was asked, but what came of it could not be recorded yet. Follow operationLocation."
+            }
+        };
+        let not_sent = answered.delivered == Delivered::No;
+        Self {
+            origin: Origin::Gateway,
+            retryable: not_sent,
+            ..Self::by_portal(Code::LedgerUnavailable, answered, detail)
+        }
+    }
+}

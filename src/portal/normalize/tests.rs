@@ -1,0 +1,163 @@
+//! The table of answers, row by row.
+
+use super::*;
+use crate::domain::{OfferId, PublisherId};
+use actix_web::http::header::HeaderValue;
+use actix_web::web::Bytes;
+use proptest::prelude::*;
+
+const PATH: &str =
+    "/api/publishers/contoso/offers/vm/operations/56615b67-2185-49fe-80d2-c4ddf77bb2e8";
+
+fn target() -> Target {
+    Target {
+        publisher: PublisherId::parse("contoso").unwrap(),
+        offer: OfferId::parse("vm").unwrap(),
+    }
+}
+
+fn whole(text: &str) -> Body {
+    Body::Whole(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+fn heard(status: u16, headers: &[(&'static str, &str)], body: &Body) -> Answer {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_str(value).unwrap(),
+        );
+    }
+    action_answer(
+        status,
+        &map,
+        body,
+        &target(),
+        &Redactor::default(),
+        Timestamp::UNIX_EPOCH,
+    )
+}
+
+fn meaning(status: u16, body: &Body) -> Meaning {
+    heard(status, &[], body).meaning
+}
+
+#[test]
+fn the_table_of_answers() {
+    use Meaning::{Accepted, BadResponse, Cut, Failed, Finished, Unauthorized};
+    let empty = || whole("");
+    let chunked = |text: &'static str| Body::Unproven(Bytes::from_static(text.as_bytes()));
+    let table = [
+        (200, empty(), Finished),
+        (200, whole("{}"), Finished),
+        (200, whole(r#"{"status":"canceled"}"#), Finished),
+        (200, chunked("{}"), Finished),
+        (200, chunked(""), Accepted),
+        (200, chunked(r#"{"status":"#), Accepted),
+        (200, whole(r#"{"status":"running"}"#), Accepted),
+        (200, whole(r#"{"status":"resting"}"#), Accepted),
+        (200, whole(r#"{"error":{"code":"x"}}"#), Accepted),
+        (200, whole("[]"), Accepted),
+        (200, whole("\"ok\""), Accepted),
+        (200, whole("<html>"), Accepted),
+        (200, Body::Unreadable, Accepted),
+        (200, Body::Cut, Cut),
+        (201, empty(), Accepted),
+        (202, empty(), Accepted),
+        (202, Body::Cut, Cut),
+        (204, empty(), Accepted),
+        (302, empty(), BadResponse),
+        (400, empty(), Meaning::Refused(Refusal::BadRequest)),
+        (401, empty(), Unauthorized),
+        (403, Body::Cut, Meaning::Refused(Refusal::Forbidden)),
+        (404, empty(), Meaning::Refused(Refusal::NotFound)),
+        (405, empty(), BadResponse),
+        (409, empty(), Meaning::Refused(Refusal::Conflict)),
+        (412, empty(), Meaning::Refused(Refusal::PreconditionFailed)),
+        (418, empty(), BadResponse),
+        (422, empty(), Meaning::Refused(Refusal::Unprocessable)),
+        (429, empty(), Meaning::Refused(Refusal::Throttled(None))),
+        (500, empty(), Failed),
+        (503, Body::Cut, Failed),
+        (599, empty(), Failed),
+        (600, empty(), BadResponse),
+    ];
+    for (status, body, expected) in table {
+        assert_eq!(meaning(status, &body), expected, "{status}");
+    }
+}
+
+#[test]
+fn finds_the_location_wherever_it_is() {
+    let absolute = format!("https://cloudpartner.azure.com{PATH}");
+    let in_body = format!(r#"{{"operation":{{"link":"{PATH}"}}}}"#);
+    for (headers, body) in [
+        (vec![("operation-location", absolute.as_str())], ""),
+        (vec![("operation-location", PATH)], ""),
+        (vec![("location", PATH)], ""),
+        (
+            vec![("operation-location", "/nonsense"), ("location", PATH)],
+            "",
+        ),
+        (vec![], in_body.as_str()),
+    ] {
+        let answer = heard(202, &headers, &whole(body));
+        assert!(
+            matches!(answer.location, Some(Location::Operation(_))),
+            "{headers:?}"
+        );
+    }
+    assert_eq!(heard(202, &[], &whole("")).location, None);
+}
+
+#[test]
+fn a_200_that_names_an_operation_is_not_synchronous() {
+    for location in [PATH, "/api/publishers/contoso/offers/other/operations/1"] {
+        let answer = heard(200, &[("operation-location", location)], &whole(""));
+        assert_eq!(answer.meaning, Meaning::Accepted, "{location}");
+    }
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    let wait = |value| match heard(429, &[("retry-after", value)], &whole("")).meaning {
+        Meaning::Refused(Refusal::Throttled(wait)) => wait,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+    assert_eq!(
+        wait("Thu, 01 Jan 1970 00:01:00 GMT"),
+        Some(Duration::from_secs(60))
+    );
+    assert_eq!(wait("Wed, 31 Dec 1969 00:01:00 GMT"), Some(Duration::ZERO));
+    assert_eq!(wait("soon"), None);
+}
+
+#[test]
+fn a_reflected_token_is_cut_out_even_between_control_characters() {
+    let redactor = Redactor::default();
+    let token = "abcdefghijklmnopqrstuvwxyz0123456789";
+    redactor.remember_token(token);
+    let hidden: String = token.chars().flat_map(|c| [c, '\u{7}']).collect();
+    assert_eq!(plain_text(&hidden, MAX_TEXT, &redactor), "[redacted]");
+    let mut headers = HeaderMap::new();
+    headers.insert(CORRELATION_ID, HeaderValue::from_static(token));
+    assert_eq!(
+        correlation_id(&headers, &redactor).as_deref(),
+        Some("[redacted]")
+    );
+}
+
+proptest! {
+    #[test]
+    fn vendor_text_comes_out_as_one_short_line(text in ".{0,2000}") {
+        let clean = plain_text(&text, MAX_TEXT, &Redactor::default());
+        prop_assert!(clean.len() <= MAX_TEXT);
+        prop_assert!(!clean.chars().any(is_disruptive));
+    }
+
+    #[test]
+    fn no_answer_makes_it_panic(status in 100_u16..1000, body in proptest::collection::vec(any::<u8>(), 0..64)) {
+        let _ = heard(status, &[], &Body::Whole(body.into()));
+    }
+}

@@ -1,0 +1,179 @@
+//! From settings to what each room is built with: the only place that knows both.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::admin::CredentialVitals;
+use crate::credential::{ClientSecret, Handle, Keeper, TokenEndpoint};
+use crate::domain::{Caller, Redactor};
+use crate::http::{BodyLimits, HeadLimits, Limits};
+use crate::identity::{ApiKeys, DuplicateKey};
+use crate::ledger::{Durability, Options as LedgerOptions};
+use crate::operation::outcome::Patience;
+use crate::operation::{Publishers, WatcherOptions};
+use crate::policy::Policy;
+use crate::portal::PortalOptions;
+use crate::settings::{self, Settings};
+use crate::transport::TransportOptions;
+
+/// The longest wait for a token endpoint, connecting included.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Who callers are.
+///
+/// # Errors
+/// [`DuplicateKey`]
+pub fn api_keys(settings: &Settings) -> Result<ApiKeys, DuplicateKey> {
+    ApiKeys::new(settings.callers.iter().map(|caller| {
+        let known = Caller {
+            name: caller.name.clone(),
+            default_publisher: caller.default_publisher.clone(),
+        };
+        (Arc::new(known), caller.api_key_sha256.clone())
+    }))
+}
+
+/// What they may.
+#[must_use]
+pub fn policy(settings: &Settings) -> Policy {
+    let callers = settings.callers.iter();
+    let publishers = settings.publishers.iter();
+    Policy::new(
+        callers.map(|caller| (caller.name.clone(), caller.allow.clone())),
+        publishers.map(|publisher| publisher.id.clone()),
+    )
+}
+
+/// Where the vendor is.
+#[must_use]
+pub fn portal(settings: &Settings, redactor: Arc<Redactor>) -> PortalOptions {
+    PortalOptions {
+        base_url: settings.portal.base_url.clone(),
+        api_version: settings.portal.api_version.clone(),
+        redactor,
+    }
+}
+
+/// Which credential serves which publisher.
+#[must_use]
+pub fn publishers(settings: &Settings, handles: &BTreeMap<String, Handle>) -> Publishers {
+    let publishers = settings.publishers.iter();
+    publishers
+        .filter_map(|p| Some((p.id.clone(), handles.get(&p.credential)?.clone())))
+        .collect()
+}
+
+/// How the vendor is reached.
+#[must_use]
+pub fn portal_transport(settings: &Settings) -> TransportOptions {
+    TransportOptions {
+        ca_file: settings.portal.ca_file.clone(),
+        connect_timeout: settings.portal.connect_timeout,
+        request_timeout: settings.portal.request_timeout,
+        tls: settings.portal.base_url.starts_with("https:"),
+    }
+}
+
+/// How token endpoints are reached.
+#[must_use]
+pub fn token_transport(settings: &Settings) -> TransportOptions {
+    TransportOptions {
+        request_timeout: TOKEN_TIMEOUT.min(settings.portal.request_timeout),
+        tls: settings
+            .credentials
+            .values()
+            .any(|credential| credential.authority.starts_with("https:")),
+        ..portal_transport(settings)
+    }
+}
+
+/// A keeper for each credential, and the handles to their tokens by name.
+#[must_use]
+pub fn keepers(
+    settings: &Settings,
+    redactor: &Arc<Redactor>,
+) -> (Vec<Keeper>, BTreeMap<String, Handle>) {
+    let mut keepers = Vec::new();
+    let mut handles = BTreeMap::new();
+    for (name, credential) in &settings.credentials {
+        redactor.guard(credential.client_secret.expose());
+        let source = ClientSecret {
+            authority: credential.authority.clone(),
+            tenant_id: credential.tenant_id.clone(),
+            client_id: credential.client_id.clone(),
+            client_secret: credential.client_secret.clone(),
+            endpoint: match credential.endpoint.clone() {
+                settings::TokenEndpoint::V1 { resource } => TokenEndpoint::V1 { resource },
+                settings::TokenEndpoint::V2 { scope } => TokenEndpoint::V2 { scope },
+            },
+        };
+        let (keeper, handle) =
+            Keeper::new(name.clone(), source, credential.wait, Arc::clone(redactor));
+        keepers.push(keeper);
+        handles.insert(name.clone(), handle);
+    }
+    (keepers, handles)
+}
+
+/// Every credential, with the publishers it serves.
+#[must_use]
+pub fn credentials(
+    settings: &Settings,
+    handles: &BTreeMap<String, Handle>,
+) -> Vec<CredentialVitals> {
+    let served_by = |name: &String| {
+        let publishers = settings.publishers.iter();
+        publishers
+            .filter(|publisher| publisher.credential == *name)
+            .map(|publisher| publisher.id.as_str().to_owned())
+            .collect()
+    };
+    handles
+        .iter()
+        .map(|(name, handle)| CredentialVitals {
+            handle: handle.clone(),
+            publishers: served_by(name),
+        })
+        .collect()
+}
+
+/// Where operations are recorded.
+#[must_use]
+pub fn ledger(ledger: &settings::Ledger) -> LedgerOptions {
+    LedgerOptions {
+        path: ledger.path.clone(),
+        durability: match ledger.durability {
+            settings::Durability::Full => Durability::Full,
+            settings::Durability::Relaxed => Durability::Relaxed,
+        },
+        retention: ledger.retention,
+    }
+}
+
+/// How patiently operations are followed.
+#[must_use]
+pub fn watcher(settings: &Settings) -> WatcherOptions {
+    WatcherOptions {
+        poll: settings.operations.poll,
+        patience: Patience {
+            settle: settings.operations.settle,
+            give_up: settings.operations.give_up,
+        },
+    }
+}
+
+/// How much a request may weigh.
+#[must_use]
+pub fn limits(server: &settings::Server) -> Limits {
+    Limits {
+        head: HeadLimits {
+            max_uri_bytes: server.max_uri_bytes,
+            max_header_bytes: server.max_header_bytes,
+        },
+        body: BodyLimits {
+            max_bytes: server.max_body_bytes,
+            timeout: server.body_timeout,
+        },
+    }
+}

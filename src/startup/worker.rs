@@ -1,0 +1,62 @@
+//! What each thread is given: clients and connections belong to one thread, so they
+//! are made where they are used.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::http::{Gate, Limits};
+use crate::identity::ApiKeys;
+use crate::ledger::{Front, Ledger};
+use crate::operation::{Desk, DeskShared, Publishers, Vendor};
+use crate::policy::Policy;
+use crate::portal::{Portal, PortalOptions};
+use crate::transport::Transport;
+
+/// How each thread gets to the vendor.
+#[derive(Clone)]
+pub struct Vendors {
+    pub transport: Transport,
+    pub portal: PortalOptions,
+    pub publishers: Publishers,
+}
+
+impl Vendors {
+    /// The vendor for the calling thread, with its own connections.
+    pub fn here(&self) -> Vendor {
+        let portal = Portal::new(&self.transport, self.portal.clone());
+        Vendor::new(portal, self.publishers.clone())
+    }
+}
+
+/// What every worker's [`Gate`] is made from.
+#[derive(Clone)]
+pub struct Gates {
+    pub keys: Arc<ApiKeys>,
+    pub policy: Arc<Policy>,
+    pub desk: DeskShared,
+    pub vendors: Vendors,
+    pub ledger: Ledger,
+    pub public_url: Arc<str>,
+    pub portal_url: Arc<str>,
+    pub poll: Duration,
+    pub limits: Limits,
+}
+
+impl Gates {
+    /// The gate of the calling worker thread.
+    pub fn here(&self) -> Gate {
+        let ledger = Front::new(self.ledger.clone());
+        let desk = Desk::new(self.desk.clone(), ledger.clone(), self.vendors.here());
+        Gate {
+            keys: Arc::clone(&self.keys),
+            policy: Arc::clone(&self.policy),
+            desk: Rc::new(desk),
+            ledger,
+            public_url: Arc::clone(&self.public_url),
+            portal_url: Arc::clone(&self.portal_url),
+            poll: self.poll,
+            limits: self.limits,
+        }
+    }
+}
