@@ -133,7 +133,10 @@ impl Handle {
             if let Some(token) = self.current() {
                 return Ok(token);
             }
-            let hopeless = standing.next_attempt.is_some_and(|at| at > deadline);
+            // A token is dropped only after that was reported: one dropped between the
+            // two looks above has news here, and the standing is not the present one.
+            let is_stale = changes.has_changed().unwrap_or(false);
+            let hopeless = !is_stale && standing.next_attempt.is_some_and(|at| at > deadline);
             if hopeless || timeout_at(deadline, changes.changed()).await.is_err() {
                 return self.current().ok_or_else(|| unavailable(standing));
             }
@@ -322,8 +325,9 @@ impl Keeper {
             return false;
         }
         self.forced_at = Some(now);
-        self.shared.current.store(None);
+        // In this order: whoever finds no token finds that one is being fetched.
         self.report(None, None);
+        self.shared.current.store(None);
         tracing::warn!(
             credential = self.shared.name,
             "the vendor refused the token; fetching another"
