@@ -53,7 +53,7 @@ async fn an_operation_from_beginning_to_end() {
     })
     .await;
     let answer = world.cancel("migrated-1").await;
-    let path = format!("/api/publishers/contoso/offers/migrated-1/operations/");
+    let path = "/api/publishers/contoso/offers/migrated-1/operations/";
     let mut begun = essence(&world, &answer);
     let portal = format!("http://{}{path}", world.vendor.address);
     let location = begun["portal"]["operationLocation"].take();
