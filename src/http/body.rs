@@ -36,8 +36,13 @@ pub async fn read(
     limits: BodyLimits,
 ) -> Result<BytesMut, Problem> {
     let mut body = BytesMut::new();
-    if is_announced_empty(request) {
-        return Ok(body);
+    match announced(request) {
+        Some(0) => return Ok(body),
+        Some(length) if length > limits.max_bytes => {
+            linger(request, payload).await;
+            return Err(too_large(limits));
+        }
+        _ => {}
     }
     let deadline = Instant::now() + limits.timeout;
     loop {
@@ -53,20 +58,29 @@ pub async fn read(
             }
             Some(Ok(chunk)) if body.len() + chunk.len() > limits.max_bytes => {
                 linger(request, payload).await;
-                let detail = format!("The body may have at most {} bytes.", limits.max_bytes);
-                return Err(Problem::new(Code::BodyTooLarge, detail).closing());
+                return Err(too_large(limits));
             }
             Some(Ok(chunk)) => body.extend_from_slice(&chunk),
         }
     }
 }
 
-fn is_announced_empty(request: &HttpRequest) -> bool {
+/// The length that the head announces, if it does. A head that names none, and no
+/// encoding either, has no body.
+fn announced(request: &HttpRequest) -> Option<usize> {
     let headers = request.headers();
-    !headers.contains_key(header::TRANSFER_ENCODING)
-        && headers
-            .get(header::CONTENT_LENGTH)
-            .is_none_or(|length| length == "0")
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        return None;
+    }
+    match headers.get(header::CONTENT_LENGTH) {
+        None => Some(0),
+        Some(length) => length.to_str().ok()?.trim().parse().ok(),
+    }
+}
+
+fn too_large(limits: BodyLimits) -> Problem {
+    let detail = format!("The body may have at most {} bytes.", limits.max_bytes);
+    Problem::new(Code::BodyTooLarge, detail).closing()
 }
 
 /// Closing on unread data would reset the connection before the answer is read.

@@ -119,3 +119,35 @@ async fn a_body_that_breaks_off_is_no_body() {
     }
     world.assert_nothing_sent().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_first_is_told_to_go_on_or_why_not() {
+    let world = spawn().await;
+    let mut stream = TcpStream::connect(world.address()).await.unwrap();
+    let head = raw_cancel("Content-Length: 2\r\nExpect: 100-continue\r\n", "");
+    stream.write_all(&head).await.unwrap();
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"{}").await.unwrap();
+    assert_eq!(read_answer(&mut stream).await.unwrap().status, 200);
+
+    // Too large, and readable to one that sends it all.
+    let length = 8 * 1024 * 1024;
+    let headers = format!("Content-Length: {length}\r\nExpect: 100-continue\r\n");
+    let mut stream = TcpStream::connect(world.address()).await.unwrap();
+    stream.write_all(&raw_cancel(&headers, "")).await.unwrap();
+    stream.read_exact(&mut go_on).await.unwrap();
+    let sent = stream.write_all(&vec![b'x'; length]).await;
+    let answer = read_answer(&mut stream).await;
+    let answer = answer.unwrap_or_else(|| panic!("unreadable; sending: {sent:?}"));
+    assert_not_delivered(&answer.problem(413, "body-too-large"));
+
+    // Too large by its own account: refused without waiting for all of it. (actix
+    // says 100 before any of our code can say no.)
+    let mut stream = TcpStream::connect(world.address()).await.unwrap();
+    stream.write_all(&raw_cancel(&headers, "")).await.unwrap();
+    stream.read_exact(&mut go_on).await.unwrap();
+    let answer = read_answer(&mut stream).await.unwrap();
+    assert_not_delivered(&answer.problem(413, "body-too-large"));
+}

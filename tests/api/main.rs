@@ -15,6 +15,7 @@ mod ledger;
 mod limits;
 mod location;
 mod marks;
+mod operations;
 mod outcome;
 mod process;
 mod refused;
