@@ -14,6 +14,7 @@ ENV CARGO_INCREMENTAL=0 CARGO_NET_RETRY=5
 # The dependencies alone, behind an empty program: this layer is built again only when
 # Cargo.toml or Cargo.lock change. The empty benches are those that Cargo.toml may name.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 RUN mkdir -p src benches/load \
  && echo 'fn main() {}' | tee src/main.rs benches/pure.rs > benches/load/main.rs \
  && touch src/lib.rs \

@@ -43,9 +43,11 @@ impl RollingHash {
     const PRIME: u64 = (1 << 61) - 1;
 
     fn multiply(a: u64, b: u64) -> u64 {
-        let prime = u128::from(Self::PRIME);
-        // Less than the prime, so it fits.
-        u64::try_from(u128::from(a) * u128::from(b) % prime).unwrap_or(0)
+        let product = u128::from(a) * u128::from(b);
+        // Modulo a Mersenne prime, the bits above it are added to those below.
+        #[allow(clippy::cast_possible_truncation)] // both halves have at most 61 bits
+        let folded = (product as u64 & Self::PRIME) + (product >> 61) as u64;
+        folded % Self::PRIME
     }
 
     fn push(&self, hash: u64, byte: u8) -> u64 {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::domain::{Operation, OperationId};
 
 /// How many are kept; about three quarters of a kilobyte each.
-const CAPACITY: usize = 4096;
+const CAPACITY: usize = 2048;
 
 #[derive(Default)]
 pub struct Recent(Mutex<Kept>);

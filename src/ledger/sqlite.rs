@@ -90,6 +90,8 @@ impl SqliteStore {
             .create_if_missing(false)
             // Every size of batch keeps its prepared statement.
             .statement_cache_capacity(32)
+            // The table's end is all that is ever hot; half a megabyte holds it.
+            .pragma("cache_size", "-512")
             .row_buffer_size(MAX_BATCH + 1)
             .disable_statement_logging()
     }

@@ -144,6 +144,14 @@ async fn a_second_head_that_does_not_come_is_not_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_nobody_wants_is_not_read_for_ever() {
+    let world = spawn_toml(IMPATIENT).await;
+    let no_key = "POST /offers/sync-1/cancel HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n";
+    assert!(is_closed_after(&world, no_key).await);
+    world.assert_nothing_sent().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_of_connections_is_survived() {
     let world = spawn_toml("[server]\nmax_connections = 16").await;
     let mut crowd = Vec::new();
