@@ -54,6 +54,12 @@ impl Front {
         Line::ask(&self.saves, operation, serve).await
     }
 
+    /// Lets readers see a state that is on its way into the ledger: an unfinished
+    /// result may follow its answer, but the status must not seem to go back.
+    pub fn announce(&self, operation: &Arc<Operation>) {
+        self.ledger.announce(operation);
+    }
+
     /// See [`Ledger::find`]; one of the last that were saved is answered from memory.
     ///
     /// # Errors

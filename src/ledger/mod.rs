@@ -224,6 +224,10 @@ impl Ledger {
         found.pop().unwrap_or_else(|| Err(LedgerError::closed()))
     }
 
+    fn announce(&self, operation: &Arc<Operation>) {
+        self.0.recent.keep(std::slice::from_ref(operation));
+    }
+
     /// The operation, if it is among the last that were saved: from memory.
     fn recent(&self, id: OperationId) -> Option<Arc<Operation>> {
         self.0.recent.get(id)

@@ -140,6 +140,7 @@ impl Desk {
     /// could not be recorded, goes to the watcher, which records it.
     async fn record(&self, operation: &Arc<Operation>) -> Result<(), NotSaved> {
         if !operation.status.is_final() {
+            self.ledger.announce(operation);
             self.shared.follower.follow(Arc::clone(operation));
             return Ok(());
         }

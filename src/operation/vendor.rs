@@ -105,7 +105,7 @@ impl Vendor {
 
     /// The offer's submissions, and when the request that brought them was begun:
     /// after all waiting for a token.
-    pub async fn submissions(
+    pub(super) async fn submissions(
         &self,
         target: &Target,
     ) -> (Timestamp, Result<Vec<Submission>, Unread>) {
@@ -123,7 +123,7 @@ impl Vendor {
     ///
     /// # Errors
     /// [`Unread`]
-    pub async fn status_word(
+    pub(super) async fn status_word(
         &self,
         target: &Target,
         location: Location,

@@ -221,3 +221,14 @@ async fn hundreds_of_operations_are_followed_at_once() {
         assert_eq!(operation["outcome"], "canceled", "{operation}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_does_not_go_back_after_the_answer() {
+    let world = spawn().await;
+    for n in 0..20 {
+        let answer = world.cancel(&format!("stubborn-{n}")).await;
+        assert_eq!(answer.json()["status"], "Running");
+        let seen = world.operation(answer.json()["id"].as_str().unwrap()).await;
+        assert_eq!(seen["status"], "Running");
+    }
+}
