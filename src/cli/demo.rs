@@ -9,19 +9,18 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode, Uri};
+use actix_web::http::{Method, StatusCode};
 use clap::Args;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use super::keys::{hex, new_key};
 use super::shutdown::Shutdown;
-use super::{block_on, log_to, unavailable};
+use super::{block_on, log_to, plain, unavailable};
 use crate::identity;
 use crate::sandbox::{Options, Sandbox};
 use crate::settings::{self, Settings, Source};
 use crate::startup::{Gateway, StartError};
-use crate::transport::{Body, Outgoing, Transport, TransportOptions};
 
 /// The offer that the demo cancels; it has a running publish in the sandbox.
 const OFFER: &str = "contoso-vm";
@@ -162,33 +161,10 @@ fn loopback(port: u16) -> SocketAddr {
 
 /// The request of the printed curl line, sent by ourselves.
 async fn cancel(url: &str, key: &str) -> Result<(StatusCode, String), String> {
-    let transport = Transport::new(&TransportOptions {
-        ca_file: None,
-        connect_timeout: Duration::from_secs(5),
-        request_timeout: Duration::from_secs(30),
-        tls: false,
-    })
-    .map_err(|error| error.to_string())?;
     let mut key = HeaderValue::from_str(key).map_err(|error| error.to_string())?;
     key.set_sensitive(true);
-    let request = Outgoing {
-        method: Method::POST,
-        uri: Uri::try_from(url).map_err(|error| error.to_string())?,
-        headers: vec![(HeaderName::from_static("x-api-key"), key)],
-        body: Default::default(),
-        max_answer: 64 * 1024,
-    };
-    let answer = transport
-        .client()
-        .send(request)
-        .await
-        .map_err(|error| error.to_string())?;
-    match &answer.body {
-        Body::Whole(bytes) | Body::Unproven(bytes) => {
-            Ok((answer.status(), String::from_utf8_lossy(bytes).into_owned()))
-        }
-        Body::Cut | Body::Unreadable => Err("the gateway's answer was cut".into()),
-    }
+    let headers = vec![(HeaderName::from_static("x-api-key"), key)];
+    plain::send(Method::POST, url, headers, Duration::from_secs(30)).await
 }
 
 /// Prints the answer; true if the cancel was accepted.

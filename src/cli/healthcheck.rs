@@ -4,12 +4,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use actix_web::http::{Method, Uri};
+use actix_web::http::Method;
 use clap::Args;
 use tokio::task::LocalSet;
 
-use super::block_on;
-use crate::transport::{Outgoing, Transport, TransportOptions};
+use super::{block_on, plain};
+
+/// Containers are asked every few seconds; a gateway that takes longer is not well.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[derive(Args)]
 pub struct HealthcheckArgs {
@@ -31,32 +33,10 @@ pub fn run(args: &HealthcheckArgs) -> ExitCode {
 }
 
 async fn ask(url: &str) -> Result<(), String> {
-    let uri = Uri::try_from(url).map_err(|_| "--url is not a URL".to_owned())?;
-    if uri.scheme_str() != Some("http") {
-        return Err("--url must begin with http://".into());
-    }
-    let transport = Transport::new(&TransportOptions {
-        ca_file: None,
-        connect_timeout: Duration::from_secs(2),
-        request_timeout: Duration::from_secs(3),
-        tls: false,
-    })
-    .map_err(|error| error.to_string())?;
-    let request = Outgoing {
-        method: Method::GET,
-        uri,
-        headers: Vec::new(),
-        body: Default::default(),
-        max_answer: 64 * 1024,
-    };
-    let answer = transport
-        .client()
-        .send(request)
-        .await
-        .map_err(|error| error.to_string())?;
-    if answer.status().is_success() {
+    let (status, _body) = plain::send(Method::GET, url, Vec::new(), PATIENCE).await?;
+    if status.is_success() {
         Ok(())
     } else {
-        Err(format!("it answers {}", answer.status()))
+        Err(format!("it answers {status}"))
     }
 }

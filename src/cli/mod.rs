@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod healthcheck;
 mod keys;
+mod plain;
 mod sandbox;
 mod serve;
 mod shutdown;

@@ -1,0 +1,52 @@
+//! One request over plain HTTP, to a gateway on this machine.
+
+use std::time::Duration;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode, Uri};
+
+use crate::transport::{Body, Outgoing, Transport, TransportOptions};
+
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Sends a request without a body and reads the answer.
+///
+/// # Errors
+/// A sentence for a person.
+pub async fn send(
+    method: Method,
+    url: &str,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    patience: Duration,
+) -> Result<(StatusCode, String), String> {
+    let uri = Uri::try_from(url).map_err(|_| "this is not a URL".to_owned())?;
+    if uri.scheme_str() != Some("http") {
+        return Err("the URL must begin with http://".into());
+    }
+    let transport = Transport::new(&TransportOptions {
+        ca_file: None,
+        connect_timeout: patience,
+        request_timeout: patience,
+        tls: false,
+    })
+    .map_err(|error| error.to_string())?;
+    let request = Outgoing {
+        method,
+        uri,
+        headers,
+        body: Default::default(),
+        max_answer: MAX_ANSWER,
+    };
+    let answer = transport
+        .client()
+        .send(request)
+        .await
+        .map_err(|error| error.to_string())?;
+    match &answer.body {
+        Body::Whole(bytes) | Body::Unproven(bytes) => {
+            Ok((answer.status(), String::from_utf8_lossy(bytes).into_owned()))
+        }
+        Body::Cut | Body::Unreadable => Err("its answer was cut".into()),
+    }
+}
