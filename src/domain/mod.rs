@@ -11,6 +11,7 @@ mod glob;
 mod ids;
 mod operation;
 mod redact;
+mod san;
 mod secret;
 
 pub use action::{Action, UnknownAction};
@@ -21,4 +22,5 @@ pub use glob::{Glob, InvalidGlob};
 pub use ids::{InvalidId, OfferId, OperationId, PublisherId, RequestId};
 pub use operation::{Delivered, Fault, Operation, Outcome, PortalFacts, Status, now};
 pub use redact::Redactor;
+pub use san::{InvalidSan, San};
 pub use secret::{ApiKeyHash, InvalidApiKeyHash, Secret};

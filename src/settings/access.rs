@@ -9,7 +9,7 @@ use super::check::Upstream;
 use super::checker::Checker;
 use super::field::Field;
 use super::problem::KeyPath;
-use super::{Caller, Publisher, raw};
+use super::{Allow, Caller, Publisher, raw};
 use crate::domain::{Action, ApiKeyHash, CallerName, Glob, PublisherId, Rule};
 
 /// SHA-256 of nothing: what a script hashes when its key is an unset variable.
@@ -105,12 +105,20 @@ pub(super) fn callers(
             if rules.is_empty() {
                 c.warning(&allow_key, "there are no rules: this caller may do nothing");
             }
-            each(rules, &allow_key, |at, raw| rule(c, at, raw, publishers))
+            each(rules, &allow_key, |at, raw| {
+                let rule = rule(c, at, raw, publishers)?;
+                let place = format!("{}: {at}", c.place(at));
+                Some(Allow { rule, place })
+            })
         });
         Some(Caller {
             name: name?,
             default_publisher: default_publisher?,
             api_key_sha256: api_key_sha256?,
+            jwt: None,
+            certificate_san: Vec::new(),
+            rate_limit: None,
+            max_in_flight_actions: None,
             allow: allow?,
         })
     })

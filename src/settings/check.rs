@@ -45,6 +45,7 @@ pub(super) fn check(
         operations: operations?,
         credentials: credentials?,
         publishers: publishers?,
+        jwt_issuers: Vec::new(),
         callers: callers?,
         ledger: ledger?,
         telemetry: telemetry?,
@@ -110,6 +111,7 @@ fn server(
         Some(Server {
             listen: listen?,
             public_url: public_url?,
+            tls: None,
             workers: NonZeroUsize::new(workers?).unwrap_or_else(cores),
             drain: drain?,
             max_connections: max_connections?,

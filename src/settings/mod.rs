@@ -19,12 +19,17 @@ mod url;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{ApiKeyHash, CallerName, PublisherId, Rule, Secret};
+use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
+
+use crate::domain::{ApiKeyHash, CallerName, PublisherId, Rule, San, Secret};
 pub use crate::telemetry::{LogFormat, LogLevel};
 
 pub use load::{BASE, Loaded, Source, load};
@@ -45,7 +50,10 @@ pub struct Settings {
     pub credentials: BTreeMap<String, Credential>,
     /// The publishers that can be acted for, at least one; no two are alike.
     pub publishers: Vec<Publisher>,
-    /// Who may ask for what. No two share a name or an API key.
+    /// Whose JWTs are accepted. No two share an issuer.
+    pub jwt_issuers: Vec<JwtIssuer>,
+    /// Who may ask for what. No two share a name, an API key, a certificate name or
+    /// a set of claims.
     pub callers: Vec<Caller>,
     /// Where operations are recorded.
     pub ledger: Ledger,
@@ -61,6 +69,8 @@ pub struct Server {
     /// The address under which callers know the gateway, without a trailing slash.
     /// None only when listening on loopback, where the bound port tells it.
     pub public_url: Option<String>,
+    /// How TLS is spoken there; none: plain HTTP.
+    pub tls: Option<Tls>,
     /// Worker threads; `workers = 0` has become the number of cores.
     pub workers: NonZeroUsize,
     /// How long running actions may take to finish on shutdown.
@@ -81,6 +91,42 @@ pub struct Server {
     pub max_uri_bytes: usize,
     /// The longest request head, in bytes.
     pub max_header_bytes: usize,
+}
+
+/// How TLS is spoken on the public listener. The files have been read.
+#[derive(Clone)]
+pub struct Tls {
+    /// The certificate chain and its private key, which belong together.
+    pub identity: Arc<CertifiedKey>,
+    /// Those who may sign client certificates; none: no client is asked for one.
+    pub client_ca: Option<Arc<[CertificateDer<'static>]>>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+/// An issuer of JWTs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JwtIssuer {
+    /// The `iss` of its tokens, character by character.
+    pub issuer: String,
+    /// What `aud` must name one of; at least one.
+    pub audiences: Vec<String>,
+    /// Where its keys are; none: where its OpenID discovery document says.
+    pub jwks_url: Option<String>,
+    /// What may have signed: asymmetric, at least one.
+    pub algorithms: Vec<jsonwebtoken::Algorithm>,
+    /// The `typ` that its tokens must have, if any.
+    pub typ: Option<String>,
+    /// PEM certificates to trust besides the system's when keys are fetched.
+    pub ca_file: Option<PathBuf>,
+    /// A file with the bearer token that the keys' address wants, read at each fetch.
+    pub bearer_token_file: Option<PathBuf>,
+    /// Between two fetches of the keys.
+    pub refresh: Duration,
 }
 
 /// The listener for operators; it asks nobody who they are.
@@ -166,10 +212,46 @@ pub struct Caller {
     pub name: CallerName,
     /// The publisher meant by a route that names none; one of [`Settings::publishers`].
     pub default_publisher: Option<PublisherId>,
-    /// The hashes of its API keys, at least one.
+    /// The hashes of its API keys.
     pub api_key_sha256: Vec<ApiKeyHash>,
+    /// The tokens that are its own.
+    pub jwt: Option<JwtMatch>,
+    /// The names of which its client certificates carry one.
+    pub certificate_san: Vec<San>,
+    /// How many requests it may make.
+    pub rate_limit: Option<RateLimit>,
+    /// Actions of its own under way at a time; none: as many as all callers together.
+    pub max_in_flight_actions: Option<usize>,
     /// What it may do. Empty: nothing.
-    pub allow: Vec<Rule>,
+    pub allow: Vec<Allow>,
+}
+
+/// Which tokens are a caller's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JwtMatch {
+    /// One of [`Settings::jwt_issuers`].
+    pub issuer: String,
+    /// What the token must say; at least one of `sub`, `azp`, `appid`, `client_id`
+    /// and `oid` is among them.
+    pub claims: BTreeMap<String, String>,
+}
+
+/// How many requests a caller may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// In the long run.
+    pub per_second: NonZeroU32,
+    /// At once.
+    pub burst: NonZeroU32,
+}
+
+/// A rule, and where it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allow {
+    /// What it allows.
+    pub rule: Rule,
+    /// Its file and key, as in `config/base.toml: callers[0].allow[1]`.
+    pub place: String,
 }
 
 /// Where operations are recorded.

@@ -40,7 +40,10 @@ pub fn policy(settings: &Settings) -> Policy {
     let callers = settings.callers.iter();
     let publishers = settings.publishers.iter();
     Policy::new(
-        callers.map(|caller| (caller.name.clone(), caller.allow.clone())),
+        callers.map(|caller| {
+            let rules = caller.allow.iter().map(|allow| allow.rule.clone());
+            (caller.name.clone(), rules.collect())
+        }),
         publishers.map(|publisher| publisher.id.clone()),
     )
 }
