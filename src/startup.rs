@@ -1,6 +1,7 @@
 //! The composition root: builds everything from plain settings, binds first and
 //! says where, and takes it all down again in the right order.
 
+pub mod access;
 pub mod options;
 mod worker;
 
@@ -13,8 +14,9 @@ use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
+use arc_swap::ArcSwap;
 use tokio::net::TcpSocket;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,11 +25,11 @@ use crate::admin::{self, Vitals};
 use crate::credential::Keeper;
 use crate::domain::Redactor;
 use crate::http;
-use crate::identity::DuplicateKey;
 use crate::ledger::{Ledger, LedgerError};
 use crate::operation::{DeskShared, Watcher};
 use crate::settings::{self, Settings};
 use crate::transport::{Transport, TransportError};
+use access::{AccessError, NewKeeper};
 use worker::{Gates, Vendors};
 
 /// Connections that may wait to be accepted: a burst of callers is not turned away.
@@ -62,9 +64,9 @@ pub enum StartError {
     /// No TLS client can be made.
     #[error("{0}")]
     Transport(#[from] TransportError),
-    /// Two callers share a key.
+    /// Nobody can be told apart, or an issuer not be asked.
     #[error("{0}")]
-    Keys(#[from] DuplicateKey),
+    Access(#[from] AccessError),
     /// A thread or a server could not be started.
     #[error("cannot start: {0}")]
     Io(#[from] io::Error),
@@ -88,6 +90,8 @@ struct Background {
     stop: CancellationToken,
     /// Set when the thread has ended, for whatever reason.
     ended: CancellationToken,
+    /// Keepers of issuers' keys that are to begin.
+    key_keepers: mpsc::UnboundedSender<NewKeeper>,
     thread: JoinHandle<()>,
 }
 
@@ -116,6 +120,8 @@ impl Gateway {
             portal: options::portal(&settings, redactor),
             publishers: options::publishers(&settings, &handles),
         };
+        let (access, key_keepers) = access::build(&settings, None)?;
+        let access = Arc::new(ArcSwap::from_pointee(access));
         let token_transport = Transport::new(&options::token_transport(&settings))?;
 
         let ledger = Ledger::open(options::ledger(&settings.ledger))
@@ -134,6 +140,7 @@ impl Gateway {
         }
         let background =
             Background::start(watcher, vendors.clone(), keepers, token_transport, stop)?;
+        background.keep_keys(key_keepers);
 
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
@@ -150,8 +157,7 @@ impl Gateway {
             background_ended: background.ended.clone(),
         };
         let gates = Gates {
-            keys: Arc::new(options::api_keys(&settings)?),
-            policy: Arc::new(options::policy(&settings)),
+            access: Arc::clone(&access),
             desk,
             vendors,
             ledger,
@@ -278,6 +284,7 @@ impl Background {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
+        let (key_keepers, mut new_keepers) = mpsc::unbounded_channel::<NewKeeper>();
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
         let thread = std::thread::Builder::new()
@@ -290,8 +297,16 @@ impl Background {
                     for keeper in keepers {
                         running.spawn_local(keeper.run(token_transport.client()));
                     }
+                    // These come and go with the configuration.
+                    let key_keepers = async {
+                        while let Some(NewKeeper { keeper, transport }) = new_keepers.recv().await {
+                            tokio::task::spawn_local(keeper.run(transport.client()));
+                        }
+                        std::future::pending::<()>().await;
+                    };
                     tokio::select! {
                         () = watcher.run(vendors.here()) => {}
+                        () = key_keepers => {}
                         Some(_) = running.join_next() => {
                             tracing::error!("a keeper has ended before its time");
                         }
@@ -301,8 +316,18 @@ impl Background {
         Ok(Self {
             stop,
             ended,
+            key_keepers,
             thread,
         })
+    }
+
+    /// Begins to keep these issuers' keys.
+    fn keep_keys(&self, keepers: Vec<NewKeeper>) {
+        for keeper in keepers {
+            if self.key_keepers.send(keeper).is_err() {
+                tracing::error!("the background thread has ended; an issuer's keys are not kept");
+            }
+        }
     }
 }
 

@@ -1,32 +1,128 @@
-//! Who is asking: the credential in the request, turned into a caller.
+//! Who is asking: the one credential in the request, turned into a caller.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix_web::HttpRequest;
-use actix_web::http::header::HeaderName;
+use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest};
 
-use super::Problem;
+use super::access::Access;
+use super::{Code, Gate, Problem};
 use crate::domain::Caller;
-use crate::identity::{ApiKeys, KeyRefused};
+use crate::identity::{Presented, Refused};
 use crate::telemetry::AccessLog;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// When a token whose issuer's keys are not known may be worth another try.
+const KEYS_RETRY: Duration = Duration::from_secs(5);
 
-/// The caller that the request's API key names. Several keys name nobody.
+/// A caller, and the version of the configuration that says so.
+pub struct Asking {
+    /// Who asks.
+    pub caller: Arc<Caller>,
+    /// What else is decided by for this request.
+    pub access: Arc<Access>,
+}
+
+/// The caller that the request's credential names, if it may ask now.
 ///
 /// # Errors
-/// 401 `unauthenticated`, the same for every reason.
-pub fn authenticate(
+/// 401 `unauthenticated`, the same for every reason but several credentials; 403 for
+/// a good credential that is nobody's; 429; 503 while a token cannot be checked.
+pub async fn authenticate(
     request: &HttpRequest,
-    keys: &ApiKeys,
+    gate: &Gate,
     log: &AccessLog,
-) -> Result<Arc<Caller>, Problem> {
-    let mut presented = request.headers().get_all(API_KEY);
-    let key = match (presented.next(), presented.next()) {
-        (Some(key), None) => key.as_bytes(),
-        (None, _) | (Some(_), Some(_)) => return Err(KeyRefused.into()),
+) -> Result<Asking, Problem> {
+    let access = gate.access.load_full();
+    let known = match presented(request) {
+        Ok(presented) => access.identity.authenticate(presented).await,
+        Err(reason) => Err(Refused::Unknown(reason)),
     };
-    let caller = keys.authenticate(key)?;
-    let _first = log.caller.set(caller.name.clone());
-    Ok(caller)
+    let known = known.map_err(|refused| problem(refused, &access, log))?;
+    let _first = log.credential.set(known.mark);
+    let _first = log.caller.set(known.caller.name.clone());
+    count(request, &access, &known.caller)?;
+    Ok(Asking {
+        caller: known.caller,
+        access,
+    })
+}
+
+const NO_CREDENTIAL: &str = "no-credential";
+const SEVERAL_CREDENTIALS: &str = "several-credentials";
+
+/// The only credential of the request. Which of several would count must not be a
+/// matter of taste, so several are refused, good ones too.
+fn presented(request: &HttpRequest) -> Result<Presented<'_>, &'static str> {
+    let headers = request.headers();
+    let keys = headers
+        .get_all(API_KEY)
+        .map(|key| Ok(Presented::ApiKey(key.as_bytes())));
+    let tokens = headers.get_all(AUTHORIZATION).map(bearer);
+    let mut all = keys.chain(tokens);
+    match (all.next(), all.next()) {
+        (Some(one), None) => one,
+        (None, _) => Err(NO_CREDENTIAL),
+        (Some(_), Some(_)) => Err(SEVERAL_CREDENTIALS),
+    }
+}
+
+/// `Bearer` and a token (RFC 6750 section 2.1); the scheme's case does not count.
+fn bearer(value: &HeaderValue) -> Result<Presented<'_>, &'static str> {
+    let text = value.to_str().map_err(|_| "malformed-authorization")?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            Ok(Presented::Bearer(token.trim_matches(' ')))
+        }
+        _ => Err("unsupported-scheme"),
+    }
+}
+
+fn problem(refused: Refused, access: &Access, log: &AccessLog) -> Problem {
+    match refused {
+        Refused::Unknown(reason) => {
+            log.refused.set(Some(reason));
+            let detail = match reason {
+                SEVERAL_CREDENTIALS => {
+                    "The request has more than one credential. Send exactly one.".to_owned()
+                }
+                _ => format!(
+                    "The gateway accepts {}; this request has nothing that names a caller.",
+                    access.identity.accepted()
+                ),
+            };
+            Problem::unauthenticated(access.identity.challenge(), detail)
+        }
+        Refused::Nobody { mark, reason } => {
+            log.refused.set(Some(reason));
+            let _first = log.credential.set(mark);
+            let detail = "Your credential is good, but the gateway knows no caller, or more than \
+                          one, that it belongs to.";
+            Problem::new(Code::CallerNotAllowed, detail)
+        }
+        Refused::Unavailable => {
+            log.refused.set(Some("issuer-keys-unavailable"));
+            let detail = "The keys of your token's issuer are not available, so the token cannot \
+                          be checked.";
+            Problem::new(Code::IssuerUnavailable, detail).retry_after(KEYS_RETRY)
+        }
+    }
+}
+
+/// Counts the request against its caller's rate; what is left goes into the answer.
+fn count(request: &HttpRequest, access: &Access, caller: &Caller) -> Result<(), Problem> {
+    let (left, wait) = match access.quotas.count(&caller.name) {
+        Ok(None) => return Ok(()),
+        Ok(Some(left)) => (left, None),
+        Err((left, wait)) => (left, Some(wait)),
+    };
+    request.extensions_mut().insert(left);
+    match wait {
+        None => Ok(()),
+        Some(wait) => {
+            let detail = "You have made more requests than you may; nothing was done.";
+            Err(Problem::new(Code::RateLimited, detail).retry_after(wait))
+        }
+    }
 }

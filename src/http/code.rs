@@ -57,9 +57,9 @@ codes! {
     PortalRejectedRequest = 400 "portal-rejected-request" "The vendor rejected the request"
         "Read portal.message; the vendor says what it did not like.",
     Unauthenticated = 401 "unauthenticated" "The request does not say who is asking"
-        "Send your API key in the X-Api-Key header. If you did, ask the operator whether it is still configured.",
+        "WWW-Authenticate says what is accepted: an API key in X-Api-Key, a bearer token, or a client certificate; exactly one of them. If you sent one, ask the operator, whose log says why it was refused.",
     CallerNotAllowed = 403 "caller-not-allowed" "You may not do this to this offer"
-        "Ask the operator of the gateway for an allow rule with this action, publisher and offer.",
+        "Ask the operator of the gateway for an allow rule with this action, publisher and offer; `offergate policy explain` tells them what is missing.",
     PublisherAccessDenied = 403 "publisher-access-denied" "The vendor does not let the gateway act for this publisher"
         "The operator must add the gateway's application to the publisher's account; a usual mistake is to give the role to the wrong object id.",
     RouteNotFound = 404 "route-not-found" "There is no such route"
@@ -84,6 +84,8 @@ codes! {
         "Send Content-Type: application/json, without Content-Encoding.",
     PortalValidationFailed = 422 "portal-validation-failed" "The vendor's validation failed"
         "Read portal.message; correct the offer and ask again.",
+    RateLimited = 429 "rate-limited" "You ask too much at a time"
+        "Wait for the time that Retry-After says. RateLimit-Policy tells what you may; the operator can give you more.",
     PortalThrottled = 429 "portal-throttled" "The vendor is throttling"
         "Wait for the time that Retry-After says.",
     HeadersTooLarge = 431 "headers-too-large" "The headers are too large"
@@ -97,6 +99,8 @@ codes! {
     PortalFailed = 502 "portal-failed" "The vendor failed or could not be reached"
         "If delivered is not \"no\", the request may have been carried out: follow operationLocation.",
     CredentialUnavailable = 503 "credential-unavailable" "The gateway has no usable token at the moment"
+        "Ask again after the time that Retry-After says. The operator finds the reason in /readyz and in the log.",
+    IssuerUnavailable = 503 "issuer-unavailable" "The keys of your token's issuer are not available at the moment"
         "Ask again after the time that Retry-After says. The operator finds the reason in /readyz and in the log.",
     LedgerUnavailable = 503 "ledger-unavailable" "The gateway cannot record operations at the moment"
         "If delivered is \"no\", nothing was sent: ask again after the time that Retry-After says. Else follow operationLocation.",

@@ -6,19 +6,9 @@ use std::time::Duration;
 use super::Code;
 use super::problem::{Origin, Parts, PortalSaid, Problem};
 use crate::domain::Delivered;
-use crate::identity::KeyRefused;
 use crate::ledger::LedgerError;
 use crate::operation::{Answered, Failure, NotDone, Refusal, Said, Unreachable};
 use crate::policy::Denied;
-
-impl From<KeyRefused> for Problem {
-    fn from(_: KeyRefused) -> Self {
-        Self::new(
-            Code::Unauthenticated,
-            "The gateway accepts an API key in the X-Api-Key header; this request has none that names a caller.",
-        )
-    }
-}
 
 impl From<Denied> for Problem {
     fn from(_: Denied) -> Self {

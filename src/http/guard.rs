@@ -5,10 +5,12 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, web};
+use actix_web::{Error, HttpMessage, HttpRequest, web};
 
 use super::connection::Connection;
-use super::{Code, Gate, Problem, problem::Context};
+use super::problem::Context;
+use super::quota::Left;
+use super::{Code, Gate, Problem};
 use crate::telemetry::AccessLog;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,7 +47,11 @@ pub async fn guard(
     let closes = response.response().head().connection_type() == ConnectionType::Close;
     Connection::end(response.request(), closes);
     let log = AccessLog::of(response.request());
+    let left = response.request().extensions().get::<Left>().copied();
     let headers = response.headers_mut();
+    if let Some(left) = left {
+        left.write(headers);
+    }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "no-store"),

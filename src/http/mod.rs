@@ -3,6 +3,7 @@
 //! A handler is a list of named steps and names its policy; a [`Problem`] is the
 //! only error there is, rendered in one place by the guard around all routes.
 
+mod access;
 mod body;
 mod caller;
 mod code;
@@ -13,6 +14,7 @@ mod offers;
 mod operations;
 mod problem;
 mod problems;
+mod quota;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,24 +25,22 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, Resource, Route, web};
 use tracing_actix_web::TracingLogger;
 
-use crate::identity::ApiKeys;
 use crate::ledger::Front;
 use crate::operation::Desk;
-use crate::policy::Policy;
 use crate::telemetry::{AccessLog, AccessSpan, RouteTemplate};
 
+pub use access::{Access, CurrentAccess};
 pub use body::BodyLimits;
 pub use code::Code;
 pub use connection::watch_connection;
 pub use guard::HeadLimits;
 pub use problem::Problem;
+pub use quota::{Limits as CallerLimits, Quotas, Rate};
 
 /// What handlers need, on one thread.
 pub struct Gate {
-    /// Who callers are.
-    pub keys: Arc<ApiKeys>,
-    /// What they may.
-    pub policy: Arc<Policy>,
+    /// Who may ask, and for what.
+    pub access: CurrentAccess,
     /// Where their actions are taken in.
     pub desk: Rc<Desk>,
     /// Where their operations are.

@@ -3,6 +3,7 @@
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::caller::Asking;
 use super::{Code, Gate, Problem, body, caller, operations};
 use crate::domain::{Caller, OfferId, PublisherId};
 use crate::operation::Work;
@@ -21,8 +22,9 @@ pub async fn cancel(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let log = super::log(&request)?;
-    let caller = caller::authenticate(&request, &gate.keys, &log)?;
-    let permit = permit(&request, &gate, &caller, &log)?;
+    let asking = caller::authenticate(&request, &gate, &log).await?;
+    let permit = permit(&request, &asking, &log)?;
+    let place = asking.access.quotas.place(permit.caller())?;
     refuse_unsupported(&request)?;
     let body = body::read(&request, payload, gate.limits.body).await?;
     if !body.is_empty() {
@@ -32,6 +34,7 @@ pub async fn cancel(
         permit,
         request_id: log.request_id.clone(),
         notify: body::notify(&body)?,
+        place,
     };
     let told = gate.desk.cancel(work).await;
     log.upstream.set(told.upstream);
@@ -43,15 +46,15 @@ pub async fn cancel(
 /// That the caller may do this to the offer in the path.
 fn permit<R: Right>(
     request: &HttpRequest,
-    gate: &Gate,
-    caller: &Caller,
+    asking: &Asking,
     log: &AccessLog,
 ) -> Result<Permit<R>, Problem> {
     let offer = offer(request)?;
-    let publisher = publisher(request, caller)?;
+    let publisher = publisher(request, &asking.caller)?;
     let _first = log.offer.set(offer.clone());
     let _first = log.publisher.set(publisher.clone());
-    Ok(gate.policy.permit(caller, &publisher, &offer)?)
+    let Asking { caller, access } = asking;
+    Ok(access.policy.permit(caller, &publisher, &offer)?)
 }
 
 fn offer(request: &HttpRequest) -> Result<OfferId, Problem> {

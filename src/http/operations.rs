@@ -21,7 +21,7 @@ const USUAL_BYTES: usize = 1024;
 /// 404 `operation-not-found`, also for an id that is none and for another's operation.
 pub async fn show(request: HttpRequest, gate: web::Data<Gate>) -> Result<HttpResponse, Problem> {
     let log = super::log(&request)?;
-    let caller = caller::authenticate(&request, &gate.keys, &log)?;
+    let caller = caller::authenticate(&request, &gate, &log).await?.caller;
     let not_found = || {
         Problem::new(
             Code::OperationNotFound,

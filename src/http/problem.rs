@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
@@ -52,6 +52,7 @@ pub(super) struct Parts {
     pub(super) portal: Option<PortalSaid>,
     pub(super) retry_after: Option<Duration>,
     pub(super) allow: Option<&'static str>,
+    pub(super) challenge: Option<String>,
     pub(super) closes: bool,
 }
 
@@ -99,6 +100,14 @@ impl Problem {
             format!("This route takes {allow} only."),
         );
         problem.0.allow = Some(allow);
+        problem
+    }
+
+    /// 401, with what would be accepted.
+    #[must_use]
+    pub fn unauthenticated(challenge: &str, detail: impl Into<String>) -> Self {
+        let mut problem = Self::new(Code::Unauthenticated, detail);
+        problem.0.challenge = Some(challenge.to_owned());
         problem
     }
 
@@ -165,9 +174,8 @@ impl Problem {
         if let Some(allow) = parts.allow {
             response.insert_header((header::ALLOW, allow));
         }
-        if parts.code == Code::Unauthenticated {
-            let scheme = HeaderValue::from_static("ApiKey header=\"X-Api-Key\"");
-            response.insert_header((header::WWW_AUTHENTICATE, scheme));
+        if let Some(challenge) = &parts.challenge {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge.as_str()));
         }
         if parts.closes {
             response.force_close();
@@ -189,6 +197,7 @@ impl Parts {
             portal: None,
             retry_after: None,
             allow: None,
+            challenge: None,
             closes: false,
         }
     }

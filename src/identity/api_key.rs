@@ -33,7 +33,13 @@ pub fn hash(key: &[u8]) -> ApiKeyHash {
 
 /// Every API key's hash, and whose it is.
 pub struct ApiKeys {
-    by_hash: HashMap<ApiKeyHash, Arc<Caller>>,
+    by_hash: HashMap<ApiKeyHash, Owner>,
+}
+
+/// Whose a key is, and how the log calls the key.
+struct Owner {
+    caller: Arc<Caller>,
+    mark: Arc<str>,
 }
 
 impl ApiKeys {
@@ -47,7 +53,11 @@ impl ApiKeys {
         let mut by_hash = HashMap::new();
         for (caller, hashes) in callers {
             for hash in hashes {
-                if by_hash.insert(hash, Arc::clone(&caller)).is_some() {
+                let owner = Owner {
+                    caller: Arc::clone(&caller),
+                    mark: format!("key {}", hash.prefix()).into(),
+                };
+                if by_hash.insert(hash, owner).is_some() {
                     return Err(DuplicateKey);
                 }
             }
@@ -55,11 +65,17 @@ impl ApiKeys {
         Ok(Self { by_hash })
     }
 
-    /// Whose key this is.
+    /// Whether nobody has a key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_hash.is_empty()
+    }
+
+    /// Whose key this is, and how the log calls it: by the beginning of its hash.
     ///
     /// # Errors
     /// [`KeyRefused`] for a key of an illegal form, and for one nobody has.
-    pub fn authenticate(&self, presented: &[u8]) -> Result<Arc<Caller>, KeyRefused> {
+    pub fn authenticate(&self, presented: &[u8]) -> Result<(Arc<Caller>, Arc<str>), KeyRefused> {
         let legal = (MIN_KEY..=MAX_KEY).contains(&presented.len())
             && presented.iter().all(u8::is_ascii_graphic);
         let hash = hash(presented);
@@ -70,7 +86,9 @@ impl ApiKeys {
         let known = found.map_or(&stand_in, |(known, _)| known);
         let equal = bool::from(known.as_bytes().ct_eq(hash.as_bytes()));
         match found {
-            Some((_, caller)) if equal && legal => Ok(Arc::clone(caller)),
+            Some((_, owner)) if equal && legal => {
+                Ok((Arc::clone(&owner.caller), Arc::clone(&owner.mark)))
+            }
             _ => Err(KeyRefused),
         }
     }
@@ -91,13 +109,9 @@ mod tests {
     #[test]
     fn a_known_key_names_its_caller() {
         let keys = ApiKeys::new([(caller(), vec![hash(b"0123456789abcdef")])]).unwrap();
-        assert_eq!(
-            keys.authenticate(b"0123456789abcdef")
-                .unwrap()
-                .name
-                .as_str(),
-            "pipeline"
-        );
+        let (caller, mark) = keys.authenticate(b"0123456789abcdef").unwrap();
+        assert_eq!(caller.name.as_str(), "pipeline");
+        assert_eq!(&*mark, "key 9f9f5111");
     }
 
     #[test]

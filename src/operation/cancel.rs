@@ -49,6 +49,9 @@ pub struct Work {
     pub request_id: RequestId,
     /// Whom the vendor is to notify.
     pub notify: Vec<Email>,
+    /// The caller's place among its own actions, where their number is limited; given
+    /// back when the cancel is done.
+    pub place: Option<OwnedSemaphorePermit>,
 }
 
 /// How it went.

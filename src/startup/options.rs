@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use crate::admin::CredentialVitals;
 use crate::credential::{ClientSecret, Handle, Keeper, TokenEndpoint};
-use crate::domain::{Caller, Redactor};
+use crate::domain::Redactor;
 use crate::http::{BodyLimits, HeadLimits, Limits};
-use crate::identity::{ApiKeys, DuplicateKey};
 use crate::ledger::{Durability, Options as LedgerOptions};
 use crate::operation::outcome::Patience;
 use crate::operation::{Publishers, WatcherOptions};
@@ -20,21 +19,7 @@ use crate::transport::TransportOptions;
 /// The longest wait for a token endpoint, connecting included.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Who callers are.
-///
-/// # Errors
-/// [`DuplicateKey`]
-pub fn api_keys(settings: &Settings) -> Result<ApiKeys, DuplicateKey> {
-    ApiKeys::new(settings.callers.iter().map(|caller| {
-        let known = Caller {
-            name: caller.name.clone(),
-            default_publisher: caller.default_publisher.clone(),
-        };
-        (Arc::new(known), caller.api_key_sha256.clone())
-    }))
-}
-
-/// What they may.
+/// What callers may.
 #[must_use]
 pub fn policy(settings: &Settings) -> Policy {
     let callers = settings.callers.iter();

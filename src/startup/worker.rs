@@ -5,11 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::{Gate, Limits};
-use crate::identity::ApiKeys;
+use crate::http::{CurrentAccess, Gate, Limits};
 use crate::ledger::{Front, Ledger};
 use crate::operation::{Desk, DeskShared, Publishers, Vendor};
-use crate::policy::Policy;
 use crate::portal::{Portal, PortalOptions};
 use crate::transport::Transport;
 
@@ -32,8 +30,7 @@ impl Vendors {
 /// What every worker's [`Gate`] is made from.
 #[derive(Clone)]
 pub struct Gates {
-    pub keys: Arc<ApiKeys>,
-    pub policy: Arc<Policy>,
+    pub access: CurrentAccess,
     pub desk: DeskShared,
     pub vendors: Vendors,
     pub ledger: Ledger,
@@ -49,8 +46,7 @@ impl Gates {
         let ledger = Front::new(self.ledger.clone());
         let desk = Desk::new(self.desk.clone(), ledger.clone(), self.vendors.here());
         Gate {
-            keys: Arc::clone(&self.keys),
-            policy: Arc::clone(&self.policy),
+            access: Arc::clone(&self.access),
             desk: Rc::new(desk),
             ledger,
             public_url: Arc::clone(&self.public_url),

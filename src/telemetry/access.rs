@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
@@ -27,6 +28,11 @@ pub struct AccessLog {
     pub request_id: RequestId,
     /// Who asked, once known.
     pub caller: OnceCell<CallerName>,
+    /// The credential that says so: the beginning of a key's stored hash, a token's
+    /// issuer and subject, a certificate's name; never the credential itself.
+    pub credential: OnceCell<Arc<str>>,
+    /// Why a credential was refused, which its sender is not told.
+    pub refused: Cell<Option<&'static str>>,
     /// For which publisher, once known.
     pub publisher: OnceCell<PublisherId>,
     /// About which offer, once known.
@@ -52,6 +58,8 @@ impl AccessLog {
         Self {
             request_id: request_id(request),
             caller: OnceCell::new(),
+            credential: OnceCell::new(),
+            refused: Cell::new(None),
             publisher: OnceCell::new(),
             offer: OnceCell::new(),
             operation: OnceCell::new(),
@@ -79,6 +87,8 @@ impl Drop for AccessLog {
             route = self.route.get(),
             status = self.status.get(),
             caller = self.caller.get().map(CallerName::as_str),
+            credential = self.credential.get().map(AsRef::as_ref),
+            refused = self.refused.get(),
             publisher = self.publisher.get().map(PublisherId::as_str),
             offer = self.offer.get().map(OfferId::as_str),
             operation = self.operation.get().map(tracing::field::display),

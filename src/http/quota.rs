@@ -1,0 +1,249 @@
+//! How much a caller may do: requests by rate, and actions at a time.
+//!
+//! The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota as Pace, RateLimiter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{Code, Problem};
+use crate::domain::CallerName;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// How many requests a caller may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run.
+    pub per_second: NonZeroU32,
+    /// At once.
+    pub burst: NonZeroU32,
+}
+
+/// The limits of one caller.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Of its requests.
+    pub rate: Option<Rate>,
+    /// Of its actions under way at a time.
+    pub actions: Option<usize>,
+}
+
+type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
+
+struct Quota {
+    limits: Limits,
+    rate: Option<(Rate, Limiter)>,
+    places: Option<Arc<Semaphore>>,
+}
+
+/// The limits of all callers that have some, and what is used of them.
+#[derive(Default)]
+pub struct Quotas(HashMap<CallerName, Arc<Quota>>);
+
+/// What a caller has left, for the headers of its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    rate: Rate,
+    requests: u32,
+}
+
+/// A place among the caller's actions, given back when dropped; none is needed
+/// where there is no limit.
+pub type Place = Option<OwnedSemaphorePermit>;
+
+impl Quotas {
+    /// The limits of these callers. Whoever had the same ones `earlier` has used as
+    /// much of them as before.
+    #[must_use]
+    pub fn new(
+        limits: impl IntoIterator<Item = (CallerName, Limits)>,
+        earlier: Option<&Self>,
+    ) -> Self {
+        let kept = |name: &CallerName, limits: &Limits| {
+            let quota = earlier?.0.get(name)?;
+            (quota.limits == *limits).then(|| Arc::clone(quota))
+        };
+        let limited = limits
+            .into_iter()
+            .filter(|(_, limits)| *limits != Limits::default());
+        Self(
+            limited
+                .map(|(name, limits)| {
+                    let quota = kept(&name, &limits).unwrap_or_else(|| Quota::new(limits));
+                    (name, quota)
+                })
+                .collect(),
+        )
+    }
+
+    /// Counts a request of this caller's; none if its requests are not limited.
+    ///
+    /// # Errors
+    /// What is left, and how long to wait, if there have been too many.
+    pub fn count(&self, caller: &CallerName) -> Result<Option<Left>, (Left, Duration)> {
+        let Some((rate, limiter)) = self.0.get(caller).and_then(|quota| quota.rate.as_ref()) else {
+            return Ok(None);
+        };
+        let left = |requests| Left {
+            rate: *rate,
+            requests,
+        };
+        match limiter.check() {
+            Ok(state) => Ok(Some(left(state.remaining_burst_capacity()))),
+            Err(not_until) => Err((
+                left(0),
+                not_until.wait_time_from(DefaultClock::default().now()),
+            )),
+        }
+    }
+
+    /// A place among the caller's actions under way.
+    ///
+    /// # Errors
+    /// 429 `rate-limited` if all are taken.
+    pub fn place(&self, caller: &CallerName) -> Result<Place, Problem> {
+        let Some(places) = self.0.get(caller).and_then(|quota| quota.places.as_ref()) else {
+            return Ok(None);
+        };
+        Arc::clone(places)
+            .try_acquire_owned()
+            .map(Some)
+            .map_err(|_| {
+                let detail = "As many of your actions are under way as you may have at a time.";
+                Problem::new(Code::RateLimited, detail).retry_after(Duration::from_secs(1))
+            })
+    }
+}
+
+impl Quota {
+    fn new(limits: Limits) -> Arc<Self> {
+        let rate = limits.rate.map(|rate| {
+            let pace = Pace::per_second(rate.per_second).allow_burst(rate.burst);
+            (rate, RateLimiter::direct(pace).with_middleware())
+        });
+        let places = limits
+            .actions
+            .map(|actions| Arc::new(Semaphore::new(actions)));
+        Arc::new(Self {
+            limits,
+            rate,
+            places,
+        })
+    }
+}
+
+impl Left {
+    /// Writes what is left into an answer's headers.
+    pub fn write(&self, headers: &mut HeaderMap) {
+        let Rate { per_second, burst } = self.rate;
+        // A window in which the whole quota comes back.
+        let window = burst.get().div_ceil(per_second.get());
+        let full_in = (burst.get() - self.requests.min(burst.get())).div_ceil(per_second.get());
+        let policy = format!("\"caller\";q={burst};w={window}");
+        let state = format!("\"caller\";r={};t={full_in}", self.requests);
+        for (name, text) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, state)] {
+            if let Ok(value) = HeaderValue::try_from(text) {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> CallerName {
+        CallerName::parse(text).unwrap()
+    }
+
+    fn rate(per_second: u32, burst: u32) -> Option<Rate> {
+        let number = |n| NonZeroU32::new(n).unwrap();
+        Some(Rate {
+            per_second: number(per_second),
+            burst: number(burst),
+        })
+    }
+
+    fn quotas(limits: Limits, earlier: Option<&Quotas>) -> Quotas {
+        Quotas::new(
+            [(name("a"), limits), (name("free"), Limits::default())],
+            earlier,
+        )
+    }
+
+    #[test]
+    fn the_burst_is_the_limit_and_says_what_is_left() {
+        let limits = Limits {
+            rate: rate(1, 3),
+            actions: None,
+        };
+        let quotas = quotas(limits, None);
+        let mut left = Vec::new();
+        while let Ok(Some(state)) = quotas.count(&name("a")) {
+            left.push(state.requests);
+        }
+        assert_eq!(left, [2, 1, 0]);
+        let (state, wait) = quotas.count(&name("a")).unwrap_err();
+        assert!(
+            wait > Duration::ZERO && wait <= Duration::from_secs(1),
+            "{wait:?}"
+        );
+        let mut headers = HeaderMap::new();
+        state.write(&mut headers);
+        assert_eq!(
+            headers.get(RATE_LIMIT_POLICY).unwrap(),
+            "\"caller\";q=3;w=3"
+        );
+        assert_eq!(headers.get(RATE_LIMIT).unwrap(), "\"caller\";r=0;t=3");
+        assert_eq!(quotas.count(&name("free")), Ok(None));
+        assert_eq!(quotas.count(&name("unknown")), Ok(None));
+    }
+
+    #[test]
+    fn what_is_used_survives_a_reload_that_does_not_change_the_limit() {
+        let limits = Limits {
+            rate: rate(1, 1),
+            actions: Some(1),
+        };
+        let first = quotas(limits, None);
+        assert!(first.count(&name("a")).is_ok());
+        let place = first.place(&name("a")).unwrap();
+        let second = quotas(limits, Some(&first));
+        assert!(second.count(&name("a")).is_err());
+        assert!(second.place(&name("a")).is_err());
+        drop(place);
+        assert!(second.place(&name("a")).is_ok());
+        let more = Limits {
+            rate: rate(2, 2),
+            actions: Some(2),
+        };
+        assert!(quotas(more, Some(&second)).count(&name("a")).is_ok());
+    }
+
+    #[test]
+    fn places_are_given_back_and_only_limited_callers_need_one() {
+        let limits = Limits {
+            rate: None,
+            actions: Some(2),
+        };
+        let quotas = quotas(limits, None);
+        let (one, two) = (quotas.place(&name("a")), quotas.place(&name("a")));
+        assert!(matches!((&one, &two), (Ok(Some(_)), Ok(Some(_)))));
+        let refused = quotas.place(&name("a")).unwrap_err();
+        assert_eq!(refused.code(), Code::RateLimited);
+        drop(one);
+        assert!(quotas.place(&name("a")).is_ok());
+        assert!(matches!(quotas.place(&name("free")), Ok(None)));
+    }
+}

@@ -1,0 +1,172 @@
+//! Where an issuer's keys come from: its key set, or its OpenID discovery document
+//! first (OpenID Connect Discovery 1.0 section 4).
+
+use std::path::PathBuf;
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{Method, Uri};
+use actix_web::web::Bytes;
+use serde::Deserialize;
+
+use super::jwks::{KeySet, NoKeySet};
+use crate::transport::{Body, HttpClient, Outgoing, SendError};
+
+/// The longest document that is read, in bytes.
+const MAX_DOCUMENT: usize = 512 * 1024;
+/// The longest bearer token that is read from a file, in bytes.
+const MAX_BEARER: usize = 16 * 1024;
+
+/// Where an issuer's keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySource {
+    /// The issuer, as in its tokens.
+    pub issuer: String,
+    /// The address of its key set; none: its discovery document says.
+    pub jwks_url: Option<String>,
+    /// A file with the bearer token that its addresses want; read each time.
+    pub bearer_token_file: Option<PathBuf>,
+    /// What the file of extra certificates holds, in short: another content makes
+    /// another source.
+    pub ca: Option<[u8; 32]>,
+}
+
+/// Why there are no new keys. Holds nothing of what the issuer sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeysFailure {
+    /// No answer.
+    #[error("{what} cannot be fetched: {cause}")]
+    Send {
+        /// What was asked for.
+        what: &'static str,
+        /// Why.
+        cause: SendError,
+    },
+    /// Another status than 200.
+    #[error("{what}: the issuer answered {status}")]
+    Status {
+        /// What was asked for.
+        what: &'static str,
+        /// With this.
+        status: u16,
+    },
+    /// A body that is cut, too long or not decodable.
+    #[error("{what} did not arrive whole")]
+    Cut {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// No discovery document.
+    #[error("the discovery document is not one: it needs issuer and jwks_uri")]
+    Discovery,
+    /// A discovery document of somebody else (section 4.3).
+    #[error("the discovery document names another issuer than the configured one")]
+    OtherIssuer,
+    /// Keys that anybody on the way could exchange.
+    #[error("the discovery document's jwks_uri is not https")]
+    PlainHttp,
+    /// No usable keys.
+    #[error("{0}")]
+    Keys(#[from] NoKeySet),
+    /// The token for the issuer cannot be read.
+    #[error("bearer_token_file cannot be read or holds no token")]
+    Bearer,
+}
+
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl KeySource {
+    /// Fetches the keys; those that were there `earlier` stay the same.
+    ///
+    /// # Errors
+    /// [`KeysFailure`]
+    pub async fn fetch(
+        &self,
+        http: &HttpClient,
+        earlier: Option<&KeySet>,
+    ) -> Result<KeySet, KeysFailure> {
+        let bearer = self.bearer()?;
+        let url = match &self.jwks_url {
+            Some(url) => url.clone(),
+            None => self.discover(http, bearer.as_ref()).await?,
+        };
+        let document = get(http, &url, bearer.as_ref(), "the key set").await?;
+        Ok(KeySet::parse(&document, earlier)?)
+    }
+
+    async fn discover(
+        &self,
+        http: &HttpClient,
+        bearer: Option<&HeaderValue>,
+    ) -> Result<String, KeysFailure> {
+        let base = self.issuer.trim_end_matches('/');
+        let url = format!("{base}/.well-known/openid-configuration");
+        let document = get(http, &url, bearer, "the discovery document").await?;
+        let found: Discovery =
+            serde_json::from_slice(&document).map_err(|_| KeysFailure::Discovery)?;
+        if found.issuer != self.issuer {
+            return Err(KeysFailure::OtherIssuer);
+        }
+        let secure = found.jwks_uri.starts_with("https://");
+        // An issuer on this machine may do without, and so may its keys.
+        let same_plain_origin = base.starts_with("http://")
+            && found
+                .jwks_uri
+                .strip_prefix(base)
+                .is_some_and(|rest| rest.starts_with('/'));
+        if secure || same_plain_origin {
+            Ok(found.jwks_uri)
+        } else {
+            Err(KeysFailure::PlainHttp)
+        }
+    }
+
+    fn bearer(&self) -> Result<Option<HeaderValue>, KeysFailure> {
+        let Some(path) = &self.bearer_token_file else {
+            return Ok(None);
+        };
+        let text = std::fs::read_to_string(path).map_err(|_| KeysFailure::Bearer)?;
+        let token = text.trim_ascii();
+        if token.is_empty() || token.len() > MAX_BEARER {
+            return Err(KeysFailure::Bearer);
+        }
+        let mut value =
+            HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| KeysFailure::Bearer)?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+async fn get(
+    http: &HttpClient,
+    url: &str,
+    bearer: Option<&HeaderValue>,
+    what: &'static str,
+) -> Result<Bytes, KeysFailure> {
+    let uri = Uri::try_from(url).map_err(|_| KeysFailure::Discovery)?;
+    let mut headers = vec![(header::ACCEPT, HeaderValue::from_static("application/json"))];
+    headers.extend(bearer.map(|bearer| (header::AUTHORIZATION, bearer.clone())));
+    let outgoing = Outgoing {
+        method: Method::GET,
+        uri,
+        headers,
+        body: Bytes::new(),
+        max_answer: MAX_DOCUMENT,
+    };
+    let answer = http
+        .send(outgoing)
+        .await
+        .map_err(|cause| KeysFailure::Send { what, cause })?;
+    if answer.status().as_u16() != 200 {
+        let status = answer.status().as_u16();
+        return Err(KeysFailure::Status { what, status });
+    }
+    match answer.body {
+        // What is cut is no JSON: the parser is the proof.
+        Body::Whole(bytes) | Body::Unproven(bytes) => Ok(bytes),
+        Body::Cut | Body::Unreadable => Err(KeysFailure::Cut { what }),
+    }
+}

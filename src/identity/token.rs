@@ -1,0 +1,264 @@
+//! Callers by JWT: whose token is it, and is it good?
+//!
+//! A service sends the same token thousands of times, so a good one is remembered
+//! for a while: under its SHA-256, never past its end, and only as long as its key
+//! is published. What is remembered is who it names; what they may is asked anew.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jsonwebtoken::Algorithm;
+use moka::sync::Cache;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::jwks::Key;
+use super::jwt::{Claims, Rules, TokenRefused, Unverified};
+use super::keys::{Keys, NoKey};
+use crate::domain::Caller;
+
+/// The claims of which a caller's must name at least one: those by which issuers say
+/// who a client is.
+pub const IDENTIFYING: [&str; 5] = ["sub", "azp", "appid", "client_id", "oid"];
+/// Tokens that are remembered at a time.
+const MAX_REMEMBERED: u64 = 10_000;
+/// How long a token is remembered at most.
+const REMEMBERED_FOR: Duration = Duration::from_secs(5 * 60);
+/// The longest subject that is logged, in bytes.
+const MAX_LOGGED: usize = 256;
+
+/// An issuer whose tokens are accepted.
+pub struct Issuer {
+    /// What its tokens must be like.
+    pub rules: Rules,
+    /// Its keys.
+    pub keys: Arc<Keys>,
+}
+
+/// Which tokens are a caller's.
+#[derive(Debug, Clone)]
+pub struct ClaimMatch {
+    /// Who must have issued them.
+    pub issuer: String,
+    /// What they must say. Without one of [`IDENTIFYING`] they match nothing.
+    pub claims: BTreeMap<String, String>,
+}
+
+/// What is wrong with a bearer token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotKnown {
+    /// It is not accepted.
+    Refused(TokenRefused),
+    /// It cannot be checked: its issuer's keys are not known.
+    NoKeys,
+    /// It is good, and nobody's, or more than one caller's.
+    Nobody {
+        /// Its issuer and subject, for the log.
+        mark: Arc<str>,
+        /// Whether several callers match.
+        several: bool,
+    },
+}
+
+/// A good token.
+#[derive(Clone)]
+struct Verified {
+    /// Its issuer and subject, for the log.
+    mark: Arc<str>,
+    caller: Result<Arc<Caller>, NotOne>,
+}
+
+/// Why a good token names no caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NotOne {
+    None,
+    Several,
+}
+
+/// What is remembered of a good token.
+#[derive(Clone)]
+struct Remembered {
+    verified: Verified,
+    issuer: usize,
+    key: Arc<Key>,
+    /// Its `exp`, in seconds since 1970.
+    end: u64,
+}
+
+/// Every issuer, and whose tokens are whose.
+pub struct Tokens {
+    issuers: Vec<Issuer>,
+    /// By issuer, identifying claim and its value; the rest is compared one by one.
+    by_claim: HashMap<(usize, &'static str, String), Vec<Candidate>>,
+    remembered: Cache<[u8; 32], Remembered>,
+}
+
+struct Candidate {
+    claims: BTreeMap<String, String>,
+    caller: Arc<Caller>,
+}
+
+impl Tokens {
+    /// Tokens of these issuers, for these callers. A caller of an issuer that is not
+    /// there is left out.
+    #[must_use]
+    pub fn new(
+        issuers: Vec<Issuer>,
+        callers: impl IntoIterator<Item = (Arc<Caller>, ClaimMatch)>,
+    ) -> Self {
+        let mut by_claim: HashMap<_, Vec<Candidate>> = HashMap::new();
+        for (caller, wanted) in callers {
+            let issuer = issuers.iter().position(|i| i.rules.issuer == wanted.issuer);
+            let name = IDENTIFYING
+                .into_iter()
+                .find(|name| wanted.claims.contains_key(*name));
+            if let (Some(issuer), Some(name)) = (issuer, name) {
+                let value = wanted.claims[name].clone();
+                let claims = wanted.claims;
+                let candidates = by_claim.entry((issuer, name, value)).or_default();
+                candidates.push(Candidate { claims, caller });
+            }
+        }
+        Self {
+            issuers,
+            by_claim,
+            remembered: Cache::builder()
+                .max_capacity(MAX_REMEMBERED)
+                .time_to_live(REMEMBERED_FOR)
+                .build(),
+        }
+    }
+
+    /// Whether any token is accepted at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.issuers.is_empty()
+    }
+
+    /// The issuers.
+    #[must_use]
+    pub fn issuers(&self) -> &[Issuer] {
+        &self.issuers
+    }
+
+    /// Whose token this is, and its issuer and subject for the log. Waits for keys
+    /// if it must.
+    ///
+    /// # Errors
+    /// [`NotKnown`]
+    pub async fn authenticate(&self, token: &str) -> Result<(Arc<Caller>, Arc<str>), NotKnown> {
+        let hash = <[u8; 32]>::from(Sha256::digest(token));
+        let verified = match self.recall(&hash) {
+            Some(verified) => verified,
+            None => self.verify(token, hash).await?,
+        };
+        let Verified { mark, caller } = verified;
+        match caller {
+            Ok(caller) => Ok((caller, mark)),
+            Err(not_one) => Err(NotKnown::Nobody {
+                mark,
+                several: not_one == NotOne::Several,
+            }),
+        }
+    }
+
+    fn recall(&self, hash: &[u8; 32]) -> Option<Verified> {
+        let known = self.remembered.get(hash)?;
+        let keys = &self.issuers.get(known.issuer)?.keys;
+        if keys.hold(&known.key) && unix_seconds() < known.end {
+            return Some(known.verified);
+        }
+        self.remembered.invalidate(hash);
+        None
+    }
+
+    async fn verify(&self, token: &str, hash: [u8; 32]) -> Result<Verified, NotKnown> {
+        let token = Unverified::read(token).map_err(NotKnown::Refused)?;
+        let named = |issuer: &Issuer| issuer.rules.issuer == token.issuer();
+        let issuer = self.issuers.iter().position(named);
+        let issuer = issuer.ok_or(NotKnown::Refused(TokenRefused::Issuer))?;
+        let Issuer { rules, keys } = &self.issuers[issuer];
+        token.check_header(rules).map_err(NotKnown::Refused)?;
+        let (kid, algorithm): (Option<&str>, Algorithm) = token.key();
+        let key = keys.find(kid, algorithm).await.map_err(|why| match why {
+            NoKey::Unknown => NotKnown::Refused(TokenRefused::Key),
+            NoKey::Unavailable => NotKnown::NoKeys,
+        })?;
+        let claims = token.verify(&key, rules).map_err(NotKnown::Refused)?;
+        let verified = Verified {
+            mark: mark(rules, &claims),
+            caller: self.caller(issuer, &claims),
+        };
+        if let Some(end) = claims.get("exp").and_then(seconds) {
+            let remembered = Remembered {
+                verified: verified.clone(),
+                issuer,
+                key,
+                end,
+            };
+            self.remembered.insert(hash, remembered);
+        }
+        Ok(verified)
+    }
+
+    /// The one caller whose claims this token has. For explaining, also of tokens
+    /// that are not proven.
+    fn caller(&self, issuer: usize, claims: &Claims) -> Result<Arc<Caller>, NotOne> {
+        let mut found = None;
+        for name in IDENTIFYING {
+            let Some(Value::String(value)) = claims.get(name) else {
+                continue;
+            };
+            let key = (issuer, name, value.clone());
+            let candidates = self.by_claim.get(&key).map_or(&[][..], Vec::as_slice);
+            for candidate in candidates.iter().filter(|c| c.matches(claims)) {
+                if found.replace(&candidate.caller).is_some() {
+                    return Err(NotOne::Several);
+                }
+            }
+        }
+        found.cloned().ok_or(NotOne::None)
+    }
+}
+
+impl Candidate {
+    fn matches(&self, claims: &Claims) -> bool {
+        let has =
+            |(name, wanted): (&String, &String)| claims.get(name).is_some_and(|c| says(c, wanted));
+        self.claims.iter().all(has)
+    }
+}
+
+/// A claim says a word if it is that text, or a list of texts with it (`roles`).
+fn says(claim: &Value, wanted: &str) -> bool {
+    match claim {
+        Value::String(text) => text == wanted,
+        Value::Array(list) => list.iter().any(|element| element.as_str() == Some(wanted)),
+        _ => false,
+    }
+}
+
+/// Issuer and subject as the log shows them. The subject is what the issuer's users
+/// may have chosen: bounded, and without control characters.
+fn mark(rules: &Rules, claims: &Claims) -> Arc<str> {
+    let subject = claims.get("sub").and_then(Value::as_str).unwrap_or("-");
+    let subject = &subject[..subject.floor_char_boundary(MAX_LOGGED)];
+    let subject = subject.replace(char::is_control, "\u{fffd}");
+    format!("jwt {} {subject}", rules.issuer).into()
+}
+
+/// A NumericDate, fractions dropped (RFC 7519 section 2).
+fn seconds(value: &Value) -> Option<u64> {
+    let whole = |float: f64| {
+        let rest = (0.0..9e15).contains(&float).then_some(float.trunc())?;
+        format!("{rest:.0}").parse().ok()
+    };
+    value.as_u64().or_else(|| value.as_f64().and_then(whole))
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(u64::MAX, |since| since.as_secs())
+}

@@ -1,0 +1,150 @@
+//! One version of who may ask for what, from one version of the settings.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::options;
+use crate::domain::Caller;
+use crate::http::{Access, CallerLimits, Quotas, Rate};
+use crate::identity::{
+    ApiKeys, ClaimMatch, DuplicateKey, Identity, Issuer, KeyKeeper, KeySource, Keys, Rules, Tokens,
+};
+use crate::settings::{JwtIssuer, Settings};
+use crate::transport::{Transport, TransportError, TransportOptions};
+
+/// The longest wait for an issuer's answer, connecting included.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a version cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// Two callers share a key.
+    #[error("{0}")]
+    Keys(#[from] DuplicateKey),
+    /// An issuer cannot be asked for its keys.
+    #[error("identity.jwt: {0}")]
+    Transport(#[from] TransportError),
+}
+
+/// A keeper of an issuer's keys that has not begun, and how it reaches the issuer.
+pub struct NewKeeper {
+    /// The keeper.
+    pub keeper: KeyKeeper,
+    /// The way to the issuer.
+    pub transport: Transport,
+}
+
+/// A version, and the keepers that it needs and the `earlier` one has not.
+///
+/// # Errors
+/// [`AccessError`]; nothing has begun then.
+pub fn build(
+    settings: &Settings,
+    earlier: Option<&Access>,
+) -> Result<(Access, Vec<NewKeeper>), AccessError> {
+    let mut keepers = Vec::new();
+    let mut issuers = Vec::new();
+    for issuer in &settings.jwt_issuers {
+        let keys = match earlier.and_then(|access| known_keys(access, issuer)) {
+            Some(keys) => keys,
+            None => {
+                let (keeper, keys) = Keys::new(source(issuer), issuer.refresh);
+                let transport = Transport::new(&transport(issuer))?;
+                keepers.push(NewKeeper { keeper, transport });
+                keys
+            }
+        };
+        let rules = rules(issuer);
+        issuers.push(Issuer { rules, keys });
+    }
+    let callers: Vec<Arc<Caller>> = settings.callers.iter().map(known_caller).collect();
+    let both = || callers.iter().cloned().zip(&settings.callers);
+    let api_keys =
+        ApiKeys::new(both().map(|(known, caller)| (known, caller.api_key_sha256.clone())))?;
+    let tokens = Tokens::new(
+        issuers,
+        both().filter_map(|(known, caller)| {
+            let jwt = caller.jwt.as_ref()?;
+            let claims = ClaimMatch {
+                issuer: jwt.issuer.clone(),
+                claims: jwt.claims.clone(),
+            };
+            Some((known, claims))
+        }),
+    );
+    let access = Access {
+        identity: Identity::new(api_keys, tokens),
+        policy: options::policy(settings),
+        quotas: quotas(settings, earlier),
+    };
+    Ok((access, keepers))
+}
+
+/// The keys that the earlier version has of this issuer, if they come from the same
+/// place: nobody waits for them then.
+fn known_keys(earlier: &Access, issuer: &JwtIssuer) -> Option<Arc<Keys>> {
+    let source = source(issuer);
+    let mut known = earlier.identity.tokens().issuers().iter();
+    let known = known.find(|known| known.keys.is_from(&source, issuer.refresh))?;
+    Some(Arc::clone(&known.keys))
+}
+
+fn source(issuer: &JwtIssuer) -> KeySource {
+    KeySource {
+        issuer: issuer.issuer.clone(),
+        jwks_url: issuer.jwks_url.clone(),
+        bearer_token_file: issuer.bearer_token_file.clone(),
+        ca: issuer.ca_file.as_deref().map(digest),
+    }
+}
+
+/// What a file holds, in short. One that cannot be read has just been read: it is
+/// like no other.
+fn digest(path: &Path) -> [u8; 32] {
+    let content = std::fs::read(path).unwrap_or_default();
+    Sha256::digest(content).into()
+}
+
+fn rules(issuer: &JwtIssuer) -> Rules {
+    Rules {
+        issuer: issuer.issuer.clone(),
+        audiences: issuer.audiences.clone(),
+        algorithms: issuer.algorithms.clone(),
+        typ: issuer.typ.clone(),
+    }
+}
+
+fn transport(issuer: &JwtIssuer) -> TransportOptions {
+    let address = issuer.jwks_url.as_ref().unwrap_or(&issuer.issuer);
+    TransportOptions {
+        ca_file: issuer.ca_file.clone(),
+        connect_timeout: CONNECT_TIMEOUT,
+        request_timeout: FETCH_TIMEOUT,
+        tls: address.starts_with("https:"),
+    }
+}
+
+fn known_caller(caller: &crate::settings::Caller) -> Arc<Caller> {
+    Arc::new(Caller {
+        name: caller.name.clone(),
+        default_publisher: caller.default_publisher.clone(),
+    })
+}
+
+fn quotas(settings: &Settings, earlier: Option<&Access>) -> Quotas {
+    let limits = settings.callers.iter().map(|caller| {
+        let limits = CallerLimits {
+            rate: caller.rate_limit.map(|rate| Rate {
+                per_second: rate.per_second,
+                burst: rate.burst,
+            }),
+            actions: caller.max_in_flight_actions,
+        };
+        (caller.name.clone(), limits)
+    });
+    Quotas::new(limits, earlier.map(|access| &access.quotas))
+}
