@@ -10,9 +10,11 @@ mod check;
 mod checker;
 mod credentials;
 mod field;
+mod files;
 mod load;
 mod problem;
 mod raw;
+mod tls;
 mod url;
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub(super) struct Root {
 pub(super) struct Server {
     pub(super) listen: Field<String>,
     pub(super) public_url: Field<String>,
+    pub(super) tls: Section<Tls>,
     pub(super) workers: Field<u64>,
     pub(super) drain_seconds: Field<u64>,
     pub(super) max_connections: Field<u64>,
@@ -49,6 +50,14 @@ pub(super) struct Server {
     pub(super) max_body_bytes: Field<u64>,
     pub(super) max_uri_bytes: Field<u64>,
     pub(super) max_header_bytes: Field<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Tls {
+    pub(super) cert_file: Field<String>,
+    pub(super) key_file: Field<String>,
+    pub(super) client_ca_file: Field<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -143,6 +152,7 @@ pub(super) fn known_keys(table: &KeyPath) -> &'static [&'static str] {
     match names.as_slice() {
         [] => keys_of::<Root>(),
         [Some("server")] => keys_of::<Server>(),
+        [Some("server"), Some("tls")] => keys_of::<Tls>(),
         [Some("admin")] => keys_of::<Admin>(),
         [Some("portal")] => keys_of::<Portal>(),
         [Some("operations")] => keys_of::<Operations>(),

@@ -8,6 +8,7 @@ mod files;
 mod layers;
 mod leaks;
 mod secrets;
+mod tls;
 mod values;
 
 use std::collections::BTreeMap;
@@ -103,6 +104,16 @@ impl Scene {
             .collect()
     }
 }
+
+/// Sets a file's mode, where there is one.
+#[cfg(unix)]
+fn protect(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[cfg(not(unix))]
+fn protect(_: &Path, _: u32) {}
 
 /// The directory that is delivered.
 fn delivered() -> PathBuf {
