@@ -18,7 +18,7 @@ use super::raw;
 use super::url;
 use super::{
     Admin, Durability, Ledger, LogFormat, LogLevel, Operations, Portal, Server, Settings,
-    Telemetry, access, credentials, tls,
+    Telemetry, access, credentials, identity, tls,
 };
 
 /// Checks everything; none if there is a problem.
@@ -35,7 +35,9 @@ pub(super) fn check(
     let (credential_names, credentials) =
         credentials::credentials(&mut c, raw.credentials, &upstream);
     let (publisher_ids, publishers) = access::publishers(&mut c, raw.publishers, &credential_names);
+    let (issuers, jwt_issuers) = identity::jwt_issuers(&mut c, raw.identity);
     let callers = access::callers(&mut c, raw.callers, publisher_ids.as_deref(), &upstream);
+    issuers.warn_of_unnamed(&mut c);
     let ledger = ledger(&mut c, raw.ledger);
     let telemetry = telemetry(&mut c, raw.telemetry);
     Some(Settings {
@@ -45,7 +47,7 @@ pub(super) fn check(
         operations: operations?,
         credentials: credentials?,
         publishers: publishers?,
-        jwt_issuers: Vec::new(),
+        jwt_issuers: jwt_issuers?,
         callers: callers?,
         ledger: ledger?,
         telemetry: telemetry?,

@@ -11,6 +11,8 @@ mod checker;
 mod credentials;
 mod field;
 mod files;
+mod identity;
+mod list;
 mod load;
 mod problem;
 mod raw;

@@ -7,7 +7,7 @@ use config::{FileFormat, Format, Value, ValueKind};
 use sha2::{Digest, Sha256};
 
 use super::super::problem::{Findings, KeyPath, Place};
-use super::super::{BASE, load as settings_load, raw};
+use super::super::{load as settings_load, raw};
 use super::*;
 
 /// `base.toml` with every switched-off key switched on.
@@ -78,6 +78,7 @@ fn base_names_every_key_and_no_other() {
         KeyPath::of("operations"),
         KeyPath::of("credentials").key("contoso"),
         KeyPath::of("publishers").index(0),
+        KeyPath::of("identity").key("jwt").index(0),
         KeyPath::of("callers").index(0),
         rule,
         KeyPath::of("ledger"),
@@ -112,6 +113,8 @@ fn every_key_of_base_is_of_the_right_type() {
             "t.toml: credentials.contoso.client_secret_file: credentials.contoso.client_secret is \
              set too (t.toml); keep one of them",
             "t.toml: credentials.contoso.resource: belongs to endpoint_version v1; v2 takes scope",
+            &format!("t.toml: identity.jwt[0].bearer_token_file: {missing}"),
+            &format!("t.toml: identity.jwt[0].ca_file: {missing}"),
             &format!("t.toml: portal.ca_file: {missing}"),
             &format!("t.toml: server.tls.cert_file: {missing}"),
             &format!("t.toml: server.tls.client_ca_file: {missing}"),

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Every key, with the table it stands in.
-const KEYS: [(&str, &str); 52] = [
+const KEYS: [(&str, &str); 62] = [
     ("", "server"),
     ("", "credentials"),
     ("", "publishers"),
@@ -45,6 +45,16 @@ const KEYS: [(&str, &str); 52] = [
     ("[credentials.contoso]", "unknown"),
     ("[[publishers]]", "id"),
     ("[[publishers]]", "credential"),
+    ("[identity]", "jwt"),
+    ("[[identity.jwt]]", "issuer"),
+    ("[[identity.jwt]]", "audience"),
+    ("[[identity.jwt]]", "jwks_url"),
+    ("[[identity.jwt]]", "algorithms"),
+    ("[[identity.jwt]]", "typ"),
+    ("[[identity.jwt]]", "ca_file"),
+    ("[[identity.jwt]]", "bearer_token_file"),
+    ("[[identity.jwt]]", "refresh_seconds"),
+    ("[[identity.jwt]]", "unknown"),
     ("[[callers]]", "name"),
     ("[[callers]]", "default_publisher"),
     ("[[callers]]", "api_key_sha256"),
@@ -61,7 +71,7 @@ const KEYS: [(&str, &str); 52] = [
 ];
 
 /// Keys whose tables are written out as well.
-const TABLES: [&str; 2] = ["tls", "allow"];
+const TABLES: [&str; 3] = ["tls", "jwt", "allow"];
 
 /// A value of any type that TOML has, which carries the mark.
 fn marked(mark: u32, shape: usize) -> String {

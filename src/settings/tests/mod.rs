@@ -5,6 +5,7 @@
 
 mod access;
 mod files;
+mod identity;
 mod layers;
 mod leaks;
 mod secrets;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Loaded, Source, load};
+use super::{BASE, Loaded, Source, load};
 
 /// Everything that has no default, as short as it gets.
 const GOOD: &str = r#"

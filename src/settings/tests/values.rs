@@ -339,7 +339,7 @@ fn what_is_not_built_yet_is_an_unknown_key() {
             "[telemetry]\notlp_endpoint = \"o\"",
             "telemetry.otlp_endpoint",
         ),
-        ("[[identity.jwt]]\nissuer = \"i\"", "identity"),
+        ("[[identity.saml]]\nissuer = \"i\"", "identity.saml"),
         ("[rate_limit]\nper_second = 5", "rate_limit"),
         (
             "[credentials.contoso]\ntoken_file = \"f\"",
