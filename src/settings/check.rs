@@ -14,6 +14,7 @@ use super::checker::Checker;
 use super::field::Field;
 use super::files;
 use super::problem::{Findings, KeyPath, Origins};
+use super::proof::Proofs;
 use super::raw;
 use super::url;
 use super::{
@@ -28,15 +29,16 @@ pub(super) fn check(
     findings: &mut Findings,
 ) -> Option<Settings> {
     let mut c = Checker::new(origins, findings);
-    let (listen, server) = server(&mut c, raw.server);
-    let admin = admin(&mut c, raw.admin, listen);
+    let (front, server) = server(&mut c, raw.server);
+    let admin = admin(&mut c, raw.admin, front.listen);
     let (upstream, portal) = portal(&mut c, raw.portal);
     let operations = operations(&mut c, raw.operations);
     let (credential_names, credentials) =
         credentials::credentials(&mut c, raw.credentials, &upstream);
     let (publisher_ids, publishers) = access::publishers(&mut c, raw.publishers, &credential_names);
-    let (issuers, jwt_issuers) = identity::jwt_issuers(&mut c, raw.identity);
-    let callers = access::callers(&mut c, raw.callers, publisher_ids.as_deref(), &upstream);
+    let (mut issuers, jwt_issuers) = identity::jwt_issuers(&mut c, raw.identity);
+    let proofs = Proofs::new(&upstream, &mut issuers, front.client_certificates);
+    let callers = access::callers(&mut c, raw.callers, publisher_ids.as_deref(), proofs);
     issuers.warn_of_unnamed(&mut c);
     let ledger = ledger(&mut c, raw.ledger);
     let telemetry = telemetry(&mut c, raw.telemetry);
@@ -62,19 +64,29 @@ pub(super) struct Upstream {
     pub(super) loopback: bool,
 }
 
-/// The address apart from the rest: another rule needs it, whatever else is wrong.
-fn server(
-    c: &mut Checker<'_>,
-    raw: raw::Section<raw::Server>,
-) -> (Option<SocketAddr>, Option<Server>) {
+/// What the rest of the configuration needs to know about the public listener,
+/// whatever else is wrong with it.
+struct Front {
+    listen: Option<SocketAddr>,
+    /// Clients can present a certificate, or it cannot be told whether they can.
+    client_certificates: bool,
+}
+
+fn server(c: &mut Checker<'_>, raw: raw::Section<raw::Server>) -> (Front, Option<Server>) {
     let at = KeyPath::of("server");
+    let mut front = Front {
+        listen: None,
+        client_certificates: true,
+    };
     let Some(raw) = c.section(&at, raw) else {
-        return (None, None);
+        return (front, None);
     };
     let listen = c.parsed(&at.key("listen"), raw.listen, socket_address);
+    front.listen = listen;
     let tls_key = at.key("tls");
     // Whatever is wrong with it, somebody wants it.
     let https = !matches!(raw.tls, Field::Absent);
+    front.client_certificates = tls::asks_for_certificates(&raw.tls);
     let tls = tls::tls(c, &tls_key, raw.tls);
     let public_url = public_url(c, &at.key("public_url"), raw.public_url, listen, https);
     let workers = c.count(&at.key("workers"), raw.workers, 0..=256);
@@ -130,7 +142,7 @@ fn server(
             max_header_bytes: max_header_bytes?,
         })
     };
-    (listen, server())
+    (front, server())
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {

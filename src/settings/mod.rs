@@ -15,6 +15,7 @@ mod identity;
 mod list;
 mod load;
 mod problem;
+mod proof;
 mod raw;
 mod tls;
 mod url;

@@ -4,6 +4,7 @@
 //! environment. One file a topic.
 
 mod access;
+mod callers;
 mod files;
 mod identity;
 mod layers;
