@@ -155,6 +155,10 @@ impl Gateway {
             credentials: options::credentials(&settings, &handles),
             draining,
             background_ended: background.ended.clone(),
+            warnings: {
+                let access = Arc::clone(&access);
+                Arc::new(move || access.load().identity.complaints())
+            },
         };
         let gates = Gates {
             access: Arc::clone(&access),
