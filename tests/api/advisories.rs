@@ -103,6 +103,12 @@ allow = [ { actions = ["cancel"], publishers = ["contoso"], offers = ["sync-*"] 
             "/offers/sync/cancel#/../../sync-1/cancel",
         ),
         ("CVE-2021-32779 Envoy: fragment", "/offers/sync-1#/cancel"),
+        // The parser below us cuts a fragment off. What is left is what is decided
+        // about, and what would be done.
+        (
+            "a fragment that looks like a route",
+            "/problems/conflict#/offers/sync-1/cancel",
+        ),
         ("encoded fragment", "/offers/sync-1%23/cancel"),
         ("NUL", "/offers/sync-1%00/cancel"),
         ("line break", "/offers/sync-1%0d%0aX:y/cancel"),
