@@ -251,7 +251,10 @@ fn no_callers_and_no_rules_are_worth_a_warning() {
 fn every_action_only_where_a_star_is_written() {
     let actions = |text: &str| {
         let scene = Scene::over_good(&rule(text, "[\"con*\"]", "[\"*\"]"));
-        scene.load().settings.callers[0].allow[0].rule.actions.clone()
+        scene.load().settings.callers[0].allow[0]
+            .rule
+            .actions
+            .clone()
     };
     assert_eq!(
         actions("[\"cancel\", \"read\", \"cancel\"]"),
