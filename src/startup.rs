@@ -1,39 +1,35 @@
 //! The composition root: builds everything from plain settings, binds first and
 //! says where, and takes it all down again in the right order.
 
+mod listeners;
 pub mod options;
+mod tls;
 mod worker;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
-use actix_web::{App, HttpServer, web};
-use tokio::net::TcpSocket;
+use actix_web::dev::ServerHandle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{self, Vitals};
+use crate::admin::Vitals;
 use crate::credential::Keeper;
 use crate::domain::Redactor;
-use crate::http;
-use crate::identity::DuplicateKey;
+use crate::identity::{DuplicateKey, InvalidCa};
 use crate::ledger::{Ledger, LedgerError};
 use crate::operation::{DeskShared, Watcher};
 use crate::settings::{self, Settings};
 use crate::transport::{Transport, TransportError};
+use listeners::{bind, close, serve_admin, serve_public};
+pub use tls::ListenerTls;
 use worker::{Gates, Vendors};
-
-/// Connections that may wait to be accepted: a burst of callers is not turned away.
-const BACKLOG: u32 = 4096;
-/// How long the listeners may take to close once nothing is under way any more.
-const CLOSE_SECONDS: u64 = 2;
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +58,12 @@ pub enum StartError {
     /// No TLS client can be made.
     #[error("{0}")]
     Transport(#[from] TransportError),
+    /// The client CA of the public listener is unusable.
+    #[error("{0} (server.tls.client_ca_file)")]
+    ClientCa(#[from] InvalidCa),
+    /// The TLS library refuses to serve.
+    #[error("TLS cannot be set up (server.tls): {0}")]
+    Tls(#[from] rustls::Error),
     /// Two callers share a key.
     #[error("{0}")]
     Keys(#[from] DuplicateKey),
@@ -75,6 +77,8 @@ pub struct Gateway {
     public_address: SocketAddr,
     admin_address: SocketAddr,
     public_url: String,
+    /// None while plain HTTP is spoken.
+    tls: Option<ListenerTls>,
     drain: Duration,
     vitals: Vitals,
     tasks: TaskTracker,
@@ -103,11 +107,9 @@ impl Gateway {
         let public = bind(settings.server.listen, "server.listen")?;
         let admin = bind(settings.admin.listen, "admin.listen")?;
         let (public_address, admin_address) = (public.local_addr()?, admin.local_addr()?);
-        let public_url = settings
-            .server
-            .public_url
-            .clone()
-            .unwrap_or_else(|| format!("http://{public_address}"));
+        let tls = settings.server.tls.as_ref();
+        let tls = tls.map(ListenerTls::new).transpose()?;
+        let public_url = public_url(&settings.server, public_address);
 
         let redactor = Arc::new(Redactor::default());
         let (keepers, handles) = options::keepers(&settings, &redactor);
@@ -161,7 +163,7 @@ impl Gateway {
             limits: options::limits(&settings.server),
         };
         let admin = serve_admin(admin, vitals.clone())?;
-        let public = serve_public(public, &settings.server, gates)?;
+        let public = serve_public(public, &settings.server, tls.as_ref(), gates)?;
         stop_on_failure.disarm();
         tracing::info!(
             listen = %public_address,
@@ -173,6 +175,7 @@ impl Gateway {
             public_address,
             admin_address,
             public_url,
+            tls,
             drain: settings.server.drain,
             vitals,
             tasks,
@@ -198,6 +201,13 @@ impl Gateway {
     #[must_use]
     pub fn public_url(&self) -> &str {
         &self.public_url
+    }
+
+    /// The TLS of the public listener, to exchange its certificate by; none while it
+    /// speaks plain HTTP.
+    #[must_use]
+    pub fn tls(&self) -> Option<&ListenerTls> {
+        self.tls.as_ref()
     }
 
     /// Completes if the watcher and the keepers are gone, which only a bug can cause:
@@ -236,33 +246,15 @@ impl Gateway {
     }
 }
 
-/// Closes a listener and its connections; a worker that is stuck is left behind.
-async fn close(server: ServerHandle) {
-    let patience = Duration::from_secs(CLOSE_SECONDS + 1);
-    if tokio::time::timeout(patience, server.stop(true))
-        .await
-        .is_err()
-    {
-        tracing::error!("a listener did not close in time");
-    }
-}
-
-fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {
-    let failed = |source| StartError::Bind {
-        address,
-        key,
-        source,
+/// Where callers reach the gateway: as configured, else on the port that it got.
+fn public_url(server: &settings::Server, bound: SocketAddr) -> String {
+    let scheme = if server.tls.is_some() {
+        "https"
+    } else {
+        "http"
     };
-    let listen = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)?.into_std()
-    };
-    listen().map_err(failed)
+    let configured = server.public_url.clone();
+    configured.unwrap_or_else(|| format!("{scheme}://{bound}"))
 }
 
 impl Background {
@@ -304,53 +296,4 @@ impl Background {
             thread,
         })
     }
-}
-
-// Our own signal handling drains first; actix's would not. Nothing in a handler
-// blocks, so one thread for that is enough.
-
-fn serve_public(
-    listener: TcpListener,
-    server: &settings::Server,
-    gates: Gates,
-) -> io::Result<ServerHandle> {
-    let workers = server.workers.get();
-    let patience = server.keep_alive + server.head_timeout;
-    let running = HttpServer::new(move || http::app(web::Data::new(gates.here())))
-        .disable_signals()
-        .workers(workers)
-        .worker_max_blocking_threads(1)
-        .max_connections(server.max_connections.div_ceil(workers))
-        .client_request_timeout(server.head_timeout)
-        .client_disconnect_timeout(Duration::from_secs(1))
-        .keep_alive(server.keep_alive)
-        .on_connect(move |io, data| http::watch_connection(io, data, patience))
-        .shutdown_timeout(CLOSE_SECONDS)
-        .listen(listener)?
-        .run();
-    Ok(spawn(running))
-}
-
-fn serve_admin(listener: TcpListener, vitals: Vitals) -> io::Result<ServerHandle> {
-    let vitals = web::Data::new(vitals);
-    let app = move || App::new().app_data(vitals.clone()).configure(admin::routes);
-    let running = HttpServer::new(app)
-        .disable_signals()
-        .workers(1)
-        .worker_max_blocking_threads(1)
-        .max_connections(256)
-        .shutdown_timeout(CLOSE_SECONDS)
-        .listen(listener)?
-        .run();
-    Ok(spawn(running))
-}
-
-fn spawn(running: Server) -> ServerHandle {
-    let handle = running.handle();
-    tokio::spawn(async move {
-        if let Err(error) = running.await {
-            tracing::error!(%error, "a listener has failed");
-        }
-    });
-    handle
 }

@@ -7,7 +7,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpRequest, web};
 
-use super::connection::Connection;
+use super::connection::UnderWay;
 use super::{Code, Gate, Problem, problem::Context};
 use crate::telemetry::AccessLog;
 
@@ -30,8 +30,9 @@ pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    Connection::begin(request.request());
-    let response = match check_head(&request) {
+    let under_way = UnderWay::begin(request.request());
+    let checked = under_way.check_room().and_then(|()| check_head(&request));
+    let response = match checked {
         Err(problem) => request.error_response(problem),
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
     };
@@ -43,7 +44,7 @@ pub async fn guard(
         None => response,
     };
     let closes = response.response().head().connection_type() == ConnectionType::Close;
-    Connection::end(response.request(), closes);
+    response = response.map_body(|_, body| under_way.end(closes, body));
     let log = AccessLog::of(response.request());
     let headers = response.headers_mut();
     for (name, value) in [
