@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::check::Upstream;
 use super::checker::Checker;
 use super::field::Field;
+use super::list::{each, unique};
 use super::problem::KeyPath;
 use super::{Allow, Caller, Publisher, raw};
 use crate::domain::{Action, ApiKeyHash, CallerName, Glob, PublisherId, Rule};
@@ -232,33 +233,4 @@ fn several<T, E: std::fmt::Display>(
             }
         }
     })
-}
-
-/// Looks at every element, then says whether all were good.
-fn each<T, U>(
-    list: Vec<T>,
-    at: &KeyPath,
-    mut look: impl FnMut(&KeyPath, T) -> Option<U>,
-) -> Option<Vec<U>> {
-    let looked: Vec<Option<U>> = list
-        .into_iter()
-        .enumerate()
-        .map(|(index, element)| look(&at.index(index), element))
-        .collect();
-    looked.into_iter().collect()
-}
-
-/// Refuses what stands under an earlier key already.
-fn unique<V: std::hash::Hash + Eq>(
-    c: &mut Checker<'_>,
-    seen: &mut HashMap<V, KeyPath>,
-    value: V,
-    key: &KeyPath,
-) {
-    match seen.get(&value) {
-        Some(first) => c.problem(key, format!("is the same as {first}")),
-        None => {
-            seen.insert(value, key.clone());
-        }
-    }
 }

@@ -10,9 +10,13 @@ mod check;
 mod checker;
 mod credentials;
 mod field;
+mod files;
+mod identity;
+mod list;
 mod load;
 mod problem;
 mod raw;
+mod tls;
 mod url;
 
 #[cfg(test)]

@@ -53,8 +53,8 @@ fn a_variable_that_is_wrong_is_named() {
         .variable("OFFERGATE_SERVER__LISTN", "a")
         .variable("OFFERGATE_SERVER__WORKERS", "many")
         .variable("OFFERGATE_PORTAL__ALLOW_PLAIN_HTTP", "yes")
-        .variable("OFFERGATE_SERVER__TLS__CERT_FILE", "c")
-        .variable("OFFERGATE_SERVER__TLS__KEY_FILE", "k")
+        .variable("OFFERGATE_SERVER__HSTS__CERT_FILE", "c")
+        .variable("OFFERGATE_SERVER__HSTS__KEY_FILE", "k")
         .variable("OFFERGATE_SERVER__", "a")
         .variable("OFFERGATE_server__listen", "a")
         .variable("OFFERGATE__SERVER__LISTEN", "a")
@@ -80,9 +80,9 @@ fn a_variable_that_is_wrong_is_named() {
             "OFFERGATE_OPERATIONS__SETTLE_SECONDS: operations.settle_seconds: must be a whole number, not text",
             "OFFERGATE_PORTAL__ALLOW_PLAIN_HTTP: portal.allow_plain_http: must be true or false, not text",
             &format!("OFFERGATE_SERVER__: {no_key}"),
+            "OFFERGATE_SERVER__HSTS__CERT_FILE: server.hsts: is not a known key",
+            "OFFERGATE_SERVER__HSTS__KEY_FILE: server.hsts: is not a known key",
             "OFFERGATE_SERVER__LISTN: server.listn: is not a known key; is listen meant?",
-            "OFFERGATE_SERVER__TLS__CERT_FILE: server.tls: is not a known key",
-            "OFFERGATE_SERVER__TLS__KEY_FILE: server.tls: is not a known key",
             "OFFERGATE_SERVER__WORKERS: server.workers: must be a whole number, not text",
             "OFFERGATE_TELEMETRY__LOG_LEVEL__X: telemetry.log_level: must be text, not a table",
             "OFFERGATE__SERVER__LISTEN: _server: is not a known key; is server meant?",

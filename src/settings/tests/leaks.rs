@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Every key, with the table it stands in.
-const KEYS: [(&str, &str); 47] = [
+const KEYS: [(&str, &str); 62] = [
     ("", "server"),
     ("", "credentials"),
     ("", "publishers"),
@@ -17,7 +17,12 @@ const KEYS: [(&str, &str); 47] = [
     ("[server]", "drain_seconds"),
     ("[server]", "max_connections"),
     ("[server]", "max_body_bytes"),
+    ("[server]", "tls"),
     ("[server]", "unknown"),
+    ("[server.tls]", "cert_file"),
+    ("[server.tls]", "key_file"),
+    ("[server.tls]", "client_ca_file"),
+    ("[server.tls]", "unknown"),
     ("[admin]", "listen"),
     ("[portal]", "base_url"),
     ("[portal]", "api_version"),
@@ -40,6 +45,16 @@ const KEYS: [(&str, &str); 47] = [
     ("[credentials.contoso]", "unknown"),
     ("[[publishers]]", "id"),
     ("[[publishers]]", "credential"),
+    ("[identity]", "jwt"),
+    ("[[identity.jwt]]", "issuer"),
+    ("[[identity.jwt]]", "audience"),
+    ("[[identity.jwt]]", "jwks_url"),
+    ("[[identity.jwt]]", "algorithms"),
+    ("[[identity.jwt]]", "typ"),
+    ("[[identity.jwt]]", "ca_file"),
+    ("[[identity.jwt]]", "bearer_token_file"),
+    ("[[identity.jwt]]", "refresh_seconds"),
+    ("[[identity.jwt]]", "unknown"),
     ("[[callers]]", "name"),
     ("[[callers]]", "default_publisher"),
     ("[[callers]]", "api_key_sha256"),
@@ -54,6 +69,9 @@ const KEYS: [(&str, &str); 47] = [
     ("[telemetry]", "log_level"),
     ("[telemetry]", "log_format"),
 ];
+
+/// Keys whose tables are written out as well.
+const TABLES: [&str; 3] = ["tls", "jwt", "allow"];
 
 /// A value of any type that TOML has, which carries the mark.
 fn marked(mark: u32, shape: usize) -> String {
@@ -159,6 +177,24 @@ fn what_is_in_a_secret_file_stays_there() {
     }
 }
 
+#[test]
+fn what_is_in_a_certificate_file_stays_there() {
+    let mark = "Zq777001234";
+    for content in [
+        mark.to_owned(),
+        format!("-----BEGIN {mark}\n{mark}"),
+        format!("-----BEGIN CERTIFICATE-----\n{mark}\n-----END CERTIFICATE-----\n"),
+        format!("-----BEGIN CERTIFICATE-----\n{mark}!\n-----END CERTIFICATE-----\n"),
+        format!("-----BEGIN CERTIFICATE-----\n{mark}\n-----END {mark}-----\n"),
+        format!("-----BEGIN PRIVATE KEY-----\n{mark}\n-----END PRIVATE KEY-----\n"),
+    ] {
+        let text = "[server.tls]\ncert_file = \"f\"\nkey_file = \"f\"\nclient_ca_file = \"f\"";
+        let said = said(&Scene::over_good(text).file("f", content));
+        assert_eq!(said.matches("t.toml: server.tls.").count(), 3, "{said}");
+        assert_silent(&said, 777_001_234);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -170,7 +206,7 @@ proptest! {
         let mut text = String::new();
         let mut open = "";
         for ((table, key), (shape, mark, chosen)) in KEYS.into_iter().zip(&choices) {
-            let clashes = table.is_empty() || table == "[credentials]" || key == "allow";
+            let clashes = table.is_empty() || table == "[credentials]" || TABLES.contains(&key);
             if !chosen || (clashes && key != "unknown") {
                 continue;
             }
