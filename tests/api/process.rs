@@ -1,4 +1,4 @@
-//! The program itself, as a process: started, told to stop, and read.
+//! The program itself, or another, as a process: started, told to stop, and read.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -37,12 +37,19 @@ impl Process {
     /// Starts `offergate` with these arguments, in this directory, with these
     /// variables and none of ours.
     pub fn start(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_offergate"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_offergate"));
+        command
             .args(arguments)
             .current_dir(directory)
             .env_clear()
             .envs(variables.iter().copied())
-            .stdin(Stdio::null())
+            .stdin(Stdio::null());
+        Self::spawn(&mut command)
+    }
+
+    /// Starts any program; what it says is kept.
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -1,0 +1,220 @@
+//! A real OpenID issuer beside the gateway: `tests/issuer`, which needs Node.
+//!
+//! Where there is no Node, or its packages cannot be had, a test that wants an issuer
+//! is skipped, aloud. `OFFERGATE_TEST_ISSUER=required` makes that a failure.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use jsonwebtoken::jwk::JwkSet;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::client::{self, Answer};
+use crate::process::Process;
+
+/// The issuer's clients, by what they are in the tests.
+pub const PIPELINE: &str = "release-pipeline";
+pub const BOARD: &str = "status-board";
+pub const STRANGER: &str = "stranger";
+
+const DISCOVERY: &str = "/.well-known/openid-configuration";
+const JWKS: &str = "/jwks";
+
+/// How a token should differ from the usual: an access token for `offergate`, by RS256.
+pub struct Wanted {
+    pub audience: &'static str,
+    /// RS256, PS256 or ES256.
+    pub algorithm: &'static str,
+    /// Replaces claims; null takes one away.
+    pub claims: Value,
+    /// The same for the members of the header.
+    pub header: Value,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            audience: "offergate",
+            algorithm: "RS256",
+            claims: json!({}),
+            header: json!({}),
+        }
+    }
+}
+
+/// What the issuer was asked for since it started, by this test too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Counts {
+    pub discovery: u32,
+    pub jwks: u32,
+    /// Those of both that were answered 503.
+    pub refused: u32,
+}
+
+/// A running issuer. Ended when dropped, and with the test's process in any case:
+/// it ends with its standard input.
+pub struct Issuer {
+    _process: Process,
+    /// What stands in the `iss` of its tokens.
+    pub url: String,
+    pub address: SocketAddr,
+}
+
+impl Issuer {
+    /// None: there is no Node, or no packages for it; that has been said aloud.
+    pub async fn start() -> Option<Self> {
+        static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
+        let installed = || INSTALLED.get_or_init(install).clone();
+        if let Err(why) = tokio::task::spawn_blocking(installed).await.unwrap() {
+            skipped(&why);
+            return None;
+        }
+        let mut node = Command::new("node");
+        node.arg("issuer.mjs")
+            .current_dir(home())
+            .stdin(Stdio::piped());
+        let mut process = Process::spawn(&mut node);
+        let url = process.says(listening).await;
+        let address = url.strip_prefix("http://").unwrap().parse().unwrap();
+        Some(Self {
+            _process: process,
+            url,
+            address,
+        })
+    }
+
+    /// Where its keys are.
+    pub fn jwks_url(&self) -> String {
+        format!("{}{JWKS}", self.url)
+    }
+
+    /// A token of this client's, from the token endpoint.
+    pub async fn token(&self, client: &str, wanted: Wanted) -> String {
+        let order = serde_urlencoded::to_string([
+            ("audience", wanted.audience),
+            ("algorithm", wanted.algorithm),
+            ("claims", &wanted.claims.to_string()),
+            ("header", &wanted.header.to_string()),
+        ]);
+        let form = serde_urlencoded::to_string([
+            ("grant_type", "client_credentials"),
+            ("client_id", client),
+            ("client_secret", &format!("{client}-secret")),
+            (
+                "resource",
+                &format!("https://resource.test/?{}", order.unwrap()),
+            ),
+        ]);
+        let headers = [("Content-Type", "application/x-www-form-urlencoded")];
+        let answer = self.ask("POST", "/token", &headers, &form.unwrap()).await;
+        answer.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// New keys sign from now on; the old ones stay published.
+    pub async fn rotate(&self) {
+        self.control("POST", "rotate").await;
+    }
+
+    /// The old keys are not published any more.
+    pub async fn retire(&self) {
+        self.control("POST", "retire").await;
+    }
+
+    /// Discovery and keys are answered with 503.
+    pub async fn down(&self) {
+        self.control("POST", "down").await;
+    }
+
+    pub async fn up(&self) {
+        self.control("POST", "up").await;
+    }
+
+    pub async fn counts(&self) -> Counts {
+        self.control("GET", "counts").await
+    }
+
+    /// Waits until its keys were asked for that many times since it started.
+    pub async fn asked_for_keys(&self, times: u32) -> Counts {
+        self.control("GET", &format!("counts?jwks={times}")).await
+    }
+
+    pub async fn discovery(&self) -> Value {
+        self.ask("GET", DISCOVERY, &[], "").await.json()
+    }
+
+    pub async fn keys(&self) -> JwkSet {
+        let answer = self.ask("GET", JWKS, &[], "").await;
+        serde_json::from_str(&answer.body).unwrap()
+    }
+
+    async fn control(&self, method: &str, name: &str) -> Counts {
+        let path = format!("/_control/{name}");
+        let answer = self.ask(method, &path, &[], "").await;
+        serde_json::from_str(&answer.body).unwrap()
+    }
+
+    async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let answer = client::send(self.address, method, path, headers, body).await;
+        assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
+        answer
+    }
+}
+
+fn home() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/issuer")
+}
+
+/// The issuer in the line that says that it listens.
+fn listening(line: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    Some(line["issuer"].as_str()?.to_owned())
+}
+
+/// Installs the packages unless they are there, and as the lock file has them; or says
+/// why that is impossible.
+fn install() -> Result<(), String> {
+    run(Command::new("node").arg("--version"))?;
+    // Two runs of the tests may come here at a time.
+    let lock = Path::new(env!("CARGO_TARGET_TMPDIR")).join("issuer.lock");
+    let lock = File::create(lock).map_err(|e| e.to_string())?;
+    lock.lock().map_err(|e| e.to_string())?;
+    // npm writes the latter last, when everything is in place.
+    let changed = |path: &str| fs::metadata(home().join(path)).and_then(|file| file.modified());
+    let wanted = changed("package-lock.json").unwrap();
+    if changed("node_modules/.package-lock.json").is_ok_and(|installed| installed >= wanted) {
+        return Ok(());
+    }
+    run(Command::new("npm").arg("ci").current_dir(home()))
+}
+
+/// Runs a program to its end, or says what became of it.
+fn run(command: &mut Command) -> Result<(), String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    match command.stdin(Stdio::null()).output() {
+        Err(e) => Err(format!("there is no {name}: {e}")),
+        Ok(output) if !output.status.success() => {
+            // npm says first what it stumbled over, then where each of its parts was.
+            let said = String::from_utf8_lossy(&output.stderr);
+            let errors = said.lines().filter(|line| !line.starts_with("npm warn"));
+            let first: Vec<_> = errors.take(3).collect();
+            Err(format!("{name} failed: {}", first.join("; ")))
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Says that this test checks nothing, where libtest cannot hide it: it captures what
+/// the macros print, and nothing else.
+fn skipped(why: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    let line = format!("SKIPPED: {test}: {why}\n");
+    let required = std::env::var("OFFERGATE_TEST_ISSUER").is_ok_and(|value| value == "required");
+    assert!(!required, "OFFERGATE_TEST_ISSUER=required, but: {line}");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}

@@ -1,0 +1,202 @@
+// A real OpenID issuer (panva's oidc-provider) for tests/api: `node issuer.mjs [PORT]`.
+//
+// Prints {"issuer": "http://127.0.0.1:PORT"} when it listens, and ends with its standard
+// input, so that no orphan survives the test that started it.
+//
+// What a token should look like is said in its resource indicator, which is a URL:
+//   https://resource.test/?audience=offergate&algorithm=RS256&claims={}&header={}
+// Members of `claims` and `header` replace those of the token; null takes one away.
+// The provider itself sees to it that a token has `aud`, `iat` and the right `alg`.
+//
+// Under /_control/ the test moves what an issuer's operators move:
+//   POST rotate   new keys sign from now on, the old ones stay published
+//   POST retire   the old keys are not published any more
+//   POST down     discovery and keys are answered with 503
+//   POST up       and no longer
+//   GET counts    requests so far; ?jwks=N waits until the keys were asked for N times
+
+import { EventEmitter } from 'node:events';
+import { createServer } from 'node:http';
+import { generateKeyPair, randomUUID, webcrypto } from 'node:crypto';
+import { promisify } from 'node:util';
+
+// The provider wants a newer Node than Debian 12 has (18). These two are all it lacks.
+globalThis.crypto ??= webcrypto;
+URL.parse ??= (text, base) => (URL.canParse(text, base) ? new URL(text, base) : null);
+const { default: Provider } = await import('oidc-provider');
+
+const CLIENTS = ['release-pipeline', 'status-board', 'stranger'];
+const ALGORITHMS = { RS256: 'rsa', PS256: 'rsa', ES256: 'ec' };
+const DISCOVERY = '/.well-known/openid-configuration';
+const JWKS = '/jwks';
+/** How long a token lives, in seconds. */
+const LIFETIME = 3600;
+
+const counts = { discovery: 0, jwks: 0, refused: 0 };
+const counted = new EventEmitter().setMaxListeners(0);
+let generations = [];
+let made = 0;
+let down = false;
+let handle;
+
+/** One key of each kind. Only one says its algorithm: issuers do and do not. */
+async function generation() {
+  made += 1;
+  const key = async (kind, type, options, members) => {
+    const { privateKey } = await promisify(generateKeyPair)(type, options);
+    const jwk = privateKey.export({ format: 'jwk' });
+    return { ...jwk, kid: `${kind}-${made}`, use: 'sig', ...members };
+  };
+  return {
+    rsa: await key('rsa', 'rsa', { modulusLength: 2048 }, {}),
+    ec: await key('ec', 'ec', { namedCurve: 'P-256' }, { alg: 'ES256' }),
+  };
+}
+
+/** What `resource` orders; see above. */
+function ordered(resource) {
+  const query = new URL(resource).searchParams;
+  const algorithm = query.get('algorithm') ?? 'RS256';
+  if (!(algorithm in ALGORITHMS)) throw new Error(`no key for ${algorithm}`);
+  return {
+    audience: query.get('audience') ?? 'offergate',
+    algorithm,
+    claims: JSON.parse(query.get('claims') ?? '{}'),
+    header: JSON.parse(query.get('header') ?? '{}'),
+  };
+}
+
+/** What is null here is left out of the token. */
+function withoutNulls(members) {
+  return Object.fromEntries(Object.entries(members).map(([name, value]) => [name, value ?? undefined]));
+}
+
+/** The provider takes its keys when it is made: other keys, another provider. */
+function provide() {
+  const [current] = generations;
+  const provider = new Provider(issuer, {
+    clients: CLIENTS.map((client_id) => ({
+      client_id,
+      client_secret: `${client_id}-secret`,
+      grant_types: ['client_credentials'],
+      token_endpoint_auth_method: 'client_secret_post',
+      redirect_uris: [],
+      response_types: [],
+    })),
+    // Otherwise it complains on standard output, where nothing but the address belongs.
+    ttl: { ClientCredentials: LIFETIME },
+    cookies: { keys: [randomUUID()] },
+    jwks: { keys: generations.flatMap(({ rsa, ec }) => [rsa, ec]) },
+    routes: { jwks: JWKS },
+    features: {
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: false },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo(_context, resource) {
+          const { audience, algorithm } = ordered(resource);
+          const { kid } = current[ALGORITHMS[algorithm]];
+          return {
+            audience,
+            scope: '',
+            accessTokenFormat: 'jwt',
+            accessTokenTTL: LIFETIME,
+            jwt: { sign: { alg: algorithm, kid } },
+          };
+        },
+      },
+    },
+    formats: {
+      customizers: {
+        jwt(context, _token, jwt) {
+          const { claims, header } = ordered(context.oidc.params.resource);
+          Object.assign(jwt.payload, withoutNulls(claims));
+          jwt.header = withoutNulls(header);
+        },
+      },
+    },
+  });
+  // Why a token was not made; the harness shows it when a test fails.
+  provider.on('server_error', (_context, error) => console.error(error));
+  handle = provider.callback();
+}
+
+/** Waits until the keys were asked for `times` times. */
+function askedFor(times) {
+  return new Promise((resolve) => {
+    const look = () => {
+      if (counts.jwks < times) return;
+      counted.off('jwks', look);
+      resolve();
+    };
+    counted.on('jwks', look);
+    look();
+  });
+}
+
+const CONTROLS = {
+  async 'POST rotate'() {
+    generations = [await generation(), ...generations];
+    provide();
+  },
+  'POST retire'() {
+    generations = generations.slice(0, 1);
+    provide();
+  },
+  'POST down'() {
+    down = true;
+  },
+  'POST up'() {
+    down = false;
+  },
+  async 'GET counts'(query) {
+    await askedFor(Number(query.get('jwks') ?? 0));
+  },
+};
+
+function answer(response, status, body) {
+  const bytes = Buffer.from(JSON.stringify(body));
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': bytes.length,
+  });
+  response.end(bytes);
+}
+
+async function control(request, response, { pathname, searchParams }) {
+  const name = pathname.slice('/_control/'.length);
+  const action = CONTROLS[`${request.method} ${name}`];
+  if (!action) return answer(response, 404, { error: 'no such control' });
+  await action(searchParams);
+  return answer(response, 200, counts);
+}
+
+async function serve(request, response) {
+  const url = new URL(request.url, issuer);
+  if (url.pathname.startsWith('/_control/')) return control(request, response, url);
+  const kind = { [DISCOVERY]: 'discovery', [JWKS]: 'jwks' }[url.pathname];
+  if (kind) {
+    counts[kind] += 1;
+    if (down) counts.refused += 1;
+    counted.emit(kind);
+    if (down) return answer(response, 503, { error: 'down' });
+  }
+  return handle(request, response);
+}
+
+process.stdin.resume();
+process.stdin.on('close', () => process.exit(0));
+
+let issuer;
+generations = [await generation()];
+const server = createServer((request, response) => {
+  serve(request, response).catch((error) => {
+    console.error(error);
+    answer(response, 500, { error: String(error) });
+  });
+});
+server.listen(Number(process.argv[2] ?? 0), '127.0.0.1', () => {
+  issuer = `http://127.0.0.1:${server.address().port}`;
+  provide();
+  console.log(JSON.stringify({ issuer }));
+});
