@@ -152,13 +152,9 @@ api_key_sha256 = ["$nobody"]
 
 fn settings(directory: &TempDir, vendor: SocketAddr, setup: &Setup) -> Settings {
     write_config(directory, vendor, setup);
-    let mut settings = load(&Source {
-        dir: Some(directory.path().to_owned()),
-        profile: Some("test".into()),
-        environment: BTreeMap::new(),
-    })
-    .unwrap_or_else(|problems| panic!("{problems}"))
-    .settings;
+    let mut settings = load(&source(directory))
+        .unwrap_or_else(|problems| panic!("{problems}"))
+        .settings;
     // Shorter than any configuration may be: tests wait for these.
     settings.operations.poll = Duration::from_millis(50);
     settings.operations.settle = settings.operations.settle.min(Duration::from_millis(400));
@@ -166,6 +162,14 @@ fn settings(directory: &TempDir, vendor: SocketAddr, setup: &Setup) -> Settings 
     settings.ledger.path = directory.path().join("ledger.db");
     (setup.tune)(&mut settings);
     settings
+}
+
+fn source(directory: &TempDir) -> Source {
+    Source {
+        dir: Some(directory.path().to_owned()),
+        profile: Some("test".into()),
+        environment: BTreeMap::new(),
+    }
 }
 
 fn write_with_hashes(directory: &TempDir, name: &str, toml: &str) {
@@ -364,6 +368,15 @@ impl World {
         self.public = gateway.public_address();
         self.admin = gateway.admin_address();
         self.gateway = Some(gateway);
+    }
+
+    /// Lays other TOML over everything else, while it runs.
+    pub async fn reload(&self, toml: &str) {
+        write_with_hashes(&self.directory, "test.toml", toml);
+        let reloader = self.gateway.as_ref().unwrap().reloader();
+        let source = source(&self.directory);
+        let reloaded = tokio::task::spawn_blocking(move || reloader.reload(&source));
+        assert!(!reloaded.await.unwrap().is_empty());
     }
 
     /// Restarts it with other TOML laid over everything else.

@@ -28,6 +28,7 @@ mod operations;
 mod outcome;
 mod process;
 mod refused;
+mod reload;
 mod request_id;
 mod robust;
 mod sent;
