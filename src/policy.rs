@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 
-use crate::domain::{Action, Caller, CallerName, OfferId, PublisherId, Rule};
+use crate::domain::{Action, Caller, CallerName, Glob, OfferId, PublisherId, Rule};
 
 /// The rules of every caller, and the publishers that can be acted for at all.
 #[derive(Debug, Default)]
@@ -69,14 +69,12 @@ impl Policy {
         publisher: &PublisherId,
         offer: &OfferId,
     ) -> Result<Permit<R>, Denied> {
-        let rules = self.rules.get(&caller.name).map_or(&[][..], Vec::as_slice);
+        let rules = self.rules_of(&caller.name);
+        // As `Fit` does, but no further than it must.
         let allows = |rule: &Rule| {
             rule.actions.contains(&R::ACTION)
-                && rule
-                    .publishers
-                    .iter()
-                    .any(|p| p.matches(publisher.as_str()))
-                && rule.offers.iter().any(|o| o.matches(offer.as_str()))
+                && any(&rule.publishers, publisher.as_str())
+                && any(&rule.offers, offer.as_str())
         };
         if !self.publishers.contains(publisher) || !rules.iter().any(allows) {
             return Err(Denied);
@@ -87,6 +85,80 @@ impl Policy {
             offer: offer.clone(),
             right: PhantomData,
         })
+    }
+}
+
+impl Policy {
+    /// How the decision about this comes to be. Decides nothing: only
+    /// [`Self::permit`] does, and tests hold the two against each other.
+    #[must_use]
+    pub fn explain(
+        &self,
+        caller: &CallerName,
+        action: Action,
+        publisher: &PublisherId,
+        offer: &OfferId,
+    ) -> Explained {
+        let rules = self.rules_of(caller).iter();
+        Explained {
+            publisher_known: self.publishers.contains(publisher),
+            fits: rules
+                .map(|rule| Fit::of(rule, action, publisher, offer))
+                .collect(),
+        }
+    }
+
+    fn rules_of(&self, caller: &CallerName) -> &[Rule] {
+        self.rules.get(caller).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn any(globs: &[Glob], id: &str) -> bool {
+    globs.iter().any(|glob| glob.matches(id))
+}
+
+/// How far one rule fits what is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fit {
+    /// It names the action.
+    pub action: bool,
+    /// One of its publishers matches.
+    pub publisher: bool,
+    /// One of its offers matches.
+    pub offer: bool,
+}
+
+impl Fit {
+    fn of(rule: &Rule, action: Action, publisher: &PublisherId, offer: &OfferId) -> Self {
+        Self {
+            action: rule.actions.contains(&action),
+            publisher: any(&rule.publishers, publisher.as_str()),
+            offer: any(&rule.offers, offer.as_str()),
+        }
+    }
+
+    /// Whether it allows what is asked.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.action && self.publisher && self.offer
+    }
+}
+
+/// How a decision comes to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// Whether the publisher can be acted for at all.
+    pub publisher_known: bool,
+    /// How far each of the caller's rules fits, in their order.
+    pub fits: Vec<Fit>,
+}
+
+impl Explained {
+    /// The rule that allows it: the first that fits.
+    #[must_use]
+    pub fn allowed_by(&self) -> Option<usize> {
+        let first = self.fits.iter().position(|fit| fit.is_whole());
+        first.filter(|_| self.publisher_known)
     }
 }
 
@@ -119,7 +191,6 @@ impl<R: Right> Permit<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Glob;
 
     fn caller(name: &str) -> Caller {
         Caller {
@@ -145,11 +216,14 @@ mod tests {
         let publisher = PublisherId::parse(publisher).unwrap();
         let offer = OfferId::parse(offer).unwrap();
         let caller = caller(who);
-        match action {
+        let allowed = match action {
             Action::Cancel => policy.permit::<Cancel>(&caller, &publisher, &offer).is_ok(),
             Action::Read => policy.permit::<Read>(&caller, &publisher, &offer).is_ok(),
             other => panic!("no right for {other}"),
-        }
+        };
+        let explained = policy.explain(&caller.name, action, &publisher, &offer);
+        assert_eq!(explained.allowed_by().is_some(), allowed, "{explained:?}");
+        allowed
     }
 
     fn publishers() -> Vec<PublisherId> {
@@ -180,6 +254,42 @@ mod tests {
                 "{who} {action} {publisher}/{offer}"
             );
         }
+    }
+
+    #[test]
+    fn an_explanation_tells_what_is_missing() {
+        let rules = vec![
+            rule(&[Action::Read], &["*"], &["*"]),
+            rule(&[Action::Cancel], &["contoso"], &["a-*"]),
+            rule(&[Action::Cancel], &["*"], &["b"]),
+        ];
+        let policy = Policy::new([(caller("pipeline").name, rules)], publishers());
+        let explain = |publisher: &str, offer: &str| {
+            policy.explain(
+                &caller("pipeline").name,
+                Action::Cancel,
+                &PublisherId::parse(publisher).unwrap(),
+                &OfferId::parse(offer).unwrap(),
+            )
+        };
+        let fit = |action, publisher, offer| Fit {
+            action,
+            publisher,
+            offer,
+        };
+        let fits = explain("fabrikam", "a-1").fits;
+        let expected = [
+            fit(false, true, true),
+            fit(true, false, true),
+            fit(true, true, false),
+        ];
+        assert_eq!(fits, expected);
+        assert_eq!(explain("contoso", "a-1").allowed_by(), Some(1));
+        let unknown = explain("unconfigured", "b");
+        assert_eq!(
+            (unknown.publisher_known, unknown.allowed_by()),
+            (false, None)
+        );
     }
 
     #[test]

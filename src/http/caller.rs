@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::access::Access;
@@ -49,6 +49,20 @@ pub async fn authenticate(
     })
 }
 
+/// Named in `Connection`, a header is for the next hop only (RFC 9110 section 7.6.1):
+/// whoever is in front of us may have dropped it, or should have.
+fn is_for_one_hop_only(headers: &HeaderMap) -> bool {
+    let mut options = headers
+        .get_all(CONNECTION)
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    options.any(|option| {
+        let option = option.trim_ascii();
+        [&API_KEY, &AUTHORIZATION]
+            .iter()
+            .any(|name| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
+    })
+}
+
 const NO_CREDENTIAL: &str = "no-credential";
 const SEVERAL_CREDENTIALS: &str = "several-credentials";
 
@@ -60,6 +74,9 @@ fn presented(request: &HttpRequest) -> Result<Presented<'_>, &'static str> {
         .get_all(API_KEY)
         .map(|key| Ok(Presented::ApiKey(key.as_bytes())));
     let tokens = headers.get_all(AUTHORIZATION).map(bearer);
+    if is_for_one_hop_only(headers) {
+        return Err("credential-named-in-connection");
+    }
     let mut all = keys.chain(tokens);
     match (all.next(), all.next()) {
         (Some(one), None) => one,

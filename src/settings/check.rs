@@ -4,7 +4,6 @@
 //! (the `?` at the end of each function), so that no problem hides another. A
 //! `None` has always left a problem behind.
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -13,12 +12,14 @@ use std::time::Duration;
 
 use super::checker::Checker;
 use super::field::Field;
+use super::files;
 use super::problem::{Findings, KeyPath, Origins};
+use super::proof::Proofs;
 use super::raw;
 use super::url;
 use super::{
     Admin, Durability, Ledger, LogFormat, LogLevel, Operations, Portal, Server, Settings,
-    Telemetry, access, credentials,
+    Telemetry, access, credentials, identity, tls,
 };
 
 /// Checks everything; none if there is a problem.
@@ -28,14 +29,17 @@ pub(super) fn check(
     findings: &mut Findings,
 ) -> Option<Settings> {
     let mut c = Checker::new(origins, findings);
-    let (listen, server) = server(&mut c, raw.server);
-    let admin = admin(&mut c, raw.admin, listen);
+    let (front, server) = server(&mut c, raw.server);
+    let admin = admin(&mut c, raw.admin, front.listen);
     let (upstream, portal) = portal(&mut c, raw.portal);
     let operations = operations(&mut c, raw.operations);
     let (credential_names, credentials) =
         credentials::credentials(&mut c, raw.credentials, &upstream);
     let (publisher_ids, publishers) = access::publishers(&mut c, raw.publishers, &credential_names);
-    let callers = access::callers(&mut c, raw.callers, publisher_ids.as_deref(), &upstream);
+    let (mut issuers, jwt_issuers) = identity::jwt_issuers(&mut c, raw.identity);
+    let proofs = Proofs::new(&upstream, &mut issuers, front.client_certificates);
+    let callers = access::callers(&mut c, raw.callers, publisher_ids.as_deref(), proofs);
+    issuers.warn_of_unnamed(&mut c);
     let ledger = ledger(&mut c, raw.ledger);
     let telemetry = telemetry(&mut c, raw.telemetry);
     Some(Settings {
@@ -45,7 +49,7 @@ pub(super) fn check(
         operations: operations?,
         credentials: credentials?,
         publishers: publishers?,
-        jwt_issuers: Vec::new(),
+        jwt_issuers: jwt_issuers?,
         callers: callers?,
         ledger: ledger?,
         telemetry: telemetry?,
@@ -60,17 +64,31 @@ pub(super) struct Upstream {
     pub(super) loopback: bool,
 }
 
-/// The address apart from the rest: another rule needs it, whatever else is wrong.
-fn server(
-    c: &mut Checker<'_>,
-    raw: raw::Section<raw::Server>,
-) -> (Option<SocketAddr>, Option<Server>) {
+/// What the rest of the configuration needs to know about the public listener,
+/// whatever else is wrong with it.
+struct Front {
+    listen: Option<SocketAddr>,
+    /// Clients can present a certificate, or it cannot be told whether they can.
+    client_certificates: bool,
+}
+
+fn server(c: &mut Checker<'_>, raw: raw::Section<raw::Server>) -> (Front, Option<Server>) {
     let at = KeyPath::of("server");
+    let mut front = Front {
+        listen: None,
+        client_certificates: true,
+    };
     let Some(raw) = c.section(&at, raw) else {
-        return (None, None);
+        return (front, None);
     };
     let listen = c.parsed(&at.key("listen"), raw.listen, socket_address);
-    let public_url = public_url(c, &at.key("public_url"), raw.public_url, listen);
+    front.listen = listen;
+    let tls_key = at.key("tls");
+    // Whatever is wrong with it, somebody wants it.
+    let https = !matches!(raw.tls, Field::Absent);
+    front.client_certificates = tls::asks_for_certificates(&raw.tls);
+    let tls = tls::tls(c, &tls_key, raw.tls);
+    let public_url = public_url(c, &at.key("public_url"), raw.public_url, listen, https);
     let workers = c.count(&at.key("workers"), raw.workers, 0..=256);
     let drain = c.seconds(&at.key("drain_seconds"), raw.drain_seconds, 0..=3600);
     let max_connections = c.count(
@@ -111,7 +129,7 @@ fn server(
         Some(Server {
             listen: listen?,
             public_url: public_url?,
-            tls: None,
+            tls: tls?,
             workers: NonZeroUsize::new(workers?).unwrap_or_else(cores),
             drain: drain?,
             max_connections: max_connections?,
@@ -124,7 +142,7 @@ fn server(
             max_header_bytes: max_header_bytes?,
         })
     };
-    (listen, server())
+    (front, server())
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
@@ -141,6 +159,7 @@ fn public_url(
     key: &KeyPath,
     field: Field<String>,
     listen: Option<SocketAddr>,
+    https: bool,
 ) -> Option<Option<String>> {
     let Some(text) = c.optional(key, field)? else {
         if listen.is_some_and(|listen| !listen.ip().is_loopback()) {
@@ -157,6 +176,13 @@ fn public_url(
         c.warning(
             key,
             "callers' API keys cross the network unprotected: it is plain HTTP",
+        );
+    }
+    if !url.secure && https {
+        c.warning(
+            key,
+            "is http:// while server.tls is on: callers that follow an operation there will \
+             not get through to this listener",
         );
     }
     Some(Some(url.text))
@@ -208,7 +234,7 @@ fn portal(c: &mut Checker<'_>, raw: raw::Section<raw::Portal>) -> (Upstream, Opt
         c.token_goes_to(&at.key("base_url"), url, upstream.plain_http);
     }
     let api_version = c.parsed(&at.key("api_version"), raw.api_version, api_version);
-    let ca_file = ca_file(c, &at.key("ca_file"), raw.ca_file);
+    let ca_file = files::openable(c, &at.key("ca_file"), raw.ca_file);
     let connect_timeout = c.millis(
         &at.key("connect_timeout_ms"),
         raw.connect_timeout_ms,
@@ -238,28 +264,6 @@ fn api_version(text: &str) -> Result<String, &'static str> {
         Ok(text.to_owned())
     } else {
         Err("must be 1 to 64 characters of A-Z a-z 0-9 . -")
-    }
-}
-
-fn ca_file(c: &mut Checker<'_>, key: &KeyPath, field: Field<String>) -> Option<Option<PathBuf>> {
-    let Some(text) = c.optional(key, field)? else {
-        return Some(None);
-    };
-    if text.is_empty() {
-        c.problem(key, "must not be empty");
-        return None;
-    }
-    let path = c.resolve(key, &text);
-    match File::open(&path).and_then(|file| file.metadata()) {
-        Ok(metadata) if metadata.is_dir() => {
-            c.problem(key, "names a directory, not a file");
-            None
-        }
-        Ok(_) => Some(Some(path)),
-        Err(error) => {
-            c.problem(key, format!("names a file that cannot be read: {error}"));
-            None
-        }
     }
 }
 

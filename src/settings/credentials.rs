@@ -4,13 +4,11 @@
 //! becomes a [`Secret`] before anything else looks at it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
-use std::path::Path;
 
 use super::check::Upstream;
 use super::checker::Checker;
 use super::field::Field;
+use super::files;
 use super::problem::KeyPath;
 use super::url;
 use super::{Credential, TokenEndpoint, raw};
@@ -22,8 +20,6 @@ const DEFAULT_AUTHORITY: &str = "https://login.microsoftonline.com";
 const DEFAULT_SCOPE: &str = "https://cloudpartner.azure.com/.default";
 /// How long a request waits for a first token, in milliseconds.
 const DEFAULT_WAIT_MS: u64 = 5000;
-/// No secret is longer, in bytes; a wrong file may be endless.
-const MAX_SECRET_BYTES: u64 = 64 * 1024;
 /// Kinds that the design knows and the program does not yet.
 const NOT_BUILT: [&str; 4] = [
     "client-certificate",
@@ -238,64 +234,7 @@ fn secret(
         (Some(text), None) => Some(Secret::new(text)),
         (None, Some(path)) => {
             let path = c.resolve(file_key, &path);
-            match read_secret(&path) {
-                Ok((secret, metadata)) => {
-                    if is_readable_by_all(&metadata) {
-                        c.warning(file_key, "names a file that every user can read");
-                    }
-                    Some(secret)
-                }
-                Err(error) => {
-                    c.problem(file_key, error.to_string());
-                    None
-                }
-            }
+            files::secret(c, file_key, &path)
         }
     }
-}
-
-/// Why a file holds no secret. Names neither the file nor what is in it.
-#[derive(Debug, thiserror::Error)]
-enum NoSecret {
-    #[error("names a file that cannot be read: {0}")]
-    Unreadable(#[from] io::Error),
-    #[error("names a file that is longer than {MAX_SECRET_BYTES} bytes")]
-    TooLong,
-    #[error("names a file that is no UTF-8 text")]
-    NotText,
-    #[error("names an empty file")]
-    Empty,
-}
-
-fn read_secret(path: &Path) -> Result<(Secret, Metadata), NoSecret> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    let mut bytes = Vec::new();
-    let length = file.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes)?;
-    if length as u64 > MAX_SECRET_BYTES {
-        return Err(NoSecret::TooLong);
-    }
-    let mut text = String::from_utf8(bytes).map_err(|_| NoSecret::NotText)?;
-    // One newline, as an editor or `echo` leaves it; a second one is meant.
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-    if text.is_empty() {
-        return Err(NoSecret::Empty);
-    }
-    Ok((Secret::new(text), metadata))
-}
-
-#[cfg(unix)]
-fn is_readable_by_all(metadata: &Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    metadata.is_file() && metadata.permissions().mode() & 0o004 != 0
-}
-
-#[cfg(not(unix))]
-fn is_readable_by_all(_: &Metadata) -> bool {
-    false
 }

@@ -103,6 +103,24 @@ impl<T: for<'de> Deserialize<'de>> Shape for Vec<T> {
     }
 }
 
+/// A text, or a list of them.
+pub(super) enum OneOrMore {
+    One(String),
+    More(Vec<Field<String>>),
+}
+
+impl Shape for OneOrMore {
+    const WANTED: &'static str = "text or a list of texts";
+
+    fn text(text: String) -> Option<Self> {
+        Some(Self::One(text))
+    }
+
+    fn list<'de, A: SeqAccess<'de>>(elements: A) -> Result<Option<Self>, A::Error> {
+        Ok(Vec::list(elements)?.map(Self::More))
+    }
+}
+
 impl<T: for<'de> Deserialize<'de>> Shape for BTreeMap<String, T> {
     const WANTED: &'static str = "a table";
 

@@ -10,9 +10,14 @@ mod check;
 mod checker;
 mod credentials;
 mod field;
+mod files;
+mod identity;
+mod list;
 mod load;
 mod problem;
+mod proof;
 mod raw;
+mod tls;
 mod url;
 
 #[cfg(test)]

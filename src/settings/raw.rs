@@ -10,7 +10,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
-use super::field::{Field, Table};
+use super::field::{Field, OneOrMore, Table};
 use super::problem::{KeyPath, Step};
 
 /// A table with known keys.
@@ -29,6 +29,7 @@ pub(super) struct Root {
     pub(super) operations: Section<Operations>,
     pub(super) credentials: Named<Section<Credential>>,
     pub(super) publishers: List<Section<Publisher>>,
+    pub(super) identity: Section<Identity>,
     pub(super) callers: List<Section<Caller>>,
     pub(super) ledger: Section<Ledger>,
     pub(super) telemetry: Section<Telemetry>,
@@ -39,6 +40,7 @@ pub(super) struct Root {
 pub(super) struct Server {
     pub(super) listen: Field<String>,
     pub(super) public_url: Field<String>,
+    pub(super) tls: Section<Tls>,
     pub(super) workers: Field<u64>,
     pub(super) drain_seconds: Field<u64>,
     pub(super) max_connections: Field<u64>,
@@ -49,6 +51,14 @@ pub(super) struct Server {
     pub(super) max_body_bytes: Field<u64>,
     pub(super) max_uri_bytes: Field<u64>,
     pub(super) max_header_bytes: Field<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Tls {
+    pub(super) cert_file: Field<String>,
+    pub(super) key_file: Field<String>,
+    pub(super) client_ca_file: Field<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -100,11 +110,48 @@ pub(super) struct Publisher {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+pub(super) struct Identity {
+    pub(super) jwt: List<Section<JwtIssuer>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct JwtIssuer {
+    pub(super) issuer: Field<String>,
+    pub(super) audience: Field<OneOrMore>,
+    pub(super) jwks_url: Field<String>,
+    pub(super) algorithms: List<Field<String>>,
+    pub(super) typ: Field<String>,
+    pub(super) ca_file: Field<String>,
+    pub(super) bearer_token_file: Field<String>,
+    pub(super) refresh_seconds: Field<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Caller {
     pub(super) name: Field<String>,
     pub(super) default_publisher: Field<String>,
     pub(super) api_key_sha256: List<Field<String>>,
+    pub(super) jwt: Section<JwtMatch>,
+    pub(super) certificate_san: List<Field<String>>,
+    pub(super) rate_limit: Section<RateLimit>,
+    pub(super) max_in_flight_actions: Field<u64>,
     pub(super) allow: List<Section<Rule>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct JwtMatch {
+    pub(super) issuer: Field<String>,
+    pub(super) claims: Named<Field<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RateLimit {
+    pub(super) per_second: Field<u64>,
+    pub(super) burst: Field<u64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -143,12 +190,17 @@ pub(super) fn known_keys(table: &KeyPath) -> &'static [&'static str] {
     match names.as_slice() {
         [] => keys_of::<Root>(),
         [Some("server")] => keys_of::<Server>(),
+        [Some("server"), Some("tls")] => keys_of::<Tls>(),
         [Some("admin")] => keys_of::<Admin>(),
         [Some("portal")] => keys_of::<Portal>(),
         [Some("operations")] => keys_of::<Operations>(),
         [Some("credentials"), Some(_)] => keys_of::<Credential>(),
         [Some("publishers"), None] => keys_of::<Publisher>(),
+        [Some("identity")] => keys_of::<Identity>(),
+        [Some("identity"), Some("jwt"), None] => keys_of::<JwtIssuer>(),
         [Some("callers"), None] => keys_of::<Caller>(),
+        [Some("callers"), None, Some("jwt")] => keys_of::<JwtMatch>(),
+        [Some("callers"), None, Some("rate_limit")] => keys_of::<RateLimit>(),
         [Some("callers"), None, Some("allow"), None] => keys_of::<Rule>(),
         [Some("ledger")] => keys_of::<Ledger>(),
         [Some("telemetry")] => keys_of::<Telemetry>(),

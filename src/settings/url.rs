@@ -1,4 +1,4 @@
-//! HTTP addresses of the configuration: an origin, at most a path, nothing else.
+//! HTTP addresses of the configuration: an origin, perhaps a path, seldom a query.
 //!
 //! Stricter than the URL standard on purpose. Tokens and keys are sent to these
 //! addresses, so there must be one way only to read them.
@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// A checked address.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct HttpUrl {
-    /// Scheme and host in lower case, no slash at the end.
+    /// Scheme and host in lower case; no slash at the end, unless it is a resource's.
     pub(super) text: String,
     /// Whether it is `https`.
     pub(super) secure: bool,
@@ -21,7 +21,7 @@ pub(super) fn parse_origin(text: &str) -> Result<HttpUrl, &'static str> {
     const WANTED: &str = "must be http:// or https://, a host and perhaps a port, \
                           without user, path, query or fragment";
     let (url, path) = split(text).ok_or(WANTED)?;
-    if path.is_empty() {
+    if matches!(path, "" | "/") {
         Ok(url)
     } else {
         Err(WANTED)
@@ -33,6 +33,7 @@ pub(super) fn parse_with_path(text: &str) -> Result<HttpUrl, &'static str> {
     const WANTED: &str = "must be http:// or https://, a host and perhaps a port and a plain \
                           path, without user, query or fragment";
     let (mut url, path) = split(text).ok_or(WANTED)?;
+    let path = path.strip_suffix('/').unwrap_or(path);
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
     let mut segments = path.split('/').skip(1);
     if segments.any(|s| s.is_empty() || s == "." || s == ".." || !s.bytes().all(legal)) {
@@ -42,7 +43,71 @@ pub(super) fn parse_with_path(text: &str) -> Result<HttpUrl, &'static str> {
     Ok(url)
 }
 
-/// The origin, and the path without a slash at the end.
+/// Whether an address may have a query.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Query {
+    Refused,
+    Allowed,
+}
+
+/// Reads `scheme://host[:port][/path][?query]`: somebody else's address, so its path
+/// may be unusual, and keeps a slash at its end.
+pub(super) fn parse_resource(text: &str, query: Query) -> Result<HttpUrl, &'static str> {
+    let wanted = match query {
+        Query::Refused => {
+            "must be http:// or https://, a host and perhaps a port and a path, without user, \
+             query or fragment"
+        }
+        Query::Allowed => {
+            "must be http:// or https://, a host and perhaps a port, a path and a query, \
+             without user or fragment"
+        }
+    };
+    let (mut url, rest) = split(text).ok_or(wanted)?;
+    let path = match rest.split_once('?') {
+        None => rest,
+        Some((path, text)) if query == Query::Allowed && is_plain(text, b"/?") => path,
+        Some(_) => return Err(wanted),
+    };
+    let inner = path.strip_prefix('/').unwrap_or(path);
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    let segment = |s: &str| s != "." && s != ".." && is_plain(s, b"");
+    if !inner.is_empty() && !inner.split('/').all(segment) || path == "//" {
+        return Err(wanted);
+    }
+    url.text.push_str(rest);
+    Ok(url)
+}
+
+/// Whether a text is not empty and made of what RFC 3986 lets a path segment hold
+/// and of `more`. What need not be escaped must not be: nor what would end a segment.
+fn is_plain(text: &str, more: &[u8]) -> bool {
+    let mut bytes = text.bytes();
+    while let Some(b) = bytes.next() {
+        if b == b'%' {
+            let mut digit = || char::from(bytes.next()?).to_digit(16);
+            let Some((high, low)) = digit().zip(digit()) else {
+                return false;
+            };
+            let escaped = high * 16 + low;
+            let written_plainly = |c: char| c.is_ascii_alphanumeric() || "-._~/\\%".contains(c);
+            if escaped < 0x20
+                || escaped == 0x7f
+                || char::from_u32(escaped).is_some_and(written_plainly)
+            {
+                return false;
+            }
+        } else if !(b.is_ascii_alphanumeric()
+            || b"-._~!$&'()*+,;=:@".contains(&b)
+            || more.contains(&b))
+        {
+            return false;
+        }
+    }
+    !text.is_empty()
+}
+
+/// The origin, and the rest.
 fn split(text: &str) -> Option<(HttpUrl, &str)> {
     let (scheme, rest) = text.split_once("://")?;
     let secure = match scheme.to_ascii_lowercase().as_str() {
@@ -62,7 +127,7 @@ fn split(text: &str) -> Option<(HttpUrl, &str)> {
         secure,
         loopback,
     };
-    Some((url, path.strip_suffix('/').unwrap_or(path)))
+    Some((url, path))
 }
 
 /// The host of an authority whose port, if any, is a port.
@@ -178,6 +243,7 @@ mod tests {
         ] {
             assert!(parse_origin(bad).is_err(), "{bad:?}");
             assert!(parse_with_path(bad).is_err(), "{bad:?}");
+            assert!(parse_resource(bad, Query::Allowed).is_err(), "{bad:?}");
         }
         for path in ["/p", "/p/", "//"] {
             assert!(
@@ -192,6 +258,49 @@ mod tests {
                 parse_with_path(&format!("https://x{path}")).is_err(),
                 "{path:?}"
             );
+        }
+    }
+
+    #[test]
+    fn keeps_the_address_of_a_resource_as_it_is() {
+        let text = |text: &str| parse_resource(text, Query::Refused).map(|url| url.text);
+        for kept in [
+            "https://sts.windows.net/8c3c7d0e/",
+            "https://login.microsoftonline.com/8c3c7d0e/v2.0",
+            "https://accounts.google.com",
+            "https://x.auth0.com/",
+            "https://kc:8443/realms/My%20Realm",
+            "https://k/api/v1/namespaces/a/services/https:b:443/proxy/",
+            "http://127.0.0.1:1/a;b=c",
+        ] {
+            assert_eq!(text(kept).as_deref(), Ok(kept));
+        }
+        let upper = text("HTTPS://Kc.Example/Realms/A");
+        assert_eq!(upper.as_deref(), Ok("https://kc.example/Realms/A"));
+        for bad in [
+            "//", "/a//b", "//a", "/a//", "/a/../b", "/./", "/..", "/a#b", "/a%2Fb", "/a%2e",
+            "/a%5c", "/a%00", "/a%7f", "/a%", "/a%4", "/a%zz", "/a b", "/é", "/a\\b", "/a\"b",
+        ] {
+            let bad = format!("https://x{bad}");
+            assert!(text(&bad).is_err(), "{bad}");
+            let with_query = parse_resource(&format!("{bad}?a"), Query::Allowed);
+            assert!(with_query.is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn takes_a_query_only_where_one_makes_sense() {
+        for kept in [
+            "https://x/common/discovery/keys?appid=8c3c7d0e-0000",
+            "https://x/t/discovery/v2.0/keys?p=b2c_1_a&q=/?%20",
+        ] {
+            let url = parse_resource(kept, Query::Allowed).unwrap();
+            assert_eq!(url.text, kept);
+            assert!(parse_resource(kept, Query::Refused).is_err());
+        }
+        for bad in ["?", "?a#b", "?a b", "?%2", "?\u{e9}", "?a\\"] {
+            let bad = format!("https://x/a{bad}");
+            assert!(parse_resource(&bad, Query::Allowed).is_err(), "{bad}");
         }
     }
 

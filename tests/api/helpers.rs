@@ -259,6 +259,19 @@ impl World {
         }
     }
 
+    /// Waits until the body of `/readyz` is as wished.
+    pub async fn readiness_until(&self, wished: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let body = self.admin("/readyz").await.json();
+            if wished(&body) {
+                return body;
+            }
+            assert!(Instant::now() < deadline, "still {body}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     pub fn admin_address(&self) -> SocketAddr {
         self.admin
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod admin;
+mod advisories;
 mod canary;
 mod cancel;
 mod cli;
@@ -11,11 +12,14 @@ mod credential;
 mod drain;
 mod helpers;
 mod identity;
+mod idp;
 mod issuer;
+mod jwt;
 mod ledger;
 mod limits;
 mod location;
 mod marks;
+mod mint;
 mod oidc;
 mod operations;
 mod outcome;

@@ -67,7 +67,6 @@ async fn nothing_of_the_callers_head_reaches_the_vendor() {
         ("Accept", "text/html"),
         ("Accept-Encoding", "gzip, br"),
         ("Accept-Language", "fr"),
-        ("Authorization", "Bearer of-the-caller"),
         ("Cache-Control", "no-cache"),
         ("Content-Type", "application/json;charset=utf-16"),
         ("Cookie", "session=of-the-caller"),

@@ -7,7 +7,7 @@ use config::{FileFormat, Format, Value, ValueKind};
 use sha2::{Digest, Sha256};
 
 use super::super::problem::{Findings, KeyPath, Place};
-use super::super::{BASE, load as settings_load, raw};
+use super::super::{load as settings_load, raw};
 use super::*;
 
 /// `base.toml` with every switched-off key switched on.
@@ -47,10 +47,11 @@ fn the_built_in_defaults_are_the_file() {
             fs::read(delivered().join("base.toml")).unwrap(),
         )
         .file("t.toml", GOOD);
-    assert_eq!(
-        format!("{:?}", profile.load().settings),
-        format!("{:?}", with_file.load().settings)
-    );
+    let print = |scene: &Scene| {
+        let dir = scene.dir.path().display().to_string();
+        format!("{:?}", scene.load().settings).replace(&dir, "")
+    };
+    assert_eq!(print(&profile), print(&with_file));
     let only = |dir| {
         let source = Source {
             dir,
@@ -71,12 +72,16 @@ fn base_names_every_key_and_no_other() {
     let mut known: BTreeSet<String> = BTreeSet::new();
     for table in [
         KeyPath::of("server"),
+        KeyPath::of("server").key("tls"),
         KeyPath::of("admin"),
         KeyPath::of("portal"),
         KeyPath::of("operations"),
         KeyPath::of("credentials").key("contoso"),
         KeyPath::of("publishers").index(0),
+        KeyPath::of("identity").key("jwt").index(0),
         KeyPath::of("callers").index(0),
+        KeyPath::of("callers").index(0).key("jwt"),
+        KeyPath::of("callers").index(0).key("rate_limit"),
         rule,
         KeyPath::of("ledger"),
         KeyPath::of("telemetry"),
@@ -85,7 +90,18 @@ fn base_names_every_key_and_no_other() {
         assert!(!keys.is_empty(), "{table}");
         known.extend(keys.iter().map(|key| table.key(key).to_string()));
     }
-    known.remove("callers[0].allow");
+    for table in [
+        "server.tls",
+        "identity.jwt",
+        "callers[0].jwt",
+        "callers[0].rate_limit",
+        "callers[0].allow",
+    ] {
+        known.remove(table);
+    }
+    // Whose keys are names.
+    assert!(known.remove("callers[0].jwt.claims"));
+    known.insert("callers[0].jwt.claims.azp".to_owned());
     assert_eq!(named, known);
 
     let sections: BTreeSet<&str> = raw::known_keys(&KeyPath::default())
@@ -101,14 +117,19 @@ fn base_names_every_key_and_no_other() {
 #[test]
 fn every_key_of_base_is_of_the_right_type() {
     let scene = Scene::empty().file("t.toml", switched_on());
+    let missing = "names a file that cannot be read: No such file or directory (os error 2)";
     assert_eq!(
         scene.problems(),
         [
             "t.toml: credentials.contoso.client_secret_file: credentials.contoso.client_secret is \
              set too (t.toml); keep one of them",
             "t.toml: credentials.contoso.resource: belongs to endpoint_version v1; v2 takes scope",
-            "t.toml: portal.ca_file: names a file that cannot be read: No such file or directory \
-             (os error 2)",
+            &format!("t.toml: identity.jwt[0].bearer_token_file: {missing}"),
+            &format!("t.toml: identity.jwt[0].ca_file: {missing}"),
+            &format!("t.toml: portal.ca_file: {missing}"),
+            &format!("t.toml: server.tls.cert_file: {missing}"),
+            &format!("t.toml: server.tls.client_ca_file: {missing}"),
+            &format!("t.toml: server.tls.key_file: {missing}"),
         ]
     );
 }
@@ -163,9 +184,9 @@ fn the_sandbox_profile_is_ready_to_run() {
     assert_eq!(credential.client_secret.expose(), "sandbox-secret");
     let hash: [u8; 32] = Sha256::digest("sandbox-key-0123456789").into();
     assert_eq!(settings.callers[0].api_key_sha256, [hash.into()]);
-    let sample = crate::domain::ApiKeyHash::parse(super::super::access::HASH_OF_SAMPLE);
+    let sample = crate::domain::ApiKeyHash::parse(super::super::proof::HASH_OF_SAMPLE);
     assert_eq!(sample, Ok(hash.into()));
-    let nothing = crate::domain::ApiKeyHash::parse(super::super::access::HASH_OF_NOTHING);
+    let nothing = crate::domain::ApiKeyHash::parse(super::super::proof::HASH_OF_NOTHING);
     assert_eq!(nothing, Ok(<[u8; 32]>::from(Sha256::digest("")).into()));
 }
 

@@ -53,8 +53,8 @@ fn a_variable_that_is_wrong_is_named() {
         .variable("OFFERGATE_SERVER__LISTN", "a")
         .variable("OFFERGATE_SERVER__WORKERS", "many")
         .variable("OFFERGATE_PORTAL__ALLOW_PLAIN_HTTP", "yes")
-        .variable("OFFERGATE_SERVER__TLS__CERT_FILE", "c")
-        .variable("OFFERGATE_SERVER__TLS__KEY_FILE", "k")
+        .variable("OFFERGATE_SERVER__HSTS__CERT_FILE", "c")
+        .variable("OFFERGATE_SERVER__HSTS__KEY_FILE", "k")
         .variable("OFFERGATE_SERVER__", "a")
         .variable("OFFERGATE_server__listen", "a")
         .variable("OFFERGATE__SERVER__LISTEN", "a")
@@ -80,9 +80,9 @@ fn a_variable_that_is_wrong_is_named() {
             "OFFERGATE_OPERATIONS__SETTLE_SECONDS: operations.settle_seconds: must be a whole number, not text",
             "OFFERGATE_PORTAL__ALLOW_PLAIN_HTTP: portal.allow_plain_http: must be true or false, not text",
             &format!("OFFERGATE_SERVER__: {no_key}"),
+            "OFFERGATE_SERVER__HSTS__CERT_FILE: server.hsts: is not a known key",
+            "OFFERGATE_SERVER__HSTS__KEY_FILE: server.hsts: is not a known key",
             "OFFERGATE_SERVER__LISTN: server.listn: is not a known key; is listen meant?",
-            "OFFERGATE_SERVER__TLS__CERT_FILE: server.tls: is not a known key",
-            "OFFERGATE_SERVER__TLS__KEY_FILE: server.tls: is not a known key",
             "OFFERGATE_SERVER__WORKERS: server.workers: must be a whole number, not text",
             "OFFERGATE_TELEMETRY__LOG_LEVEL__X: telemetry.log_level: must be text, not a table",
             "OFFERGATE__SERVER__LISTEN: _server: is not a known key; is server meant?",
@@ -225,7 +225,8 @@ fn everything_wrong_is_reported_at_once_in_order() {
         "callers[0].allow[1].actions[1]: must be one of read, cancel, publish, go-live, write, or *",
         "callers[0].allow[1].offers: must not be empty: the rule could never apply",
         "callers[0].allow[1].publishers: is required",
-        "callers[0].api_key_sha256: is required",
+        "callers[0]: nobody could be this caller: one of api_key_sha256, jwt and certificate_san \
+         is required",
         "callers[0].nam: is not a known key; is name meant?",
         "callers[0].name: is required",
         "credentials.Contoso: a credential's name must be 1 to 64 characters of a-z 0-9 _ -, begin \
@@ -262,7 +263,7 @@ fn places_are_told_apart_and_numbers_sort_as_numbers() {
     let places: Vec<String> = scene
         .problems()
         .iter()
-        .filter(|line| !line.contains("api_key"))
+        .filter(|line| !line.contains("nobody"))
         .map(|line| line.rsplit_once(": must").unwrap().0.to_owned())
         .collect();
     let mut expected = vec!["base.toml: server.workers".to_owned()];

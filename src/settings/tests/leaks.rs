@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Every key, with the table it stands in.
-const KEYS: [(&str, &str); 47] = [
+const KEYS: [(&str, &str); 74] = [
     ("", "server"),
     ("", "credentials"),
     ("", "publishers"),
@@ -17,7 +17,12 @@ const KEYS: [(&str, &str); 47] = [
     ("[server]", "drain_seconds"),
     ("[server]", "max_connections"),
     ("[server]", "max_body_bytes"),
+    ("[server]", "tls"),
     ("[server]", "unknown"),
+    ("[server.tls]", "cert_file"),
+    ("[server.tls]", "key_file"),
+    ("[server.tls]", "client_ca_file"),
+    ("[server.tls]", "unknown"),
     ("[admin]", "listen"),
     ("[portal]", "base_url"),
     ("[portal]", "api_version"),
@@ -40,10 +45,32 @@ const KEYS: [(&str, &str); 47] = [
     ("[credentials.contoso]", "unknown"),
     ("[[publishers]]", "id"),
     ("[[publishers]]", "credential"),
+    ("[identity]", "jwt"),
+    ("[[identity.jwt]]", "issuer"),
+    ("[[identity.jwt]]", "audience"),
+    ("[[identity.jwt]]", "jwks_url"),
+    ("[[identity.jwt]]", "algorithms"),
+    ("[[identity.jwt]]", "typ"),
+    ("[[identity.jwt]]", "ca_file"),
+    ("[[identity.jwt]]", "bearer_token_file"),
+    ("[[identity.jwt]]", "refresh_seconds"),
+    ("[[identity.jwt]]", "unknown"),
     ("[[callers]]", "name"),
     ("[[callers]]", "default_publisher"),
     ("[[callers]]", "api_key_sha256"),
+    ("[[callers]]", "certificate_san"),
+    ("[[callers]]", "max_in_flight_actions"),
+    ("[[callers]]", "jwt"),
+    ("[[callers]]", "rate_limit"),
     ("[[callers]]", "allow"),
+    ("[callers.jwt]", "issuer"),
+    ("[callers.jwt]", "claims"),
+    ("[callers.jwt]", "unknown"),
+    ("[callers.jwt.claims]", "azp"),
+    ("[callers.jwt.claims]", "unknown"),
+    ("[callers.rate_limit]", "per_second"),
+    ("[callers.rate_limit]", "burst"),
+    ("[callers.rate_limit]", "unknown"),
     ("[[callers.allow]]", "actions"),
     ("[[callers.allow]]", "publishers"),
     ("[[callers.allow]]", "offers"),
@@ -54,6 +81,14 @@ const KEYS: [(&str, &str); 47] = [
     ("[telemetry]", "log_level"),
     ("[telemetry]", "log_format"),
 ];
+
+/// Keys whose tables are written out as well.
+const TABLES: [&str; 5] = ["tls", "jwt", "claims", "rate_limit", "allow"];
+
+/// A table that only stands below a caller.
+fn is_of_a_caller(table: &str) -> bool {
+    table.trim_matches(['[', ']']).starts_with("callers.")
+}
 
 /// A value of any type that TOML has, which carries the mark.
 fn marked(mark: u32, shape: usize) -> String {
@@ -99,7 +134,12 @@ fn one_value_in_any_key_and_of_any_type() {
     for (table, key) in KEYS {
         for shape in 0..SHAPES {
             let value = marked(mark, shape);
-            let text = format!("{table}\n{key} = {value}");
+            let list = if is_of_a_caller(table) {
+                "[[callers]]\n"
+            } else {
+                ""
+            };
+            let text = format!("{list}{table}\n{key} = {value}");
             let said = said(&Scene::over_good(&text));
             refused += usize::from(said.contains("t.toml"));
             assert_silent(&said, mark);
@@ -159,6 +199,24 @@ fn what_is_in_a_secret_file_stays_there() {
     }
 }
 
+#[test]
+fn what_is_in_a_certificate_file_stays_there() {
+    let mark = "Zq777001234";
+    for content in [
+        mark.to_owned(),
+        format!("-----BEGIN {mark}\n{mark}"),
+        format!("-----BEGIN CERTIFICATE-----\n{mark}\n-----END CERTIFICATE-----\n"),
+        format!("-----BEGIN CERTIFICATE-----\n{mark}!\n-----END CERTIFICATE-----\n"),
+        format!("-----BEGIN CERTIFICATE-----\n{mark}\n-----END {mark}-----\n"),
+        format!("-----BEGIN PRIVATE KEY-----\n{mark}\n-----END PRIVATE KEY-----\n"),
+    ] {
+        let text = "[server.tls]\ncert_file = \"f\"\nkey_file = \"f\"\nclient_ca_file = \"f\"";
+        let said = said(&Scene::over_good(text).file("f", content));
+        assert_eq!(said.matches("t.toml: server.tls.").count(), 3, "{said}");
+        assert_silent(&said, 777_001_234);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -170,12 +228,12 @@ proptest! {
         let mut text = String::new();
         let mut open = "";
         for ((table, key), (shape, mark, chosen)) in KEYS.into_iter().zip(&choices) {
-            let clashes = table.is_empty() || table == "[credentials]" || key == "allow";
+            let clashes = table.is_empty() || table == "[credentials]" || TABLES.contains(&key);
             if !chosen || (clashes && key != "unknown") {
                 continue;
             }
             if table != open {
-                if table == "[[callers.allow]]" && open != "[[callers]]" {
+                if is_of_a_caller(table) && open != "[[callers]]" && !is_of_a_caller(open) {
                     text.push_str("[[callers]]\n");
                 }
                 text.push_str(&format!("{table}\n"));

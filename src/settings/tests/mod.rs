@@ -4,10 +4,13 @@
 //! environment. One file a topic.
 
 mod access;
+mod callers;
 mod files;
+mod identity;
 mod layers;
 mod leaks;
 mod secrets;
+mod tls;
 mod values;
 
 use std::collections::BTreeMap;
@@ -16,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Loaded, Source, load};
+use super::{BASE, Loaded, Source, load};
 
 /// Everything that has no default, as short as it gets.
 const GOOD: &str = r#"
@@ -103,6 +106,16 @@ impl Scene {
             .collect()
     }
 }
+
+/// Sets a file's mode, where there is one.
+#[cfg(unix)]
+fn protect(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[cfg(not(unix))]
+fn protect(_: &Path, _: u32) {}
 
 /// The directory that is delivered.
 fn delivered() -> PathBuf {

@@ -21,15 +21,6 @@ fn in_file(content: impl AsRef<[u8]>) -> Scene {
     scene
 }
 
-#[cfg(unix)]
-fn protect(path: &Path, mode: u32) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-#[cfg(not(unix))]
-fn protect(_: &Path, _: u32) {}
-
 fn secret(scene: &Scene) -> String {
     scene.load().settings.credentials["contoso"]
         .client_secret

@@ -335,12 +335,11 @@ fn the_ledger_is_a_file() {
 fn what_is_not_built_yet_is_an_unknown_key() {
     for (text, key) in [
         ("[server]\nmax_wait_seconds = 5", "server.max_wait_seconds"),
-        ("[server.tls]\ncert_file = \"c\"", "server.tls"),
         (
             "[telemetry]\notlp_endpoint = \"o\"",
             "telemetry.otlp_endpoint",
         ),
-        ("[[identity.jwt]]\nissuer = \"i\"", "identity"),
+        ("[[identity.saml]]\nissuer = \"i\"", "identity.saml"),
         ("[rate_limit]\nper_second = 5", "rate_limit"),
         (
             "[credentials.contoso]\ntoken_file = \"f\"",

@@ -1,0 +1,385 @@
+//! No way around it: what has let people past software of this family, each under
+//! the name of its advisory. Nothing of it may reach the vendor, whose journal is
+//! the proof.
+
+use serde_json::{Value, json};
+
+use crate::client::{Answer, send, send_raw};
+use crate::helpers::{KEY, READER_KEY, World, spawn, spawn_toml};
+use crate::idp::Idp;
+use crate::jwt::{cancel_with, spawn_jwt};
+use crate::mint::{self, Signer, encode, hs256, now};
+
+const CANCEL: &str = "/offers/sync-1/cancel";
+
+/// A request line and headers as they stand, without a body.
+async fn raw(world: &World, target: &str, headers: &str) -> Option<Answer> {
+    let head = format!("POST {target} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: 0\r\n\r\n");
+    send_raw(world.address(), head.as_bytes()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_are_no_credential() {
+    let world = spawn().await;
+    let key = |name: &str| format!("{name}: {KEY}\r\n");
+    let table = [
+        ("CVE-2015-0219 Django: underscore for dash", key("X_Api_Key")),
+        ("CVE-2025-64484 oauth2-proxy: underscore for dash", key("X-Api_Key")),
+        ("nginx: a name in another script", key("X-\u{410}pi-Key")),
+        ("Envoy CVE-2019-18802: space around the name", key("X-Api-Key ")),
+        ("folded header (RFC 9112 section 5.2)", format!("X-A: b\r\n X-Api-Key: {KEY}\r\n")),
+        ("key in a cookie", format!("Cookie: X-Api-Key={KEY}\r\n")),
+        ("key as user", "Authorization: Basic cGlwZWxpbmUta2V5\r\n".to_owned()),
+        ("CVE-2025-29927 Next.js: internal header", "X-Middleware-Subrequest: middleware\r\n".to_owned()),
+        ("CVE-2026-40575 oauth2-proxy: forwarded path", "X-Forwarded-Uri: /problems/conflict\r\n".to_owned()),
+        ("CVE-2023-27487 Envoy: original path", "X-Envoy-Original-Path: /problems/conflict\r\nX-Original-Url: /problems/conflict\r\nX-Rewrite-Url: /healthz\r\n".to_owned()),
+        ("forwarded identity", "X-Forwarded-User: pipeline\r\nX-Auth-Request-User: pipeline\r\nX-Remote-User: pipeline\r\n".to_owned()),
+        ("forwarded certificate", "X-Forwarded-Client-Cert: By=spiffe://x;URI=spiffe://pipeline\r\nX-SSL-Client-Verify: SUCCESS\r\n".to_owned()),
+        ("forwarded address", "X-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\nForwarded: for=127.0.0.1;proto=https\r\n".to_owned()),
+        ("CVE-2026-34457 oauth2-proxy: health check's agent", "User-Agent: GoogleHC/1.0\r\n".to_owned()),
+        ("health check's agent", "User-Agent: kube-probe/1.31\r\n".to_owned()),
+        ("health check's agent", "User-Agent: ELB-HealthChecker/2.0\r\n".to_owned()),
+        ("oauth2-proxy issue 649: no agent", "User-Agent: \r\n".to_owned()),
+        ("preflight request", "Origin: https://x\r\nAccess-Control-Request-Method: POST\r\n".to_owned()),
+        ("CVE-2025-48865 Fabio: hop-by-hop key", format!("Connection: X-Api-Key\r\n{}", key("X-Api-Key"))),
+        ("CVE-2022-31813 httpd: hop-by-hop key among others", format!("Connection: close, x-api-key\r\n{}", key("X-Api-Key"))),
+        ("duplicate key", key("X-Api-Key").repeat(2)),
+        ("two keys, one good", format!("{}X-Api-Key: {READER_KEY}\r\n", key("X-Api-Key"))),
+        ("keys in one header", format!("X-Api-Key: {KEY}, {READER_KEY}\r\n")),
+        ("key and token", format!("{}Authorization: Bearer x\r\n", key("X-Api-Key"))),
+        ("NUL in the key", format!("X-Api-Key: {KEY}\0\r\n")),
+    ];
+    for (name, headers) in table {
+        let answer = raw(&world, CANCEL, &headers).await;
+        let status = answer.as_ref().map_or(0, |answer| answer.status);
+        assert!([400, 401].contains(&status), "{name}: {answer:?}");
+    }
+    world.assert_nothing_sent().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_that_mean_two_things() {
+    // The caller may cancel `sync-*` of contoso, and nothing else.
+    let world = spawn_toml(
+        r#"
+[[callers]]
+name = "pipeline"
+default_publisher = "contoso"
+api_key_sha256 = ["$pipeline"]
+allow = [ { actions = ["cancel"], publishers = ["contoso"], offers = ["sync-*"] } ]
+"#,
+    )
+    .await;
+    let table = [
+        (
+            "CVE-2021-41773 httpd: encoded dots",
+            "/offers/sync-1/%2e%2e/sync/cancel",
+        ),
+        (
+            "CVE-2021-42013 httpd: doubly encoded dots",
+            "/offers/sync-1%252f..%252fsync/cancel",
+        ),
+        (
+            "CVE-2021-29492 Envoy: encoded slash",
+            "/offers/sync-1%2fcancel/cancel",
+        ),
+        (
+            "CVE-2021-29492 Envoy: encoded backslash",
+            "/offers/sync-1%5c..%5csync/cancel",
+        ),
+        (
+            "CVE-2019-9901 Envoy: dot segments",
+            "/offers/sync-1/../sync/cancel",
+        ),
+        ("merged slashes", "//offers/sync-1/cancel"),
+        ("merged slashes inside", "/offers//sync-1/cancel"),
+        (
+            "CVE-2020-5902 BIG-IP: path parameter",
+            "/offers/sync-1;/cancel",
+        ),
+        ("path parameter up", "/offers/..;/sync-1/cancel"),
+        (
+            "CVE-2026-41059 oauth2-proxy: fragment",
+            "/offers/sync-1/cancel#/problems/conflict",
+        ),
+        ("CVE-2021-32779 Envoy: fragment", "/offers/sync-1#/cancel"),
+        ("encoded fragment", "/offers/sync-1%23/cancel"),
+        ("NUL", "/offers/sync-1%00/cancel"),
+        ("line break", "/offers/sync-1%0d%0aX:y/cancel"),
+        ("encoded query", "/offers/sync-1%3fx/cancel"),
+        ("overlong encoding", "/offers/sync-1%c0%af/cancel"),
+        ("broken encoding", "/offers/sync-1%/cancel"),
+        ("case of the route", "/OFFERS/sync-1/CANCEL"),
+        ("slash at the end", "/offers/sync-1/cancel/"),
+        (
+            "other publisher in the path",
+            "/publishers/fabrikam/offers/sync-1/cancel",
+        ),
+        ("publisher up", "/publishers/%2e%2e/offers/sync-1/cancel"),
+        ("case of the id", "/offers/SYNC-1/cancel"),
+        (
+            "authority in the path",
+            "http://evil.example/offers/sync/cancel",
+        ),
+    ];
+    for (name, target) in table {
+        let answer = raw(&world, target, &format!("X-Api-Key: {KEY}\r\n")).await;
+        let status = answer.as_ref().map_or(0, |answer| answer.status);
+        assert!([400, 403, 404].contains(&status), "{name}: {answer:?}");
+    }
+    world.assert_nothing_sent().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn methods_that_pretend_to_be_others() {
+    let world = spawn().await;
+    for header in [
+        "X-HTTP-Method-Override",
+        "X-HTTP-Method",
+        "X-Method-Override",
+    ] {
+        for method in ["GET", "HEAD", "PUT", "OPTIONS", "TRACE", "post"] {
+            let answer = world
+                .send_with(method, CANCEL, &[(header, "POST")], "")
+                .await;
+            assert_eq!(answer.status, 405, "{header} {method}: {answer:?}");
+        }
+    }
+    let path = format!("{CANCEL}?_method=POST");
+    let answer = world.send("GET", &path, "").await;
+    answer.problem(405, "method-not-allowed");
+    world.assert_nothing_sent().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_inside_a_request() {
+    let world = spawn().await;
+    let hidden = format!(
+        "POST /offers/sync-hidden/cancel HTTP/1.1\r\nHost: x\r\nX-Api-Key: {KEY}\r\nContent-Length: 0\r\n\r\n"
+    );
+    let table = [
+        (
+            "CVE-2021-38512 actix-http: length and chunks",
+            "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+        ),
+        (
+            "the other way round",
+            "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
+        ),
+        (
+            "CVE-2021-40346 HAProxy: two lengths",
+            "Content-Length: 0\r\nContent-Length: 150\r\n",
+        ),
+        (
+            "chunks under a folded name",
+            "Transfer-Encoding:\r\n chunked\r\n",
+        ),
+        (
+            "chunks with a bad coding",
+            "Transfer-Encoding: chunked, identity\r\n",
+        ),
+    ];
+    for (name, headers) in table {
+        let head = format!(
+            "POST {CANCEL} HTTP/1.1\r\nHost: x\r\nX-Api-Key: {KEY}\r\n{headers}\r\n0\r\n\r\n{hidden}"
+        );
+        let answer = send_raw(world.address(), head.as_bytes()).await;
+        assert_eq!(
+            answer.as_ref().map_or(0, |a| a.status),
+            400,
+            "{name}: {answer:?}"
+        );
+    }
+    world.assert_nothing_sent().await;
+}
+
+/// Good claims with some exchanged; `null` takes one away.
+fn changed(claims: &Value, changes: Value) -> Value {
+    let mut claims = claims.clone();
+    for (name, value) in changes.as_object().unwrap() {
+        if value.is_null() {
+            claims.as_object_mut().unwrap().remove(name);
+        } else {
+            claims[name] = value.clone();
+        }
+    }
+    claims
+}
+
+/// Tokens that somebody without the issuer's key can make.
+fn forged(good: &Value, rsa: &Signer, attacker: &Signer) -> Vec<(&'static str, String)> {
+    let header =
+        |members: Value| changed(&json!({"alg": "RS256", "kid": "k", "typ": "JWT"}), members);
+    let own = |members: Value| attacker.sign(&header(members), good);
+    let unsigned = |alg: &str| format!("{}.", mint::message(&header(json!({"alg": alg})), good));
+    let genuine = rsa.token(good);
+    let (message, signature) = genuine.rsplit_once('.').unwrap();
+    let (head, _) = message.split_once('.').unwrap();
+    let other_claims = encode(changed(good, json!({"azp": "other"})).to_string());
+    let symmetric = |secret: &[u8]| hs256(&header(json!({"alg": "HS256"})), good, secret);
+    let jwk = attacker.jwk();
+    vec![
+        ("CVE-2022-23540 jsonwebtoken: none", unsigned("none")),
+        ("none in capitals", unsigned("None")),
+        ("no signature", unsigned("RS256")),
+        (
+            "CVE-2015-9235 jsonwebtoken: public key as secret",
+            symmetric(&rsa.public_bytes()),
+        ),
+        (
+            "CVE-2022-23541 jsonwebtoken: modulus as secret",
+            symmetric(rsa.jwk()["n"].as_str().unwrap().as_bytes()),
+        ),
+        ("empty secret", symmetric(b"")),
+        (
+            "CVE-2018-0114 node-jose: embedded key",
+            own(json!({"jwk": jwk})),
+        ),
+        (
+            "embedded key under its own id",
+            own(json!({"kid": "mine", "jwk": jwk})),
+        ),
+        ("jku", own(json!({"jku": "https://evil.example/keys"}))),
+        (
+            "x5u",
+            own(json!({"x5u": "https://evil.example/cert", "x5c": ["MIIB"]})),
+        ),
+        ("another's key under the right id", own(json!({}))),
+        ("kid as path", own(json!({"kid": "../../../../dev/null"}))),
+        ("kid as query", own(json!({"kid": "k' OR '1'='1"}))),
+        ("kid of no text", own(json!({"kid": 7}))),
+        (
+            "CVE-2022-21449 Java: empty ECDSA signature",
+            format!(
+                "{}.{}",
+                mint::message(&header(json!({"alg": "ES256", "kid": "ec"})), good),
+                encode([0; 64])
+            ),
+        ),
+        (
+            "claims exchanged",
+            format!("{head}.{other_claims}.{signature}"),
+        ),
+        ("signature cut", genuine[..genuine.len() - 2].to_owned()),
+        ("a fourth part", format!("{genuine}.x")),
+        ("five parts, as if encrypted", format!("{genuine}.x.y")),
+        ("padding", format!("{genuine}=")),
+        ("nothing", String::new()),
+        ("an API key", KEY.to_owned()),
+    ]
+}
+
+/// Tokens that the issuer has signed, and that are not for us, or not now.
+fn misused(good: &Value, rsa: &Signer, idp: &Idp) -> Vec<(&'static str, String)> {
+    let with = |changes: Value| rsa.token(&changed(good, changes));
+    let header = |members: Value| {
+        let header = changed(&json!({"alg": "RS256", "kid": "k", "typ": "JWT"}), members);
+        rsa.sign(&header, good)
+    };
+    let issuer = idp.issuer();
+    vec![
+        ("expired", with(json!({"exp": now() - 60}))),
+        ("expired long ago", with(json!({"exp": 1}))),
+        ("expires never", with(json!({"exp": null}))),
+        ("expires in words", with(json!({"exp": "tomorrow"}))),
+        ("expires before 1970", with(json!({"exp": -1}))),
+        ("not yet valid", with(json!({"nbf": now() + 300}))),
+        ("valid from a word", with(json!({"nbf": "now"}))),
+        ("wrong audience", with(json!({"aud": "other"}))),
+        (
+            "wrong audiences",
+            with(json!({"aud": ["other", "offergate2"]})),
+        ),
+        (
+            "audience in another case",
+            with(json!({"aud": "Offergate"})),
+        ),
+        ("no audience", with(json!({"aud": null}))),
+        ("empty audience", with(json!({"aud": []}))),
+        ("wrong issuer", with(json!({"iss": "https://evil.example"}))),
+        (
+            "issuer with a slash",
+            with(json!({"iss": format!("{issuer}/")})),
+        ),
+        (
+            "several issuers",
+            with(json!({"iss": [issuer, "https://evil.example"]})),
+        ),
+        ("no issuer", with(json!({"iss": null}))),
+        (
+            "CVE-2025-59420 Authlib: unknown critical extension",
+            header(json!({"crit": ["bork"], "bork": 1})),
+        ),
+        (
+            "unencoded payload (RFC 7797)",
+            header(json!({"crit": ["b64"], "b64": false})),
+        ),
+        (
+            "another algorithm of the same key",
+            header(json!({"alg": "RS512"})),
+        ),
+        (
+            "a token of another type",
+            header(json!({"typ": "secevent+jwt"})),
+        ),
+        ("claims that are no object", rsa.token(&json!("text"))),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_prove_nothing() {
+    let (rsa, ec) = (Signer::rsa("k", "RS256"), Signer::ec("ec"));
+    let attacker = Signer::rsa("k", "RS256");
+    let idp = Idp::start(&[&rsa, &ec]);
+    let world = spawn_jwt(&idp, r#"typ = "JWT""#).await;
+    let good = idp.claims("release");
+    let token = rsa.token(&good);
+    assert_eq!(
+        cancel_with(&world, &token).await.status,
+        200,
+        "a good one works"
+    );
+    let mut tokens = forged(&good, &rsa, &attacker);
+    tokens.extend(misused(&good, &rsa, &idp));
+    // Good, but of an algorithm that is not configured.
+    tokens.push(("an algorithm that nobody allowed", ec.token(&good)));
+    let mut seen: Option<Value> = None;
+    for (name, token) in tokens {
+        let answer = cancel_with(&world, &token).await;
+        assert_eq!(answer.status, 401, "{name}: {answer:?}");
+        let mut problem = answer.problem(401, "unauthenticated");
+        problem["requestId"] = Value::Null;
+        // Why is for the log.
+        assert_eq!(*seen.get_or_insert(problem.clone()), problem, "{name}");
+    }
+    let received = world.vendor.received("/api/").await;
+    assert_eq!(received.len(), 1, "only the good one: {received:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_anothers_or_was_once_mine() {
+    let mut world = spawn().await;
+    let id = world.cancel("sync-1").await.json()["id"].to_string();
+    let path = format!("/operations/{}", id.trim_matches('"'));
+    let theirs = world.send_as(READER_KEY, "GET", &path, "").await;
+    theirs.problem(404, "operation-not-found");
+    // A key that the configuration no longer has.
+    world
+        .reconfigure(
+            r#"
+[[callers]]
+name = "pipeline"
+default_publisher = "contoso"
+api_key_sha256 = ["$nobody"]
+allow = [ { actions = ["*"], publishers = ["contoso"], offers = ["*"] } ]
+"#,
+        )
+        .await;
+    for (method, path) in [("POST", CANCEL), ("GET", &*path)] {
+        let headers = [("X-Api-Key", KEY)];
+        let answer = send(world.address(), method, path, &headers, "").await;
+        answer.problem(401, "unauthenticated");
+    }
+    let received = world.vendor.received("/api/").await;
+    assert_eq!(received.len(), 1, "{received:?}");
+}
