@@ -2,40 +2,35 @@
 //! says where, and takes it all down again in the right order.
 
 pub mod access;
+mod background;
+mod listeners;
 pub mod options;
+mod tls;
 mod worker;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
-use actix_web::{App, HttpServer, web};
+use actix_web::dev::ServerHandle;
 use arc_swap::ArcSwap;
-use tokio::net::TcpSocket;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{self, Vitals};
-use crate::credential::Keeper;
+use crate::admin::Vitals;
 use crate::domain::Redactor;
-use crate::http;
 use crate::ledger::{Ledger, LedgerError};
 use crate::operation::{DeskShared, Watcher};
 use crate::settings::{self, Settings};
 use crate::transport::{Transport, TransportError};
-use access::{AccessError, NewKeeper};
+use access::AccessError;
+use background::Background;
+use listeners::{bind, close, serve_admin, serve_public};
+pub use tls::ListenerTls;
 use worker::{Gates, Vendors};
-
-/// Connections that may wait to be accepted: a burst of callers is not turned away.
-const BACKLOG: u32 = 4096;
-/// How long the listeners may take to close once nothing is under way any more.
-const CLOSE_SECONDS: u64 = 2;
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +59,9 @@ pub enum StartError {
     /// No TLS client can be made.
     #[error("{0}")]
     Transport(#[from] TransportError),
+    /// The TLS library refuses to serve.
+    #[error("TLS cannot be set up (server.tls): {0}")]
+    Tls(#[from] rustls::Error),
     /// Nobody can be told apart, or an issuer not be asked.
     #[error("{0}")]
     Access(#[from] AccessError),
@@ -77,22 +75,14 @@ pub struct Gateway {
     public_address: SocketAddr,
     admin_address: SocketAddr,
     public_url: String,
+    /// None while plain HTTP is spoken.
+    tls: Option<ListenerTls>,
     drain: Duration,
     vitals: Vitals,
     tasks: TaskTracker,
     public: ServerHandle,
     admin: ServerHandle,
     background: Background,
-}
-
-/// The thread of keepers and watcher, which no worker's end can take along.
-struct Background {
-    stop: CancellationToken,
-    /// Set when the thread has ended, for whatever reason.
-    ended: CancellationToken,
-    /// Keepers of issuers' keys that are to begin.
-    key_keepers: mpsc::UnboundedSender<NewKeeper>,
-    thread: JoinHandle<()>,
 }
 
 impl Gateway {
@@ -107,11 +97,7 @@ impl Gateway {
         let public = bind(settings.server.listen, "server.listen")?;
         let admin = bind(settings.admin.listen, "admin.listen")?;
         let (public_address, admin_address) = (public.local_addr()?, admin.local_addr()?);
-        let public_url = settings
-            .server
-            .public_url
-            .clone()
-            .unwrap_or_else(|| format!("http://{public_address}"));
+        let public_url = public_url(&settings.server, public_address);
 
         let redactor = Arc::new(Redactor::default());
         let (keepers, handles) = options::keepers(&settings, &redactor);
@@ -121,6 +107,8 @@ impl Gateway {
             publishers: options::publishers(&settings, &handles),
         };
         let (access, key_keepers) = access::build(&settings, None)?;
+        let tls = settings.server.tls.as_ref();
+        let tls = tls.map(|tls| ListenerTls::new(tls, access.identity.client_ca()));
         let access = Arc::new(ArcSwap::from_pointee(access));
         let token_transport = Transport::new(&options::token_transport(&settings))?;
 
@@ -140,7 +128,7 @@ impl Gateway {
         }
         let background =
             Background::start(watcher, vendors.clone(), keepers, token_transport, stop)?;
-        background.keep_keys(key_keepers);
+        background.keep_keys.begin(key_keepers);
 
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
@@ -155,6 +143,10 @@ impl Gateway {
             credentials: options::credentials(&settings, &handles),
             draining,
             background_ended: background.ended.clone(),
+            warnings: {
+                let access = Arc::clone(&access);
+                Arc::new(move || access.load().identity.complaints())
+            },
         };
         let gates = Gates {
             access: Arc::clone(&access),
@@ -167,7 +159,7 @@ impl Gateway {
             limits: options::limits(&settings.server),
         };
         let admin = serve_admin(admin, vitals.clone())?;
-        let public = serve_public(public, &settings.server, gates)?;
+        let public = serve_public(public, &settings.server, tls.as_ref(), gates)?;
         stop_on_failure.disarm();
         tracing::info!(
             listen = %public_address,
@@ -179,6 +171,7 @@ impl Gateway {
             public_address,
             admin_address,
             public_url,
+            tls,
             drain: settings.server.drain,
             vitals,
             tasks,
@@ -204,6 +197,13 @@ impl Gateway {
     #[must_use]
     pub fn public_url(&self) -> &str {
         &self.public_url
+    }
+
+    /// The TLS of the public listener, to exchange its certificate by; none while it
+    /// speaks plain HTTP.
+    #[must_use]
+    pub fn tls(&self) -> Option<&ListenerTls> {
+        self.tls.as_ref()
     }
 
     /// Completes if the watcher and the keepers are gone, which only a bug can cause:
@@ -242,140 +242,13 @@ impl Gateway {
     }
 }
 
-/// Closes a listener and its connections; a worker that is stuck is left behind.
-async fn close(server: ServerHandle) {
-    let patience = Duration::from_secs(CLOSE_SECONDS + 1);
-    if tokio::time::timeout(patience, server.stop(true))
-        .await
-        .is_err()
-    {
-        tracing::error!("a listener did not close in time");
-    }
-}
-
-fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {
-    let failed = |source| StartError::Bind {
-        address,
-        key,
-        source,
+/// Where callers reach the gateway: as configured, else on the port that it got.
+fn public_url(server: &settings::Server, bound: SocketAddr) -> String {
+    let scheme = if server.tls.is_some() {
+        "https"
+    } else {
+        "http"
     };
-    let listen = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)?.into_std()
-    };
-    listen().map_err(failed)
-}
-
-impl Background {
-    /// Runs the watcher and the keepers, each with its own connections, until
-    /// stopped; ends early if one of them does.
-    fn start(
-        watcher: Watcher,
-        vendors: Vendors,
-        keepers: Vec<Keeper>,
-        token_transport: Transport,
-        stop: CancellationToken,
-    ) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let (key_keepers, mut new_keepers) = mpsc::unbounded_channel::<NewKeeper>();
-        let ended = CancellationToken::new();
-        let guard = ended.clone().drop_guard();
-        let thread = std::thread::Builder::new()
-            .name("background".into())
-            .spawn(move || {
-                let _ended = guard;
-                let local = tokio::task::LocalSet::new();
-                local.block_on(&runtime, async move {
-                    let mut running = JoinSet::new();
-                    for keeper in keepers {
-                        running.spawn_local(keeper.run(token_transport.client()));
-                    }
-                    // These come and go with the configuration.
-                    let key_keepers = async {
-                        while let Some(NewKeeper { keeper, transport }) = new_keepers.recv().await {
-                            tokio::task::spawn_local(keeper.run(transport.client()));
-                        }
-                        std::future::pending::<()>().await;
-                    };
-                    tokio::select! {
-                        () = watcher.run(vendors.here()) => {}
-                        () = key_keepers => {}
-                        Some(_) = running.join_next() => {
-                            tracing::error!("a keeper has ended before its time");
-                        }
-                    }
-                });
-            })?;
-        Ok(Self {
-            stop,
-            ended,
-            key_keepers,
-            thread,
-        })
-    }
-
-    /// Begins to keep these issuers' keys.
-    fn keep_keys(&self, keepers: Vec<NewKeeper>) {
-        for keeper in keepers {
-            if self.key_keepers.send(keeper).is_err() {
-                tracing::error!("the background thread has ended; an issuer's keys are not kept");
-            }
-        }
-    }
-}
-
-// Our own signal handling drains first; actix's would not. Nothing in a handler
-// blocks, so one thread for that is enough.
-
-fn serve_public(
-    listener: TcpListener,
-    server: &settings::Server,
-    gates: Gates,
-) -> io::Result<ServerHandle> {
-    let workers = server.workers.get();
-    let patience = server.keep_alive + server.head_timeout;
-    let running = HttpServer::new(move || http::app(web::Data::new(gates.here())))
-        .disable_signals()
-        .workers(workers)
-        .worker_max_blocking_threads(1)
-        .max_connections(server.max_connections.div_ceil(workers))
-        .client_request_timeout(server.head_timeout)
-        .client_disconnect_timeout(Duration::from_secs(1))
-        .keep_alive(server.keep_alive)
-        .on_connect(move |io, data| http::watch_connection(io, data, patience))
-        .shutdown_timeout(CLOSE_SECONDS)
-        .listen(listener)?
-        .run();
-    Ok(spawn(running))
-}
-
-fn serve_admin(listener: TcpListener, vitals: Vitals) -> io::Result<ServerHandle> {
-    let vitals = web::Data::new(vitals);
-    let app = move || App::new().app_data(vitals.clone()).configure(admin::routes);
-    let running = HttpServer::new(app)
-        .disable_signals()
-        .workers(1)
-        .worker_max_blocking_threads(1)
-        .max_connections(256)
-        .shutdown_timeout(CLOSE_SECONDS)
-        .listen(listener)?
-        .run();
-    Ok(spawn(running))
-}
-
-fn spawn(running: Server) -> ServerHandle {
-    let handle = running.handle();
-    tokio::spawn(async move {
-        if let Err(error) = running.await {
-            tracing::error!(%error, "a listener has failed");
-        }
-    });
-    handle
+    let configured = server.public_url.clone();
+    configured.unwrap_or_else(|| format!("{scheme}://{bound}"))
 }

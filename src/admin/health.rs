@@ -55,7 +55,7 @@ pub async fn readyz(vitals: web::Data<Vitals>) -> HttpResponse {
 /// has one.
 fn judge(vitals: &Vitals) -> Readiness {
     let mut reasons = Vec::new();
-    let mut warnings = Vec::new();
+    let mut warnings = (vitals.warnings)();
     if vitals.draining.is_cancelled() {
         reasons.push("draining: the gateway is shutting down".to_owned());
     }

@@ -2,6 +2,7 @@
 
 mod health;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
@@ -21,6 +22,8 @@ pub struct Vitals {
     pub draining: CancellationToken,
     /// Set when nothing is followed and no token renewed any more.
     pub background_ended: CancellationToken,
+    /// What else an operator should know; asked at each look.
+    pub warnings: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
 }
 
 /// One credential, and whom it serves.

@@ -7,6 +7,7 @@ use actix_web::http::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, 
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::access::Access;
+use super::connection::peer_certificate;
 use super::{Code, Gate, Problem};
 use crate::domain::Caller;
 use crate::identity::{Presented, Refused};
@@ -77,7 +78,8 @@ fn presented(request: &HttpRequest) -> Result<Presented<'_>, &'static str> {
     if is_for_one_hop_only(headers) {
         return Err("credential-named-in-connection");
     }
-    let mut all = keys.chain(tokens);
+    let certificate = peer_certificate(request).map(|c| Ok(Presented::Certificate(c)));
+    let mut all = keys.chain(tokens).chain(certificate);
     match (all.next(), all.next()) {
         (Some(one), None) => one,
         (None, _) => Err(NO_CREDENTIAL),

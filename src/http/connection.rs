@@ -1,23 +1,36 @@
-//! Limits on what a connection may do between two requests.
+//! Limits on what a connection may do besides what its handlers are busy with.
 //!
 //! actix-http times the first head of a connection and its idling, but neither a
 //! second head that never ends nor the rest of a chunked body that no handler wants
 //! to read. Without this, ten thousand half-sent requests would fill the gateway.
+//! Over HTTP/2 it does not limit how many requests a connection has at once, either.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::Extensions;
+use actix_web::http::Version;
+use actix_web::web::Bytes;
+
+use super::{Code, Problem};
+use crate::identity::PeerCertificate;
 
 /// How often a worker looks for connections that have overstayed.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How long the rest of an unwanted body is read on, so that its sender can read why.
 const LINGER: Duration = Duration::from_secs(2);
+/// How many requests one HTTP/2 connection may have at once. A request counts until
+/// its answer has been taken: answers that nobody reads are memory, too.
+const MAX_STREAMS: usize = 256;
 
 thread_local! {
     /// The connections of this worker; none until its first one.
@@ -25,19 +38,31 @@ thread_local! {
 }
 
 /// One connection, as far as its patience is concerned.
-pub struct Connection {
+struct Connection {
     /// A second handle to the socket, to end it with.
     socket: TcpStream,
     /// When nothing may be outstanding any more; none while a handler is at work,
     /// which has limits of its own.
     deadline: Cell<Option<Instant>>,
     patience: Duration,
+    /// Handlers at work: over HTTP/2 there can be several.
+    at_work: Cell<usize>,
+    /// Requests over HTTP/2 whose answers have not been taken.
+    streams: Cell<usize>,
 }
 
-/// Begins to watch a connection: it is ended when no request has reached a handler
-/// for `patience` since it began, or since the last answer. For `on_connect`.
+/// Begins to watch a connection: it is ended when no request has been in the hands of
+/// a handler for `patience`. Also notes the certificate of its client. For `on_connect`.
 pub fn watch_connection(io: &dyn Any, data: &mut Extensions, patience: Duration) {
-    let Some(stream) = io.downcast_ref::<tokio::net::TcpStream>() else {
+    let stream = if let Some(tls) = io.downcast_ref::<TlsStream<tokio::net::TcpStream>>() {
+        let (stream, session) = tls.get_ref();
+        if let Some(chain) = session.peer_certificates() {
+            data.insert(PeerCertificate::new(chain));
+        }
+        stream
+    } else if let Some(stream) = io.downcast_ref::<tokio::net::TcpStream>() {
+        stream
+    } else {
         return;
     };
     // Without a second descriptor (they may be used up) it goes unwatched.
@@ -48,6 +73,8 @@ pub fn watch_connection(io: &dyn Any, data: &mut Extensions, patience: Duration)
         socket: TcpStream::from(duplicate),
         deadline: Cell::new(Some(Instant::now() + patience)),
         patience,
+        at_work: Cell::new(0),
+        streams: Cell::new(0),
     });
     CONNECTIONS.with_borrow_mut(|known| {
         known
@@ -58,6 +85,14 @@ pub fn watch_connection(io: &dyn Any, data: &mut Extensions, patience: Duration)
             .push(Rc::downgrade(&connection));
     });
     data.insert(connection);
+}
+
+/// The certificate that the client of this request's connection has presented, and
+/// proven to hold the key of. Whether it is (still) good is for
+/// [`ClientCertificates`](crate::identity::ClientCertificates) to say.
+#[must_use]
+pub fn peer_certificate(request: &HttpRequest) -> Option<&PeerCertificate> {
+    request.conn_data()
 }
 
 async fn sweep() {
@@ -80,25 +115,124 @@ async fn sweep() {
 }
 
 impl Connection {
-    /// A request has reached its handler.
-    pub fn begin(request: &HttpRequest) {
-        if let Some(connection) = request.conn_data::<Rc<Self>>() {
-            connection.deadline.set(None);
-        }
-    }
-
-    /// Its answer is ready; `closes` if nothing more is wanted of this client.
-    pub fn end(request: &HttpRequest, closes: bool) {
-        if let Some(connection) = request.conn_data::<Rc<Self>>() {
-            let left = if closes { LINGER } else { connection.patience };
-            connection.deadline.set(Some(Instant::now() + left));
-        }
-    }
-
     fn end_if_overdue(&self, now: Instant) {
         if self.deadline.get().is_some_and(|deadline| deadline < now) {
-            // It may be gone already.
-            let _gone = self.socket.shutdown(Shutdown::Both);
+            self.end();
         }
+    }
+
+    fn end(&self) {
+        // It may be gone already.
+        let _gone = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+/// A request in the hands of its handler. While there is one, its connection is not
+/// ended; it ends when dropped, also midway.
+pub struct UnderWay {
+    connection: Option<Rc<Connection>>,
+    stream: Option<Stream>,
+    /// How long the connection may be without a request after this one.
+    left: Duration,
+}
+
+impl UnderWay {
+    /// A request has reached us.
+    pub fn begin(request: &HttpRequest) -> Self {
+        let connection = request.conn_data::<Rc<Connection>>().cloned();
+        if let Some(connection) = &connection {
+            connection.at_work.update(|n| n + 1);
+            connection.deadline.set(None);
+        }
+        let multiplexed = request.version() == Version::HTTP_2;
+        Self {
+            left: connection.as_ref().map_or(LINGER, |c| c.patience),
+            stream: connection.clone().filter(|_| multiplexed).map(Stream::new),
+            connection,
+        }
+    }
+
+    /// That there is room for it on its connection. Whoever takes no answers either
+    /// is cut off.
+    ///
+    /// # Errors
+    /// 503 `overloaded`
+    pub fn check_room(&self) -> Result<(), Problem> {
+        let Some(Stream(connection)) = &self.stream else {
+            return Ok(());
+        };
+        let streams = connection.streams.get();
+        if streams <= MAX_STREAMS {
+            return Ok(());
+        }
+        if streams > 2 * MAX_STREAMS {
+            connection.end();
+        }
+        let detail = format!("A connection may have {MAX_STREAMS} requests at once.");
+        Err(Problem::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1)))
+    }
+
+    /// The answer is ready; `closes` if nothing more is wanted of this client, which
+    /// concerns all of the connection only where it has one request at a time.
+    pub fn end(mut self, closes: bool, body: BoxBody) -> BoxBody {
+        match self.stream.take() {
+            Some(stream) => BoxBody::new(Streamed { body, stream }),
+            None => {
+                if closes {
+                    self.left = LINGER;
+                }
+                body
+            }
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.connection {
+            connection.at_work.update(|n| n - 1);
+            if connection.at_work.get() == 0 {
+                let deadline = Instant::now() + self.left;
+                connection.deadline.set(Some(deadline));
+            }
+        }
+    }
+}
+
+/// A request over HTTP/2 whose answer has not been taken.
+struct Stream(Rc<Connection>);
+
+impl Stream {
+    fn new(connection: Rc<Connection>) -> Self {
+        connection.streams.update(|n| n + 1);
+        Self(connection)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.streams.update(|n| n - 1);
+    }
+}
+
+/// A body that counts until it has been taken.
+struct Streamed {
+    body: BoxBody,
+    #[expect(dead_code, reason = "held for what its end does")]
+    stream: Stream,
+}
+
+impl MessageBody for Streamed {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_next(context)
     }
 }

@@ -7,7 +7,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 
-use super::connection::Connection;
+use super::connection::UnderWay;
 use super::problem::Context;
 use super::quota::Left;
 use super::{Code, Gate, Problem};
@@ -32,8 +32,9 @@ pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    Connection::begin(request.request());
-    let response = match check_head(&request) {
+    let under_way = UnderWay::begin(request.request());
+    let checked = under_way.check_room().and_then(|()| check_head(&request));
+    let response = match checked {
         Err(problem) => request.error_response(problem),
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
     };
@@ -45,7 +46,7 @@ pub async fn guard(
         None => response,
     };
     let closes = response.response().head().connection_type() == ConnectionType::Close;
-    Connection::end(response.request(), closes);
+    response = response.map_body(|_, body| under_way.end(closes, body));
     let log = AccessLog::of(response.request());
     let left = response.request().extensions().get::<Left>().copied();
     let headers = response.headers_mut();

@@ -32,7 +32,7 @@ use crate::telemetry::{AccessLog, AccessSpan, RouteTemplate};
 pub use access::{Access, CurrentAccess};
 pub use body::BodyLimits;
 pub use code::Code;
-pub use connection::watch_connection;
+pub use connection::{peer_certificate, watch_connection};
 pub use guard::HeadLimits;
 pub use problem::Problem;
 pub use quota::{Limits as CallerLimits, Quotas, Rate};

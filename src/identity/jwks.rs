@@ -159,9 +159,9 @@ impl KeySet {
         self.keys.iter().any(|held| Arc::ptr_eq(held, key))
     }
 
-    /// How many keys are usable.
+    /// How many keys are usable: at least one.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.keys.len()
     }
 
@@ -213,7 +213,7 @@ mod tests {
         ];
         for key in unusable {
             assert_eq!(set(json!([key])).err(), Some(NoKeySet::Empty), "{key}");
-            assert_eq!(set(json!([key, good])).unwrap().len(), 1, "{key}");
+            assert_eq!(set(json!([key, good])).unwrap().count(), 1, "{key}");
         }
         for document in [&b""[..], b"{}", b"[]", b"{\"keys\": {}}", b"<html>"] {
             let read = KeySet::parse(document, None);

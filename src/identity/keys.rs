@@ -262,7 +262,7 @@ impl KeyKeeper {
             Ok(set) => {
                 if earlier.is_none_or(|earlier| !earlier.is_same(&set)) {
                     let issuer = &shared.source.issuer;
-                    tracing::info!(issuer, keys = set.len(), "issuer's keys fetched");
+                    tracing::info!(issuer, keys = set.count(), "issuer's keys fetched");
                 }
                 shared.install(set);
                 self.backoff = backoff();

@@ -4,6 +4,7 @@
 //! a request keeps the one that it began with.
 
 mod api_key;
+mod certificate;
 mod issuer;
 mod jwks;
 mod jwt;
@@ -13,13 +14,16 @@ mod token;
 use std::sync::Arc;
 
 pub use api_key::{ApiKeys, DuplicateKey, KeyRefused, MAX_KEY, MIN_KEY, hash};
+pub use certificate::{
+    CertificateRefused, ClientCa, ClientCertificates, DuplicateSan, InvalidCa, PeerCertificate,
+};
 pub use issuer::{KeySource, KeysFailure};
 pub use jwks::{KeySet, NoKeySet};
 pub use jwt::{Rules, TokenRefused, Unverified};
 pub use keys::{KeyKeeper, Keys};
 pub use token::{ClaimMatch, IDENTIFYING, Issuer, NotKnown, Tokens};
 
-use crate::domain::Caller;
+use crate::domain::{Caller, San};
 
 /// A credential as it was presented: exactly one.
 pub enum Presented<'r> {
@@ -27,13 +31,16 @@ pub enum Presented<'r> {
     ApiKey(&'r [u8]),
     /// A bearer token (RFC 6750).
     Bearer(&'r str),
+    /// The certificate of the connection's client.
+    Certificate(&'r PeerCertificate),
 }
 
 /// Who asks, and how the log calls the credential that says so.
 pub struct Known {
     /// The caller.
     pub caller: Arc<Caller>,
-    /// The beginning of a key's stored hash; a token's issuer and subject.
+    /// The beginning of a key's stored hash; a token's issuer and subject; a
+    /// certificate's name.
     pub mark: Arc<str>,
 }
 
@@ -57,6 +64,7 @@ pub enum Refused {
 pub struct Identity {
     keys: ApiKeys,
     tokens: Tokens,
+    certificates: ClientCertificates,
     challenge: String,
     accepted: String,
 }
@@ -64,21 +72,30 @@ pub struct Identity {
 impl Identity {
     /// Callers by their keys, their tokens and their certificates.
     #[must_use]
-    pub fn new(keys: ApiKeys, tokens: Tokens) -> Self {
-        let mut schemes = Vec::new();
-        if !keys.is_empty() || tokens.is_empty() {
-            schemes.push((
-                "ApiKey header=\"X-Api-Key\"",
-                "an API key in the X-Api-Key header",
-            ));
+    pub fn new(keys: ApiKeys, tokens: Tokens, certificates: ClientCertificates) -> Self {
+        let mut challenges = Vec::new();
+        let mut words = Vec::new();
+        if !keys.is_empty() {
+            challenges.push("ApiKey header=\"X-Api-Key\"");
+            words.push("an API key in the X-Api-Key header");
         }
         if !tokens.is_empty() {
-            schemes.push(("Bearer", "a bearer token in the Authorization header"));
+            challenges.push("Bearer");
+            words.push("a bearer token in the Authorization header");
         }
-        let (challenges, words): (Vec<_>, Vec<_>) = schemes.into_iter().unzip();
+        if !certificates.is_empty() {
+            challenges.push("ClientCertificate");
+            words.push("a client certificate");
+        }
+        if words.is_empty() {
+            // A 401 names at least one scheme (RFC 9110 section 15.5.2).
+            challenges.push("ApiKey header=\"X-Api-Key\"");
+            words.push("nobody at present");
+        }
         Self {
             keys,
             tokens,
+            certificates,
             challenge: challenges.join(", "),
             accepted: words.join(" or "),
         }
@@ -99,6 +116,11 @@ impl Identity {
             }
             Presented::Bearer(token) => {
                 let (caller, mark) = self.tokens.authenticate(token).await?;
+                Ok(Known { caller, mark })
+            }
+            Presented::Certificate(certificate) => {
+                let (caller, name) = self.certificates.authenticate(certificate)?;
+                let mark = format!("certificate {name}").into();
                 Ok(Known { caller, mark })
             }
         }
@@ -122,6 +144,12 @@ impl Identity {
         &self.tokens
     }
 
+    /// Who may sign client certificates.
+    #[must_use]
+    pub fn client_ca(&self) -> Option<Arc<ClientCa>> {
+        self.certificates.ca()
+    }
+
     /// What an operator should know.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
@@ -139,12 +167,28 @@ impl From<NotKnown> for Refused {
             NotKnown::NoKeys => Self::Unavailable,
             NotKnown::Nobody { mark, several } => Self::Nobody {
                 mark,
-                reason: if several {
-                    "several-callers-match"
-                } else {
-                    "no-caller-matches"
-                },
+                reason: if several { SEVERAL_CALLERS } else { NO_CALLER },
             },
         }
     }
 }
+
+impl From<CertificateRefused> for Refused {
+    fn from(why: CertificateRefused) -> Self {
+        let nobody = |names: &[San], reason| {
+            let names: Vec<String> = names.iter().map(San::to_string).collect();
+            Self::Nobody {
+                mark: format!("certificate {}", names.join(" ")).into(),
+                reason,
+            }
+        };
+        match why {
+            CertificateRefused::Untrusted => Self::Unknown("untrusted-certificate"),
+            CertificateRefused::NoCaller { names } => nobody(&names, NO_CALLER),
+            CertificateRefused::SeveralCallers { names } => nobody(&names, SEVERAL_CALLERS),
+        }
+    }
+}
+
+const NO_CALLER: &str = "no-caller-matches";
+const SEVERAL_CALLERS: &str = "several-callers-match";

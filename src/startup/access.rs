@@ -10,7 +10,8 @@ use super::options;
 use crate::domain::Caller;
 use crate::http::{Access, CallerLimits, Quotas, Rate};
 use crate::identity::{
-    ApiKeys, ClaimMatch, DuplicateKey, Identity, Issuer, KeyKeeper, KeySource, Keys, Rules, Tokens,
+    ApiKeys, ClaimMatch, ClientCa, ClientCertificates, DuplicateKey, DuplicateSan, Identity,
+    InvalidCa, Issuer, KeyKeeper, KeySource, Keys, Rules, Tokens,
 };
 use crate::settings::{JwtIssuer, Settings};
 use crate::transport::{Transport, TransportError, TransportOptions};
@@ -28,6 +29,12 @@ pub enum AccessError {
     /// An issuer cannot be asked for its keys.
     #[error("identity.jwt: {0}")]
     Transport(#[from] TransportError),
+    /// Two callers share a certificate's name.
+    #[error("{0}")]
+    Names(#[from] DuplicateSan),
+    /// The client CA is unusable.
+    #[error("{0} (server.tls.client_ca_file)")]
+    ClientCa(#[from] InvalidCa),
 }
 
 /// A keeper of an issuer's keys that has not begun, and how it reaches the issuer.
@@ -76,8 +83,12 @@ pub fn build(
             Some((known, claims))
         }),
     );
+    let certificates = ClientCertificates::new(
+        client_ca(settings)?,
+        both().map(|(known, caller)| (known, caller.certificate_san.clone())),
+    )?;
     let access = Access {
-        identity: Identity::new(api_keys, tokens),
+        identity: Identity::new(api_keys, tokens, certificates),
         policy: options::policy(settings),
         quotas: quotas(settings, earlier),
     };
@@ -107,6 +118,12 @@ fn source(issuer: &JwtIssuer) -> KeySource {
 fn digest(path: &Path) -> [u8; 32] {
     let content = std::fs::read(path).unwrap_or_default();
     Sha256::digest(content).into()
+}
+
+fn client_ca(settings: &Settings) -> Result<Option<Arc<ClientCa>>, InvalidCa> {
+    let tls = settings.server.tls.as_ref();
+    let certificates = tls.and_then(|tls| tls.client_ca.as_deref());
+    Ok(certificates.map(ClientCa::new).transpose()?.map(Arc::new))
 }
 
 fn rules(issuer: &JwtIssuer) -> Rules {

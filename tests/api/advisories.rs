@@ -100,9 +100,15 @@ allow = [ { actions = ["cancel"], publishers = ["contoso"], offers = ["sync-*"] 
         ("path parameter up", "/offers/..;/sync-1/cancel"),
         (
             "CVE-2026-41059 oauth2-proxy: fragment",
-            "/offers/sync-1/cancel#/problems/conflict",
+            "/offers/sync/cancel#/../../sync-1/cancel",
         ),
         ("CVE-2021-32779 Envoy: fragment", "/offers/sync-1#/cancel"),
+        // The parser below us cuts a fragment off. What is left is what is decided
+        // about, and what would be done.
+        (
+            "a fragment that looks like a route",
+            "/problems/conflict#/offers/sync-1/cancel",
+        ),
         ("encoded fragment", "/offers/sync-1%23/cancel"),
         ("NUL", "/offers/sync-1%00/cancel"),
         ("line break", "/offers/sync-1%0d%0aX:y/cancel"),
@@ -125,7 +131,7 @@ allow = [ { actions = ["cancel"], publishers = ["contoso"], offers = ["sync-*"] 
     for (name, target) in table {
         let answer = raw(&world, target, &format!("X-Api-Key: {KEY}\r\n")).await;
         let status = answer.as_ref().map_or(0, |answer| answer.status);
-        assert!([400, 403, 404].contains(&status), "{name}: {answer:?}");
+        assert!([400, 403, 404, 405].contains(&status), "{name}: {answer:?}");
     }
     world.assert_nothing_sent().await;
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -120,7 +120,7 @@ pub async fn send_raw(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
 }
 
 /// Reads one answer.
-pub async fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
+pub async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
     let mut received = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {

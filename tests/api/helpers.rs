@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use offergate::sandbox::Options;
 use offergate::settings::{Settings, Source, load};
 use offergate::startup::Gateway;
+use rustls::ClientConfig;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -16,6 +18,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::client::{self, Answer};
+use crate::tls_client;
 use crate::vendor::Vendor;
 
 /// `pipeline` may do everything to every offer of contoso.
@@ -39,6 +42,8 @@ pub struct Setup {
     pub tune: fn(&mut Settings),
     /// What the sandbox is told (by POST) before the gateway starts.
     pub prepare: Vec<(&'static str, Value)>,
+    /// How the gateway is called if it speaks TLS.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 impl Default for Setup {
@@ -51,6 +56,7 @@ impl Default for Setup {
             toml: String::new(),
             tune: |_| (),
             prepare: Vec::new(),
+            tls: None,
         }
     }
 }
@@ -63,6 +69,7 @@ pub struct World {
     settings: Settings,
     public: SocketAddr,
     admin: SocketAddr,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 /// The usual world.
@@ -94,6 +101,7 @@ pub async fn spawn_with(setup: Setup) -> World {
         admin: gateway.admin_address(),
         gateway: Some(gateway),
         settings,
+        tls: setup.tls,
     }
 }
 
@@ -217,7 +225,8 @@ impl World {
     }
 
     pub async fn send_as(&self, key: &str, method: &str, path: &str, body: &str) -> Answer {
-        client::send(self.public, method, path, &[("X-Api-Key", key)], body).await
+        self.exchange(method, path, &[("X-Api-Key", key)], body)
+            .await
     }
 
     /// A request of `pipeline`'s with more headers.
@@ -230,7 +239,20 @@ impl World {
     ) -> Answer {
         let mut all = vec![("X-Api-Key", KEY)];
         all.extend(headers);
-        client::send(self.public, method, path, &all, body).await
+        self.exchange(method, path, &all, body).await
+    }
+
+    async fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        match &self.tls {
+            Some(tls) => tls_client::send(self.public, tls, method, path, headers, body).await,
+            None => client::send(self.public, method, path, headers, body).await,
+        }
     }
 
     pub async fn cancel(&self, offer: &str) -> Answer {

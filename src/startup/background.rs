@@ -1,0 +1,93 @@
+//! The thread of keepers and watcher, which no worker's end can take along.
+
+use std::io;
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, LocalSet};
+use tokio_util::sync::CancellationToken;
+
+use super::access::NewKeeper;
+use super::worker::Vendors;
+use crate::credential::Keeper;
+use crate::operation::Watcher;
+use crate::transport::Transport;
+
+/// The running thread.
+pub struct Background {
+    /// Ends it.
+    pub stop: CancellationToken,
+    /// Set when the thread has ended, for whatever reason.
+    pub ended: CancellationToken,
+    /// Where keepers of issuers' keys are handed in.
+    pub keep_keys: KeepKeys,
+    /// The thread itself.
+    pub thread: JoinHandle<()>,
+}
+
+/// Takes in keepers of issuers' keys, which come and go with the configuration.
+#[derive(Clone)]
+pub struct KeepKeys(mpsc::UnboundedSender<NewKeeper>);
+
+impl KeepKeys {
+    /// Begins to keep these issuers' keys.
+    pub fn begin(&self, keepers: Vec<NewKeeper>) {
+        for keeper in keepers {
+            if self.0.send(keeper).is_err() {
+                tracing::error!("the background thread has ended; an issuer's keys are not kept");
+            }
+        }
+    }
+}
+
+impl Background {
+    /// Runs the watcher and the keepers, each with its own connections, until
+    /// stopped; ends early if one of them does.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start(
+        watcher: Watcher,
+        vendors: Vendors,
+        keepers: Vec<Keeper>,
+        token_transport: Transport,
+        stop: CancellationToken,
+    ) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (keep_keys, new_keepers) = mpsc::unbounded_channel();
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
+        let thread = std::thread::Builder::new()
+            .name("background".into())
+            .spawn(move || {
+                let _ended = guard;
+                LocalSet::new().block_on(&runtime, async move {
+                    let mut running = JoinSet::new();
+                    for keeper in keepers {
+                        running.spawn_local(keeper.run(token_transport.client()));
+                    }
+                    tokio::task::spawn_local(take_in(new_keepers));
+                    tokio::select! {
+                        () = watcher.run(vendors.here()) => {}
+                        Some(_) = running.join_next() => {
+                            tracing::error!("a keeper has ended before its time");
+                        }
+                    }
+                });
+            })?;
+        Ok(Self {
+            stop,
+            ended,
+            keep_keys: KeepKeys(keep_keys),
+            thread,
+        })
+    }
+}
+
+async fn take_in(mut new_keepers: mpsc::UnboundedReceiver<NewKeeper>) {
+    while let Some(NewKeeper { keeper, transport }) = new_keepers.recv().await {
+        tokio::task::spawn_local(keeper.run(transport.client()));
+    }
+}

@@ -1,0 +1,124 @@
+//! The two listeners: bound first, served until they are closed.
+//!
+//! Our own signal handling drains first; actix's would not. Nothing in a handler
+//! blocks, so one thread for that is enough.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App, HttpServer, web};
+use tokio::net::TcpSocket;
+
+use super::worker::Gates;
+use super::{ListenerTls, StartError};
+use crate::admin::{self, Vitals};
+use crate::http;
+use crate::settings;
+
+/// Connections that may wait to be accepted: a burst of callers is not turned away.
+const BACKLOG: u32 = 4096;
+/// How long the listeners may take to close once nothing is under way any more.
+const CLOSE_SECONDS: u64 = 2;
+/// How much of one request's body an HTTP/2 client may send ahead: bodies are small.
+const H2_STREAM_BYTES: u32 = 65_535;
+/// And of all bodies on one connection, which is memory that nobody has asked for.
+const H2_CONNECTION_BYTES: u32 = 1024 * 1024;
+
+/// Listens, so that whoever starts us knows at once that nobody else does.
+///
+/// # Errors
+/// [`StartError::Bind`], which names the key that the address comes from.
+pub fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {
+    let failed = |source| StartError::Bind {
+        address,
+        key,
+        source,
+    };
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)?.into_std()
+    };
+    listen().map_err(failed)
+}
+
+/// Serves callers.
+///
+/// # Errors
+/// [`StartError`]
+pub fn serve_public(
+    listener: TcpListener,
+    server: &settings::Server,
+    tls: Option<&ListenerTls>,
+    gates: Gates,
+) -> Result<ServerHandle, StartError> {
+    let workers = server.workers.get();
+    let connections = server.max_connections.div_ceil(workers);
+    let patience = server.keep_alive + server.head_timeout;
+    let public = HttpServer::new(move || http::app(web::Data::new(gates.here())))
+        .disable_signals()
+        .workers(workers)
+        .worker_max_blocking_threads(1)
+        .max_connections(connections)
+        // Handshakes are connections, too; a lower limit would be one more way to
+        // keep everybody else out.
+        .max_connection_rate(connections)
+        .tls_handshake_timeout(server.head_timeout)
+        .client_request_timeout(server.head_timeout)
+        .client_disconnect_timeout(Duration::from_secs(1))
+        .keep_alive(server.keep_alive)
+        .h2_initial_window_size(H2_STREAM_BYTES)
+        .h2_initial_connection_window_size(H2_CONNECTION_BYTES)
+        .on_connect(move |io, data| http::watch_connection(io, data, patience))
+        .shutdown_timeout(CLOSE_SECONDS);
+    let public = match tls {
+        Some(tls) => public.listen_rustls_0_23(listener, tls.server_config()?)?,
+        None => public.listen(listener)?,
+    };
+    Ok(spawn(public.run()))
+}
+
+/// Serves the platform.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn serve_admin(listener: TcpListener, vitals: Vitals) -> io::Result<ServerHandle> {
+    let vitals = web::Data::new(vitals);
+    let app = move || App::new().app_data(vitals.clone()).configure(admin::routes);
+    let running = HttpServer::new(app)
+        .disable_signals()
+        .workers(1)
+        .worker_max_blocking_threads(1)
+        .max_connections(256)
+        .shutdown_timeout(CLOSE_SECONDS)
+        .listen(listener)?
+        .run();
+    Ok(spawn(running))
+}
+
+fn spawn(running: Server) -> ServerHandle {
+    let handle = running.handle();
+    tokio::spawn(async move {
+        if let Err(error) = running.await {
+            tracing::error!(%error, "a listener has failed");
+        }
+    });
+    handle
+}
+
+/// Closes a listener and its connections; a worker that is stuck is left behind.
+pub async fn close(server: ServerHandle) {
+    let patience = Duration::from_secs(CLOSE_SECONDS + 1);
+    if tokio::time::timeout(patience, server.stop(true))
+        .await
+        .is_err()
+    {
+        tracing::error!("a listener did not close in time");
+    }
+}
