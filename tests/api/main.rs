@@ -30,6 +30,7 @@ mod process;
 mod refused;
 mod request_id;
 mod robust;
+mod rotation;
 mod sent;
 mod tls;
 mod tls_client;
