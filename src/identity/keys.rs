@@ -136,7 +136,12 @@ impl Keys {
             // The keeper is at it anyhow, and backs off if it is in vain.
             Err(NoKey::Unavailable) => shared.wait_for(1).await,
             Err(NoKey::Unknown) => {
-                if let Some(fetch) = shared.want_fetch() {
+                // A fetch that is under way may bring it, and costs nothing more.
+                let under_way = shared.progress.borrow().begun;
+                shared.wait_for(under_way).await;
+                if matches!(shared.look(kid, algorithm), Err(NoKey::Unknown))
+                    && let Some(fetch) = shared.want_fetch()
+                {
                     shared.wait_for(fetch).await;
                 }
             }

@@ -31,6 +31,7 @@ mod refused;
 mod reload;
 mod request_id;
 mod robust;
+mod rotation;
 mod sent;
 mod tls;
 mod tls_client;
