@@ -3,6 +3,7 @@
 
 mod listeners;
 pub mod options;
+mod secure;
 mod tls;
 mod worker;
 

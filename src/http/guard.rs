@@ -44,7 +44,7 @@ pub async fn guard(
         None => response,
     };
     let closes = response.response().head().connection_type() == ConnectionType::Close;
-    response = response.map_body(|_, body| under_way.end(closes, body));
+    under_way.end(closes);
     let log = AccessLog::of(response.request());
     let headers = response.headers_mut();
     for (name, value) in [
