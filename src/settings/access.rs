@@ -4,21 +4,19 @@
 //! refused: a rule that matches nothing is a rule that somebody relies on.
 
 use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 
-use super::check::Upstream;
 use super::checker::Checker;
-use super::field::Field;
+use super::field::{Field, Table};
 use super::list::{each, unique};
 use super::problem::KeyPath;
-use super::{Allow, Caller, Publisher, raw};
-use crate::domain::{Action, ApiKeyHash, CallerName, Glob, PublisherId, Rule};
+use super::proof::Proofs;
+use super::{Allow, Caller, Publisher, RateLimit, raw};
+use crate::domain::{Action, CallerName, Glob, PublisherId, Rule};
 
-/// SHA-256 of nothing: what a script hashes when its key is an unset variable.
-pub(super) const HASH_OF_NOTHING: &str =
-    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-/// SHA-256 of the API key that `config/sandbox.toml` shows to everyone.
-pub(super) const HASH_OF_SAMPLE: &str =
-    "37995496953476eee0911a9935b737afa27ed49a8909c63ac96663e34c5dab65";
+/// Of a caller's own limits.
+const LIMITS: RangeInclusive<u64> = 1..=100_000;
 
 /// The ids, if all of them are good, and the publishers, if nothing else is wrong
 /// with them either.
@@ -79,7 +77,7 @@ pub(super) fn callers(
     c: &mut Checker<'_>,
     raw: raw::List<raw::Section<raw::Caller>>,
     publishers: Option<&[PublisherId]>,
-    upstream: &Upstream,
+    mut proofs: Proofs<'_>,
 ) -> Option<Vec<Caller>> {
     let at = KeyPath::of("callers");
     let list = c.optional(&at, raw)?.unwrap_or_default();
@@ -87,8 +85,7 @@ pub(super) fn callers(
         c.warning(&at, "there are none: nobody may do anything");
     }
     let mut names = HashMap::new();
-    let mut keys = HashMap::new();
-    each(list, &at, |at, raw| {
+    let callers = each(list, &at, |at, raw| {
         let raw = c.section(at, raw)?;
         let name_key = at.key("name");
         let name = c.parsed(&name_key, raw.name, CallerName::parse);
@@ -98,31 +95,28 @@ pub(super) fn callers(
         let default_key = at.key("default_publisher");
         let default_publisher =
             default_publisher(c, &default_key, raw.default_publisher, publishers);
-        let hashes_key = at.key("api_key_sha256");
-        let api_key_sha256 = api_keys(c, &hashes_key, raw.api_key_sha256, &mut keys, upstream);
-        let allow_key = at.key("allow");
-        let allow = c.optional(&allow_key, raw.allow).and_then(|rules| {
-            let rules = rules.unwrap_or_default();
-            if rules.is_empty() {
-                c.warning(&allow_key, "there are no rules: this caller may do nothing");
-            }
-            each(rules, &allow_key, |at, raw| {
-                let rule = rule(c, at, raw, publishers)?;
-                let place = format!("{}: {at}", c.place(at));
-                Some(Allow { rule, place })
-            })
-        });
+        let proof = proofs.of(c, at, raw.api_key_sha256, raw.jwt, raw.certificate_san);
+        let rate_limit = rate_limit(c, &at.key("rate_limit"), raw.rate_limit);
+        let in_flight_key = at.key("max_in_flight_actions");
+        let max_in_flight_actions = match raw.max_in_flight_actions {
+            Field::Absent => Some(None),
+            field => c.count(&in_flight_key, field, LIMITS).map(Some),
+        };
+        let allow = allow(c, &at.key("allow"), raw.allow, publishers);
+        let proof = proof?;
         Some(Caller {
             name: name?,
             default_publisher: default_publisher?,
-            api_key_sha256: api_key_sha256?,
-            jwt: None,
-            certificate_san: Vec::new(),
-            rate_limit: None,
-            max_in_flight_actions: None,
+            api_key_sha256: proof.api_key_sha256,
+            jwt: proof.jwt,
+            certificate_san: proof.certificate_san,
+            rate_limit: rate_limit?,
+            max_in_flight_actions: max_in_flight_actions?,
             allow: allow?,
         })
-    })
+    });
+    proofs.refuse_shared_tokens(c);
+    callers
 }
 
 fn default_publisher(
@@ -141,38 +135,41 @@ fn default_publisher(
     Some(Some(id))
 }
 
-/// `seen` holds the keys of the callers before: a key is one caller's only.
-fn api_keys(
+fn rate_limit(
     c: &mut Checker<'_>,
-    key: &KeyPath,
-    field: raw::List<Field<String>>,
-    seen: &mut HashMap<ApiKeyHash, KeyPath>,
-    upstream: &Upstream,
-) -> Option<Vec<ApiKeyHash>> {
-    let hashes = c.required(key, field)?;
-    if hashes.is_empty() {
-        c.problem(key, "must not be empty: nobody could be this caller");
-    }
-    each(hashes, key, |key, field| {
-        let hash = c.parsed(key, field, |text| api_key_hash(text, upstream))?;
-        unique(c, seen, hash, key);
-        Some(hash)
-    })
+    at: &KeyPath,
+    raw: raw::Section<raw::RateLimit>,
+) -> Option<Option<RateLimit>> {
+    let Some(Table(raw)) = c.optional(at, raw)? else {
+        return Some(None);
+    };
+    let mut number = |key, field| {
+        let number = c.number(&at.key(key), field, LIMITS)?;
+        NonZeroU32::new(u32::try_from(number).ok()?)
+    };
+    let per_second = number("per_second", raw.per_second);
+    let burst = number("burst", raw.burst);
+    Some(Some(RateLimit {
+        per_second: per_second?,
+        burst: burst?,
+    }))
 }
 
-fn api_key_hash(text: &str, upstream: &Upstream) -> Result<ApiKeyHash, String> {
-    let hash = ApiKeyHash::parse(text).map_err(|error| error.to_string())?;
-    let is = |known: &str| ApiKeyHash::parse(known) == Ok(hash);
-    if is(HASH_OF_NOTHING) {
-        return Err("is the hash of an empty key".to_owned());
+fn allow(
+    c: &mut Checker<'_>,
+    key: &KeyPath,
+    field: raw::List<raw::Section<raw::Rule>>,
+    publishers: Option<&[PublisherId]>,
+) -> Option<Vec<Allow>> {
+    let rules = c.optional(key, field)?.unwrap_or_default();
+    if rules.is_empty() {
+        c.warning(key, "there are no rules: this caller may do nothing");
     }
-    if is(HASH_OF_SAMPLE) && !upstream.loopback {
-        return Err(
-            "is the hash of a published sample key; it is good for a portal on loopback only"
-                .to_owned(),
-        );
-    }
-    Ok(hash)
+    each(rules, key, |at, raw| {
+        let rule = rule(c, at, raw, publishers)?;
+        let place = format!("{}: {at}", c.place(at));
+        Some(Allow { rule, place })
+    })
 }
 
 fn rule(

@@ -13,7 +13,9 @@ use std::time::Duration;
 use super::checker::Checker;
 use super::field::Field;
 use super::files;
-use super::problem::{Findings, KeyPath, Origins};
+use super::origins::Origins;
+use super::problem::{Findings, KeyPath};
+use super::proof::Proofs;
 use super::raw;
 use super::url;
 use super::{
@@ -21,22 +23,25 @@ use super::{
     Telemetry, access, credentials, identity, tls,
 };
 
-/// Checks everything; none if there is a problem.
+/// Checks everything; none if there is a problem. `running`: what the gateway runs
+/// with already, if it does.
 pub(super) fn check(
     raw: raw::Root,
     origins: &Origins,
     findings: &mut Findings,
+    running: Option<&Settings>,
 ) -> Option<Settings> {
     let mut c = Checker::new(origins, findings);
-    let (listen, server) = server(&mut c, raw.server);
-    let admin = admin(&mut c, raw.admin, listen);
-    let (upstream, portal) = portal(&mut c, raw.portal);
+    let (front, server) = server(&mut c, raw.server);
+    let admin = admin(&mut c, raw.admin, front.listen);
+    let (upstream, portal) = portal(&mut c, raw.portal, running);
     let operations = operations(&mut c, raw.operations);
     let (credential_names, credentials) =
         credentials::credentials(&mut c, raw.credentials, &upstream);
     let (publisher_ids, publishers) = access::publishers(&mut c, raw.publishers, &credential_names);
-    let (issuers, jwt_issuers) = identity::jwt_issuers(&mut c, raw.identity);
-    let callers = access::callers(&mut c, raw.callers, publisher_ids.as_deref(), &upstream);
+    let (mut issuers, jwt_issuers) = identity::jwt_issuers(&mut c, raw.identity);
+    let proofs = Proofs::new(&upstream, &mut issuers, front.client_certificates);
+    let callers = access::callers(&mut c, raw.callers, publisher_ids.as_deref(), proofs);
     issuers.warn_of_unnamed(&mut c);
     let ledger = ledger(&mut c, raw.ledger);
     let telemetry = telemetry(&mut c, raw.telemetry);
@@ -58,23 +63,34 @@ pub(super) fn check(
 pub(super) struct Upstream {
     /// Plain HTTP is allowed, or it cannot be told whether it is.
     pub(super) plain_http: bool,
-    /// The portal is on this machine, or it cannot be told where it is.
+    /// The portal is on this machine, or it cannot be told where it is; so is the one
+    /// that a running gateway talks to until it is restarted.
     pub(super) loopback: bool,
 }
 
-/// The address apart from the rest: another rule needs it, whatever else is wrong.
-fn server(
-    c: &mut Checker<'_>,
-    raw: raw::Section<raw::Server>,
-) -> (Option<SocketAddr>, Option<Server>) {
+/// What the rest of the configuration needs to know about the public listener,
+/// whatever else is wrong with it.
+struct Front {
+    listen: Option<SocketAddr>,
+    /// Clients can present a certificate, or it cannot be told whether they can.
+    client_certificates: bool,
+}
+
+fn server(c: &mut Checker<'_>, raw: raw::Section<raw::Server>) -> (Front, Option<Server>) {
     let at = KeyPath::of("server");
+    let mut front = Front {
+        listen: None,
+        client_certificates: true,
+    };
     let Some(raw) = c.section(&at, raw) else {
-        return (None, None);
+        return (front, None);
     };
     let listen = c.parsed(&at.key("listen"), raw.listen, socket_address);
+    front.listen = listen;
     let tls_key = at.key("tls");
     // Whatever is wrong with it, somebody wants it.
     let https = !matches!(raw.tls, Field::Absent);
+    front.client_certificates = tls::asks_for_certificates(&raw.tls);
     let tls = tls::tls(c, &tls_key, raw.tls);
     let public_url = public_url(c, &at.key("public_url"), raw.public_url, listen, https);
     let workers = c.count(&at.key("workers"), raw.workers, 0..=256);
@@ -130,7 +146,7 @@ fn server(
             max_header_bytes: max_header_bytes?,
         })
     };
-    (listen, server())
+    (front, server())
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
@@ -205,11 +221,18 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
         && (a.ip() == b.ip() || everything(a, b) || everything(b, a))
 }
 
-fn portal(c: &mut Checker<'_>, raw: raw::Section<raw::Portal>) -> (Upstream, Option<Portal>) {
+fn portal(
+    c: &mut Checker<'_>,
+    raw: raw::Section<raw::Portal>,
+    running: Option<&Settings>,
+) -> (Upstream, Option<Portal>) {
     let at = KeyPath::of("portal");
+    let is_here = |running: &Settings| {
+        url::parse_origin(&running.portal.base_url).is_ok_and(|url| url.loopback)
+    };
     let mut upstream = Upstream {
         plain_http: true,
-        loopback: true,
+        loopback: running.is_none_or(is_here),
     };
     let Some(raw) = c.section(&at, raw) else {
         return (upstream, None);
@@ -218,7 +241,7 @@ fn portal(c: &mut Checker<'_>, raw: raw::Section<raw::Portal>) -> (Upstream, Opt
     upstream.plain_http = allow_plain_http.unwrap_or(true);
     let base_url = c.parsed(&at.key("base_url"), raw.base_url, url::parse_origin);
     if let Some(url) = &base_url {
-        upstream.loopback = url.loopback;
+        upstream.loopback &= url.loopback;
         c.token_goes_to(&at.key("base_url"), url, upstream.plain_http);
     }
     let api_version = c.parsed(&at.key("api_version"), raw.api_version, api_version);

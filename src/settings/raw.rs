@@ -133,7 +133,25 @@ pub(super) struct Caller {
     pub(super) name: Field<String>,
     pub(super) default_publisher: Field<String>,
     pub(super) api_key_sha256: List<Field<String>>,
+    pub(super) jwt: Section<JwtMatch>,
+    pub(super) certificate_san: List<Field<String>>,
+    pub(super) rate_limit: Section<RateLimit>,
+    pub(super) max_in_flight_actions: Field<u64>,
     pub(super) allow: List<Section<Rule>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct JwtMatch {
+    pub(super) issuer: Field<String>,
+    pub(super) claims: Named<Field<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RateLimit {
+    pub(super) per_second: Field<u64>,
+    pub(super) burst: Field<u64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -165,7 +183,7 @@ pub(super) fn known_keys(table: &KeyPath) -> &'static [&'static str] {
         .steps()
         .iter()
         .map(|step| match step {
-            Step::Key(key) => Some(key.as_str()),
+            Step::Key(key) => Some(&**key),
             Step::Index(_) => None,
         })
         .collect();
@@ -181,6 +199,8 @@ pub(super) fn known_keys(table: &KeyPath) -> &'static [&'static str] {
         [Some("identity")] => keys_of::<Identity>(),
         [Some("identity"), Some("jwt"), None] => keys_of::<JwtIssuer>(),
         [Some("callers"), None] => keys_of::<Caller>(),
+        [Some("callers"), None, Some("jwt")] => keys_of::<JwtMatch>(),
+        [Some("callers"), None, Some("rate_limit")] => keys_of::<RateLimit>(),
         [Some("callers"), None, Some("allow"), None] => keys_of::<Rule>(),
         [Some("ledger")] => keys_of::<Ledger>(),
         [Some("telemetry")] => keys_of::<Telemetry>(),

@@ -58,6 +58,15 @@ pub(super) fn tls(
     }))
 }
 
+/// Whether clients can present a certificate; true if it cannot be told.
+pub(super) fn asks_for_certificates(raw: &raw::Section<raw::Tls>) -> bool {
+    match raw {
+        Field::Absent => false,
+        Field::Set(Table(raw)) => !matches!(raw.client_ca_file, Field::Absent),
+        Field::Spelled(_) | Field::Wrong(_) => true,
+    }
+}
+
 /// What `read` finds under a key that must be there.
 fn required<T>(
     c: &mut Checker<'_>,

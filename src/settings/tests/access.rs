@@ -199,7 +199,11 @@ fn callers_are_distinct_in_name_and_key() {
 fn a_caller_must_be_able_to_prove_itself() {
     let allow = "allow = [{ actions = [\"read\"], publishers = [\"*\"], offers = [\"*\"] }]";
     let with = |keys: &str| problems(&caller("c", &format!("{keys}\n{allow}")));
-    assert_eq!(with(""), "t.toml: callers[0].api_key_sha256: is required");
+    assert_eq!(
+        with(""),
+        "t.toml: callers[0]: nobody could be this caller: one of api_key_sha256, jwt and \
+         certificate_san is required"
+    );
     assert_eq!(
         with("api_key_sha256 = []"),
         "t.toml: callers[0].api_key_sha256: must not be empty: nobody could be this caller"
@@ -211,7 +215,7 @@ fn a_caller_must_be_able_to_prove_itself() {
              `offergate keys new` prints them"
         );
     }
-    let nothing = super::super::access::HASH_OF_NOTHING.to_uppercase();
+    let nothing = super::super::proof::HASH_OF_NOTHING.to_uppercase();
     assert_eq!(
         with(&format!("api_key_sha256 = [\"{nothing}\"]")),
         "t.toml: callers[0].api_key_sha256[0]: is the hash of an empty key"
@@ -220,7 +224,7 @@ fn a_caller_must_be_able_to_prove_itself() {
 
 #[test]
 fn the_sample_key_is_good_for_the_sandbox_only() {
-    let sample = super::super::access::HASH_OF_SAMPLE;
+    let sample = super::super::proof::HASH_OF_SAMPLE;
     let allow = "allow = [{ actions = [\"read\"], publishers = [\"*\"], offers = [\"*\"] }]";
     let caller = caller("c", &format!("api_key_sha256 = [\"{sample}\"]\n{allow}"));
     assert!(problems(&caller).contains("api_key_sha256[0]: is the hash of a published sample key"));

@@ -80,6 +80,8 @@ fn base_names_every_key_and_no_other() {
         KeyPath::of("publishers").index(0),
         KeyPath::of("identity").key("jwt").index(0),
         KeyPath::of("callers").index(0),
+        KeyPath::of("callers").index(0).key("jwt"),
+        KeyPath::of("callers").index(0).key("rate_limit"),
         rule,
         KeyPath::of("ledger"),
         KeyPath::of("telemetry"),
@@ -88,9 +90,18 @@ fn base_names_every_key_and_no_other() {
         assert!(!keys.is_empty(), "{table}");
         known.extend(keys.iter().map(|key| table.key(key).to_string()));
     }
-    for table in ["server.tls", "callers[0].allow"] {
+    for table in [
+        "server.tls",
+        "identity.jwt",
+        "callers[0].jwt",
+        "callers[0].rate_limit",
+        "callers[0].allow",
+    ] {
         known.remove(table);
     }
+    // Whose keys are names.
+    assert!(known.remove("callers[0].jwt.claims"));
+    known.insert("callers[0].jwt.claims.azp".to_owned());
     assert_eq!(named, known);
 
     let sections: BTreeSet<&str> = raw::known_keys(&KeyPath::default())
@@ -173,9 +184,9 @@ fn the_sandbox_profile_is_ready_to_run() {
     assert_eq!(credential.client_secret.expose(), "sandbox-secret");
     let hash: [u8; 32] = Sha256::digest("sandbox-key-0123456789").into();
     assert_eq!(settings.callers[0].api_key_sha256, [hash.into()]);
-    let sample = crate::domain::ApiKeyHash::parse(super::super::access::HASH_OF_SAMPLE);
+    let sample = crate::domain::ApiKeyHash::parse(super::super::proof::HASH_OF_SAMPLE);
     assert_eq!(sample, Ok(hash.into()));
-    let nothing = crate::domain::ApiKeyHash::parse(super::super::access::HASH_OF_NOTHING);
+    let nothing = crate::domain::ApiKeyHash::parse(super::super::proof::HASH_OF_NOTHING);
     assert_eq!(nothing, Ok(<[u8; 32]>::from(Sha256::digest("")).into()));
 }
 

@@ -1,4 +1,4 @@
-//! Issuers of JWTs, and the callers that are known by a token or a certificate.
+//! Issuers of JWTs: which are taken, and where their keys may come from.
 
 use jsonwebtoken::Algorithm;
 

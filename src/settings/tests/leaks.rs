@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Every key, with the table it stands in.
-const KEYS: [(&str, &str); 62] = [
+const KEYS: [(&str, &str); 74] = [
     ("", "server"),
     ("", "credentials"),
     ("", "publishers"),
@@ -58,7 +58,19 @@ const KEYS: [(&str, &str); 62] = [
     ("[[callers]]", "name"),
     ("[[callers]]", "default_publisher"),
     ("[[callers]]", "api_key_sha256"),
+    ("[[callers]]", "certificate_san"),
+    ("[[callers]]", "max_in_flight_actions"),
+    ("[[callers]]", "jwt"),
+    ("[[callers]]", "rate_limit"),
     ("[[callers]]", "allow"),
+    ("[callers.jwt]", "issuer"),
+    ("[callers.jwt]", "claims"),
+    ("[callers.jwt]", "unknown"),
+    ("[callers.jwt.claims]", "azp"),
+    ("[callers.jwt.claims]", "unknown"),
+    ("[callers.rate_limit]", "per_second"),
+    ("[callers.rate_limit]", "burst"),
+    ("[callers.rate_limit]", "unknown"),
     ("[[callers.allow]]", "actions"),
     ("[[callers.allow]]", "publishers"),
     ("[[callers.allow]]", "offers"),
@@ -71,7 +83,12 @@ const KEYS: [(&str, &str); 62] = [
 ];
 
 /// Keys whose tables are written out as well.
-const TABLES: [&str; 3] = ["tls", "jwt", "allow"];
+const TABLES: [&str; 5] = ["tls", "jwt", "claims", "rate_limit", "allow"];
+
+/// A table that only stands below a caller.
+fn is_of_a_caller(table: &str) -> bool {
+    table.trim_matches(['[', ']']).starts_with("callers.")
+}
 
 /// A value of any type that TOML has, which carries the mark.
 fn marked(mark: u32, shape: usize) -> String {
@@ -117,7 +134,12 @@ fn one_value_in_any_key_and_of_any_type() {
     for (table, key) in KEYS {
         for shape in 0..SHAPES {
             let value = marked(mark, shape);
-            let text = format!("{table}\n{key} = {value}");
+            let list = if is_of_a_caller(table) {
+                "[[callers]]\n"
+            } else {
+                ""
+            };
+            let text = format!("{list}{table}\n{key} = {value}");
             let said = said(&Scene::over_good(&text));
             refused += usize::from(said.contains("t.toml"));
             assert_silent(&said, mark);
@@ -211,7 +233,7 @@ proptest! {
                 continue;
             }
             if table != open {
-                if table == "[[callers.allow]]" && open != "[[callers]]" {
+                if is_of_a_caller(table) && open != "[[callers]]" && !is_of_a_caller(open) {
                     text.push_str("[[callers]]\n");
                 }
                 text.push_str(&format!("{table}\n"));

@@ -4,10 +4,12 @@
 //! environment. One file a topic.
 
 mod access;
+mod callers;
 mod files;
 mod identity;
 mod layers;
 mod leaks;
+mod reload;
 mod secrets;
 mod tls;
 mod values;
