@@ -6,6 +6,7 @@ mod background;
 mod listeners;
 pub mod options;
 mod reload;
+mod secure;
 mod tls;
 mod worker;
 
