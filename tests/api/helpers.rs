@@ -274,26 +274,22 @@ impl World {
 
     /// Waits until `/readyz` answers with this status; its body.
     pub async fn readiness(&self, status: u16) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let answer = self.admin("/readyz").await;
-            if answer.status == status {
-                return answer.json();
-            }
-            assert!(Instant::now() < deadline, "still {answer:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        self.readyz_until(|answer| answer.status == status).await
     }
 
     /// Waits until the body of `/readyz` is as wished.
     pub async fn readiness_until(&self, wished: impl Fn(&Value) -> bool) -> Value {
+        self.readyz_until(|answer| wished(&answer.json())).await
+    }
+
+    async fn readyz_until(&self, wished: impl Fn(&Answer) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let body = self.admin("/readyz").await.json();
-            if wished(&body) {
-                return body;
+            let answer = self.admin("/readyz").await;
+            if wished(&answer) {
+                return answer.json();
             }
-            assert!(Instant::now() < deadline, "still {body}");
+            assert!(Instant::now() < deadline, "still {answer:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
