@@ -10,7 +10,7 @@ use crate::credential::Handle;
 use crate::domain::{PublisherId, Redactor};
 use crate::portal::{Portal, ReadError};
 use crate::settings::{LogLevel, Settings};
-use crate::startup::options;
+use crate::startup::{access, options};
 use crate::transport::{SendError, Transport, Unreachable};
 
 /// One line of the table.
@@ -65,6 +65,7 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
     for keeper in keepers {
         tokio::task::spawn_local(keeper.run(tokens.client()));
     }
+    findings.extend(issuers(settings).await);
     let portal = Portal::new(&portal, options::portal(settings, redactor));
     for (name, handle) in &handles {
         findings.push(finding(&format!("credential {name}"), token(handle).await));
@@ -78,6 +79,28 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
             &subject,
             read(&portal, &publisher.id, handle).await,
         ));
+    }
+    findings
+}
+
+/// Fetches the keys of every issuer of callers' tokens.
+async fn issuers(settings: &Settings) -> Vec<Finding> {
+    let (access, keepers) = match access::build(settings, None) {
+        Ok(built) => built,
+        Err(error) => return vec![finding("callers", Err(error.to_string()))],
+    };
+    for access::NewKeeper { keeper, transport } in keepers {
+        tokio::task::spawn_local(keeper.run(transport.client()));
+    }
+    let mut findings = Vec::new();
+    for issuer in access.identity.tokens().issuers() {
+        let subject = format!("issuer {}", issuer.rules.issuer);
+        let keys = match issuer.keys.first_fetch().await {
+            Ok(count) => Ok(format!("{count} usable key(s) received")),
+            Err(Some(failure)) => Err(failure.to_string()),
+            Err(None) => Err("the issuer has not answered in time".into()),
+        };
+        findings.push(finding(&subject, keys));
     }
     findings
 }

@@ -172,15 +172,15 @@ impl Keys {
         }
     }
 
-    /// Waits until a fetch has ended, well or badly; says how.
+    /// Waits until a fetch has ended; says how many keys are usable.
     ///
     /// # Errors
-    /// [`KeysFailure`]; none inside if nothing has come in time.
-    pub async fn first_fetch(&self) -> Result<(), Option<KeysFailure>> {
+    /// Why there are none; nothing inside if none has ended in time.
+    pub async fn first_fetch(&self) -> Result<usize, Option<KeysFailure>> {
         self.shared.wait_for(1).await;
-        match self.shared.held.load().is_some() {
-            true => Ok(()),
-            false => Err(self.shared.progress.borrow().failure.clone()),
+        match self.shared.held.load().as_ref() {
+            Some(held) => Ok(held.set.count()),
+            None => Err(self.shared.progress.borrow().failure.clone()),
         }
     }
 }

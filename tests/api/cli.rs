@@ -8,6 +8,8 @@ use tempfile::TempDir;
 
 use crate::client;
 use crate::helpers::{KEY, Setup, write_config};
+use crate::idp::Idp;
+use crate::mint::Signer;
 use crate::process::{Process, Served, run};
 use crate::vendor::Vendor;
 
@@ -130,6 +132,28 @@ async fn check_says_that_all_is_well() {
     assert_eq!(reads.len(), 1, "{reads:?}");
     assert_eq!(reads[0]["method"], "GET");
     assert!(!directory.path().join("offergate.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_asks_issuers_for_their_keys() {
+    let idp = Idp::start(&[&Signer::ec("a"), &Signer::ec("b")]);
+    let setup = Setup {
+        toml: crate::jwt::toml(&idp, ""),
+        ..Setup::default()
+    };
+    let (_vendor, directory) = configured(&setup).await;
+    let subject = format!("issuer {}", idp.issuer());
+    for (status, code, mark, expected) in [
+        (None, 0, "ok", "2 usable key(s) received"),
+        (Some(503), 69, "FAIL", "the issuer answered 503"),
+    ] {
+        idp.answer_with(status);
+        let ended = run(directory.path(), &command("check", &SERVED)).await;
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        let line = ended.stdout.lines().find(|line| line.contains(&subject));
+        let line = line.unwrap_or_else(|| panic!("{ended:?}"));
+        assert!(line.starts_with(mark) && line.ends_with(expected), "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
