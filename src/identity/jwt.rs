@@ -6,7 +6,9 @@
 
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -148,14 +150,28 @@ impl<'t> Unverified<'t> {
     /// [`TokenRefused`]
     pub fn verify(&self, key: &Key, rules: &Rules) -> Result<Claims, TokenRefused> {
         self.check_header(rules)?;
-        let mut validation = Validation::new(self.header.alg);
-        validation.leeway = LEEWAY_SECONDS;
-        validation.validate_nbf = true;
-        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        validation.set_issuer(&[&rules.issuer]);
-        validation.set_audience(&rules.audiences);
+        let validation = validation(self.header.alg, rules);
         decode::<Claims>(self.text, key.decoding(), &validation)
             .map(|token| token.claims)
+            .map_err(|error| refusal(error.kind()))
+    }
+
+    /// Whether what it says would be accepted, had its issuer signed it. For explaining
+    /// only: nothing may be decided by it.
+    ///
+    /// # Errors
+    /// [`TokenRefused`], whoever has signed it.
+    pub fn check_unproven(&self, rules: &Rules) -> Result<(), TokenRefused> {
+        self.check_header(rules)?;
+        // The library looks only at claims that are signed, so that they are, with a
+        // key that nobody ever uses for anything else.
+        let claims = self.unproven_claims()?;
+        let (ours, key) = (Header::new(Algorithm::HS256), uuid::Uuid::new_v4());
+        let signed = encode(&ours, &claims, &EncodingKey::from_secret(key.as_bytes()))
+            .map_err(|_| TokenRefused::Malformed)?;
+        let key = DecodingKey::from_secret(key.as_bytes());
+        decode::<Claims>(signed, &key, &validation(Algorithm::HS256, rules))
+            .map(drop)
             .map_err(|error| refusal(error.kind()))
     }
 
@@ -167,6 +183,17 @@ impl<'t> Unverified<'t> {
     pub fn unproven_claims(&self) -> Result<Claims, TokenRefused> {
         insecure_decode_claims(self.text).map_err(|_| TokenRefused::Malformed)
     }
+}
+
+/// What must hold besides the signature.
+fn validation(algorithm: Algorithm, rules: &Rules) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = LEEWAY_SECONDS;
+    validation.validate_nbf = true;
+    validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+    validation.set_issuer(&[&rules.issuer]);
+    validation.set_audience(&rules.audiences);
+    validation
 }
 
 /// A media type without the prefix that may be left out (RFC 7515 section 4.1.9).
