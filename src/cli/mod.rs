@@ -5,6 +5,7 @@ mod demo;
 mod healthcheck;
 mod keys;
 mod plain;
+mod policy;
 mod sandbox;
 mod serve;
 mod shutdown;
@@ -50,6 +51,11 @@ enum Command {
     Keys {
         #[command(subcommand)]
         command: keys::KeysCommand,
+    },
+    /// Explain who may do what, and why
+    Policy {
+        #[command(subcommand)]
+        command: policy::PolicyCommand,
     },
 }
 
@@ -106,6 +112,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Keys { command } => keys::run(&command),
+        Command::Policy { command } => policy::run(command),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, get_current_timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -148,15 +148,41 @@ impl<'t> Unverified<'t> {
     /// [`TokenRefused`]
     pub fn verify(&self, key: &Key, rules: &Rules) -> Result<Claims, TokenRefused> {
         self.check_header(rules)?;
-        let mut validation = Validation::new(self.header.alg);
-        validation.leeway = LEEWAY_SECONDS;
-        validation.validate_nbf = true;
-        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        validation.set_issuer(&[&rules.issuer]);
-        validation.set_audience(&rules.audiences);
+        let validation = validation(self.header.alg, rules);
         decode::<Claims>(self.text, key.decoding(), &validation)
             .map(|token| token.claims)
             .map_err(|error| refusal(error.kind()))
+    }
+
+    /// Whether what it says would be accepted, had its issuer signed it. For explaining
+    /// only: nothing may be decided by it.
+    ///
+    /// # Errors
+    /// [`TokenRefused`], whoever has signed it.
+    pub fn check_unproven(&self, rules: &Rules) -> Result<(), TokenRefused> {
+        self.check_header(rules)?;
+        let claims = self.unproven_claims()?;
+        let second = |name| match claims.get(name) {
+            None => Ok(None),
+            Some(value) => value.as_f64().map(Some).ok_or(TokenRefused::Claims),
+        };
+        let (end, begin) = (second("exp")?, second("nbf")?);
+        let (now, leeway) = (get_current_timestamp() as f64, LEEWAY_SECONDS as f64);
+        let audience = match claims.get("aud").ok_or(TokenRefused::Claims)? {
+            Value::Array(several) => several.iter().collect(),
+            one => vec![one],
+        };
+        let mut named = audience.into_iter().filter_map(Value::as_str);
+        if end.ok_or(TokenRefused::Claims)? < now - leeway {
+            return Err(TokenRefused::Expired);
+        }
+        if begin.is_some_and(|begin| begin > now + leeway) {
+            return Err(TokenRefused::NotYet);
+        }
+        match named.any(|name| rules.audiences.iter().any(|wanted| wanted == name)) {
+            true => Ok(()),
+            false => Err(TokenRefused::Audience),
+        }
     }
 
     /// What it says, without any knowledge whether that is true. For explaining
@@ -167,6 +193,17 @@ impl<'t> Unverified<'t> {
     pub fn unproven_claims(&self) -> Result<Claims, TokenRefused> {
         insecure_decode_claims(self.text).map_err(|_| TokenRefused::Malformed)
     }
+}
+
+/// What must hold besides the signature.
+fn validation(algorithm: Algorithm, rules: &Rules) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = LEEWAY_SECONDS;
+    validation.validate_nbf = true;
+    validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+    validation.set_issuer(&[&rules.issuer]);
+    validation.set_audience(&rules.audiences);
+    validation
 }
 
 /// A media type without the prefix that may be left out (RFC 7515 section 4.1.9).

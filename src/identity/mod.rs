@@ -19,9 +19,9 @@ pub use certificate::{
 };
 pub use issuer::{KeySource, KeysFailure};
 pub use jwks::{KeySet, NoKeySet};
-pub use jwt::{Rules, TokenRefused, Unverified};
+pub use jwt::{Claims, Rules, TokenRefused, Unverified};
 pub use keys::{KeyKeeper, Keys};
-pub use token::{ClaimMatch, IDENTIFYING, Issuer, NotKnown, Tokens};
+pub use token::{ClaimMatch, IDENTIFYING, Issuer, NotKnown, NotOne, NotProven, Tokens};
 
 use crate::domain::{Caller, San};
 

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::jwks::Key;
 use super::jwt::{Claims, Rules, TokenRefused, Unverified};
 use super::keys::{Keys, NoKey};
-use crate::domain::Caller;
+use crate::domain::{Caller, CallerName};
 
 /// The claims of which a caller's must name at least one: those by which issuers say
 /// who a client is.
@@ -34,6 +34,45 @@ pub struct Issuer {
     pub rules: Rules,
     /// Its keys.
     pub keys: Arc<Keys>,
+}
+
+/// Why nothing is known of what a token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotProven {
+    /// It is not accepted.
+    Refused(TokenRefused),
+    /// It cannot be checked: its issuer's keys are not known.
+    NoKeys,
+}
+
+impl Issuer {
+    /// What the token says, if this issuer has signed it and it is valid now, and the
+    /// key that proves it. Waits for keys if it must.
+    ///
+    /// # Errors
+    /// [`NotProven`]
+    pub async fn prove(&self, token: &Unverified<'_>) -> Result<(Claims, Arc<Key>), NotProven> {
+        token.check_header(&self.rules)?;
+        let (kid, algorithm): (Option<&str>, Algorithm) = token.key();
+        let key = self.keys.find(kid, algorithm).await?;
+        let claims = token.verify(&key, &self.rules)?;
+        Ok((claims, key))
+    }
+}
+
+impl From<TokenRefused> for NotProven {
+    fn from(reason: TokenRefused) -> Self {
+        Self::Refused(reason)
+    }
+}
+
+impl From<NoKey> for NotProven {
+    fn from(why: NoKey) -> Self {
+        match why {
+            NoKey::Unknown => Self::Refused(TokenRefused::Key),
+            NoKey::Unavailable => Self::NoKeys,
+        }
+    }
 }
 
 /// Which tokens are a caller's.
@@ -61,6 +100,15 @@ pub enum NotKnown {
     },
 }
 
+impl From<NotProven> for NotKnown {
+    fn from(why: NotProven) -> Self {
+        match why {
+            NotProven::Refused(reason) => Self::Refused(reason),
+            NotProven::NoKeys => Self::NoKeys,
+        }
+    }
+}
+
 /// A good token.
 #[derive(Clone)]
 struct Verified {
@@ -69,11 +117,13 @@ struct Verified {
     caller: Result<Arc<Caller>, NotOne>,
 }
 
-/// Why a good token names no caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum NotOne {
+/// Why claims name no caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotOne {
+    /// They are nobody's.
     None,
-    Several,
+    /// They are these callers', at least two.
+    Several(Arc<[CallerName]>),
 }
 
 /// What is remembered of a good token.
@@ -158,7 +208,7 @@ impl Tokens {
             Ok(caller) => Ok((caller, mark)),
             Err(not_one) => Err(NotKnown::Nobody {
                 mark,
-                several: not_one == NotOne::Several,
+                several: not_one != NotOne::None,
             }),
         }
     }
@@ -175,25 +225,18 @@ impl Tokens {
 
     async fn verify(&self, token: &str, hash: [u8; 32]) -> Result<Verified, NotKnown> {
         let token = Unverified::read(token).map_err(NotKnown::Refused)?;
-        let named = |issuer: &Issuer| issuer.rules.issuer == token.issuer();
-        let issuer = self.issuers.iter().position(named);
-        let issuer = issuer.ok_or(NotKnown::Refused(TokenRefused::Issuer))?;
-        let Issuer { rules, keys } = &self.issuers[issuer];
-        token.check_header(rules).map_err(NotKnown::Refused)?;
-        let (kid, algorithm): (Option<&str>, Algorithm) = token.key();
-        let key = keys.find(kid, algorithm).await.map_err(|why| match why {
-            NoKey::Unknown => NotKnown::Refused(TokenRefused::Key),
-            NoKey::Unavailable => NotKnown::NoKeys,
-        })?;
-        let claims = token.verify(&key, rules).map_err(NotKnown::Refused)?;
+        let position = self.position(token.issuer());
+        let position = position.ok_or(NotKnown::Refused(TokenRefused::Issuer))?;
+        let issuer = &self.issuers[position];
+        let (claims, key) = issuer.prove(&token).await?;
         let verified = Verified {
-            mark: mark(rules, &claims),
-            caller: self.caller(issuer, &claims),
+            mark: mark(&issuer.rules, &claims),
+            caller: self.whose(token.issuer(), &claims),
         };
         if let Some(end) = claims.get("exp").and_then(seconds) {
             let remembered = Remembered {
                 verified: verified.clone(),
-                issuer,
+                issuer: position,
                 key,
                 end,
             };
@@ -202,23 +245,36 @@ impl Tokens {
         Ok(verified)
     }
 
-    /// The one caller whose claims this token has. For explaining, also of tokens
-    /// that are not proven.
-    fn caller(&self, issuer: usize, claims: &Claims) -> Result<Arc<Caller>, NotOne> {
-        let mut found = None;
+    /// The one caller whose claims these are, if this issuer has made them. Proves
+    /// nothing: that is for [`Issuer::prove`].
+    ///
+    /// # Errors
+    /// [`NotOne`]
+    pub fn whose(&self, issuer: &str, claims: &Claims) -> Result<Arc<Caller>, NotOne> {
+        let issuer = self.position(issuer).ok_or(NotOne::None)?;
+        let mut found = Vec::new();
         for name in IDENTIFYING {
             let Some(Value::String(value)) = claims.get(name) else {
                 continue;
             };
             let key = (issuer, name, value.clone());
             let candidates = self.by_claim.get(&key).map_or(&[][..], Vec::as_slice);
-            for candidate in candidates.iter().filter(|c| c.matches(claims)) {
-                if found.replace(&candidate.caller).is_some() {
-                    return Err(NotOne::Several);
-                }
+            let matching = candidates.iter().filter(|c| c.matches(claims));
+            found.extend(matching.map(|candidate| &candidate.caller));
+        }
+        match found[..] {
+            [] => Err(NotOne::None),
+            [one] => Ok(Arc::clone(one)),
+            _ => {
+                let names = found.iter().map(|caller| caller.name.clone());
+                Err(NotOne::Several(names.collect()))
             }
         }
-        found.cloned().ok_or(NotOne::None)
+    }
+
+    fn position(&self, issuer: &str) -> Option<usize> {
+        let mut issuers = self.issuers.iter();
+        issuers.position(|known| known.rules.issuer == issuer)
     }
 }
 

@@ -127,16 +127,21 @@ pub(super) fn mirror(
 
 fn unknown_key(key: &KeyPath) -> String {
     let known = raw::known_keys(&key.parent().unwrap_or_default());
-    let written = key.last_name();
-    let nearest = known
-        .iter()
-        .map(|name| (distance(name, written), name))
-        .min()
-        .filter(|(distance, name)| *distance <= 2 && *distance < name.len() / 2);
-    match nearest {
-        Some((_, name)) => format!("is not a known key; is {name} meant?"),
+    match nearest(key.last_name(), known.iter().copied()) {
+        Some(name) => format!("is not a known key; is {name} meant?"),
         None => "is not a known key".to_owned(),
     }
+}
+
+/// The known name that was most likely meant, if one is close enough.
+#[must_use]
+pub fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+    let known = known.into_iter();
+    let (_, name) = known
+        .map(|name| (distance(name, written), name))
+        .min()
+        .filter(|(distance, name)| *distance <= 2 && *distance < name.len() / 2)?;
+    Some(name)
 }
 
 /// How many characters must be changed, added or dropped to get from one to the other.

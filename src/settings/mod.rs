@@ -39,7 +39,7 @@ use rustls::sign::CertifiedKey;
 use crate::domain::{ApiKeyHash, CallerName, PublisherId, Rule, San, Secret};
 pub use crate::telemetry::{LogFormat, LogLevel};
 
-pub use load::{BASE, Loaded, Source, load, reload};
+pub use load::{BASE, Loaded, Source, load, nearest, reload};
 pub use problem::{Problem, Problems};
 
 /// Everything that can be configured, checked.

@@ -26,6 +26,8 @@ mod mint;
 mod oidc;
 mod operations;
 mod outcome;
+mod policy;
+mod policy_token;
 mod process;
 mod refused;
 mod reload;

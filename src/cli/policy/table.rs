@@ -1,0 +1,111 @@
+//! `offergate policy table`: who may do what.
+
+use std::process::ExitCode;
+
+use super::{actions, listed, shown};
+use crate::cli::ConfigArgs;
+use crate::settings::{Caller, Settings};
+
+/// Between two columns.
+const GAP: &str = "  ";
+
+pub fn run(config: ConfigArgs) -> ExitCode {
+    match config.load() {
+        Ok(loaded) => {
+            print!("{}", table(&loaded.settings));
+            ExitCode::SUCCESS
+        }
+        Err(code) => code,
+    }
+}
+
+fn table(settings: &Settings) -> String {
+    if settings.callers.is_empty() {
+        return "There are no callers: nobody may do anything.\n".to_owned();
+    }
+    let mut rules = vec![
+        [
+            "CALLER",
+            "KNOWN BY",
+            "ACTIONS",
+            "PUBLISHERS",
+            "OFFERS",
+            "PLACE",
+        ]
+        .map(str::to_owned),
+    ];
+    rules.extend(settings.callers.iter().flat_map(rows));
+    let mut limits = vec![["CALLER", "REQUESTS", "ACTIONS AT A TIME"].map(str::to_owned)];
+    limits.extend(settings.callers.iter().filter_map(limit));
+    let mut text = aligned(&rules);
+    if limits.len() > 1 {
+        text.push('\n');
+        text.push_str(&aligned(&limits));
+    }
+    text
+}
+
+/// One row for each of the caller's rules, or one that says that there are none.
+fn rows(caller: &Caller) -> Vec<[String; 6]> {
+    let name = || caller.name.to_string();
+    if caller.allow.is_empty() {
+        let nothing = [name(), known_by(caller), "nothing".to_owned()];
+        let [name, known_by, nothing] = nothing;
+        let none = String::new;
+        return vec![[name, known_by, nothing, none(), none(), none()]];
+    }
+    let rules = caller.allow.iter();
+    rules
+        .map(|allow| {
+            [
+                name(),
+                known_by(caller),
+                actions(&allow.rule),
+                listed(&allow.rule.publishers),
+                listed(&allow.rule.offers),
+                shown(&allow.place),
+            ]
+        })
+        .collect()
+}
+
+/// How a caller proves who it is.
+fn known_by(caller: &Caller) -> String {
+    let keys = match caller.api_key_sha256.len() {
+        0 => None,
+        1 => Some("key".to_owned()),
+        several => Some(format!("{several} keys")),
+    };
+    let jwt = caller.jwt.as_ref().map(|_| "jwt".to_owned());
+    let certificate = (!caller.certificate_san.is_empty()).then(|| "certificate".to_owned());
+    listed([keys, jwt, certificate].into_iter().flatten())
+}
+
+fn limit(caller: &Caller) -> Option<[String; 3]> {
+    if caller.rate_limit.is_none() && caller.max_in_flight_actions.is_none() {
+        return None;
+    }
+    let none = || "-".to_owned();
+    let requests = caller.rate_limit.map_or_else(none, |rate| {
+        format!("{} per second, {} at once", rate.per_second, rate.burst)
+    });
+    let actions = caller.max_in_flight_actions;
+    let actions = actions.map_or_else(none, |count| count.to_string());
+    Some([caller.name.to_string(), requests, actions])
+}
+
+/// The rows below each other, each column as wide as its widest cell.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths);
+        let cells: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        text.push_str(cells.join(GAP).trim_end());
+        text.push('\n');
+    }
+    text
+}

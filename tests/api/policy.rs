@@ -1,0 +1,247 @@
+//! `offergate policy`: who may do what, and by which rule. Callers by token are in
+//! `policy_token.rs`.
+
+use std::net::SocketAddr;
+
+use tempfile::TempDir;
+
+use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, Setup, spawn_toml, write_config};
+use crate::process::{Ended, run};
+
+/// Nothing is asked of the vendor.
+const NO_VENDOR: &str = "127.0.0.1:9";
+const CONFIG: [&str; 4] = ["--config", ".", "--profile", "test"];
+
+/// Rules of every shape.
+const RULES: &str = r#"
+[[publishers]]
+id = "contoso"
+credential = "main"
+[[publishers]]
+id = "fabrikam"
+credential = "main"
+[[callers]]
+name = "pipeline"
+default_publisher = "contoso"
+api_key_sha256 = ["$pipeline"]
+rate_limit = { per_second = 50, burst = 100 }
+max_in_flight_actions = 16
+allow = [
+  { actions = ["read"], publishers = ["*"], offers = ["*"] },
+  { actions = ["cancel", "publish"], publishers = ["contoso"], offers = ["sync-a*", "*-b"] },
+]
+[[callers]]
+name = "reader"
+default_publisher = "fabrikam"
+api_key_sha256 = ["$reader", "e49ce7dd5984e33f229dd820a814850c037f06391bb4dff69ac9e145406744db"]
+rate_limit = { per_second = 100, burst = 1000 }
+allow = [{ actions = ["*"], publishers = ["fab*"], offers = ["sync-a"] }]
+[[callers]]
+name = "nobody"
+api_key_sha256 = ["$nobody"]
+"#;
+
+fn configured(toml: &str) -> TempDir {
+    let directory = TempDir::new().unwrap();
+    let setup = Setup {
+        toml: toml.to_owned(),
+        ..Setup::default()
+    };
+    let vendor: SocketAddr = NO_VENDOR.parse().unwrap();
+    write_config(&directory, vendor, &setup);
+    directory
+}
+
+/// `policy explain` with these words after the configuration.
+pub async fn explain(directory: &TempDir, words: &str) -> Ended {
+    let mut arguments = vec!["policy", "explain"];
+    arguments.extend(CONFIG);
+    arguments.extend(words.split_whitespace());
+    run(directory.path(), &arguments).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_allowed_is_said_with_its_rule() {
+    let directory = configured(RULES);
+    let by_second = "by  ./test.toml: callers[0].allow[1]  \
+                     (actions cancel, publish; publishers contoso; offers sync-a*, *-b)\n";
+    let table = [
+        (
+            "--caller pipeline --action cancel --offer sync-a1",
+            format!("ALLOWED  pipeline may cancel contoso/sync-a1\n{by_second}"),
+        ),
+        (
+            "--caller pipeline --action publish --offer x-b --publisher contoso",
+            format!("ALLOWED  pipeline may publish contoso/x-b\n{by_second}"),
+        ),
+        (
+            "--caller pipeline --action read --offer x --publisher fabrikam",
+            "ALLOWED  pipeline may read fabrikam/x\nby  ./test.toml: callers[0].allow[0]  \
+             (actions read; publishers *; offers *)\n"
+                .into(),
+        ),
+        (
+            "--caller reader --action go-live --offer sync-a",
+            "ALLOWED  reader may go-live fabrikam/sync-a\nby  ./test.toml: callers[1].allow[0]  \
+             (actions *; publishers fab*; offers sync-a)\n"
+                .into(),
+        ),
+    ];
+    for (words, expected) in table {
+        let ended = explain(&directory, words).await;
+        assert_eq!(ended.stdout, expected, "{words}: {ended:?}");
+        assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "{words}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_denied_is_said_with_every_reason() {
+    let directory = configured(RULES);
+    let first = "./test.toml: callers[0].allow[0]";
+    let second = "./test.toml: callers[0].allow[1]";
+    let table = [
+        (
+            "--caller pipeline --action cancel --offer other",
+            format!(
+                "DENIED  pipeline may not cancel contoso/other\n\
+                 {first}: action is not among read\n\
+                 {second}: offer does not match sync-a*, *-b\n"
+            ),
+        ),
+        (
+            "--caller pipeline --action write --offer Sync-a --publisher fabrikam",
+            format!(
+                "DENIED  pipeline may not write fabrikam/Sync-a\n\
+                 {first}: action is not among read\n\
+                 {second}: action is not among cancel, publish; publisher does not match contoso; \
+                 offer does not match sync-a*, *-b\n"
+            ),
+        ),
+        (
+            "--caller pipeline --action read --offer x --publisher Contoso",
+            format!(
+                "DENIED  pipeline may not read Contoso/x\n\
+                 publisher Contoso is none of the [[publishers]]: contoso, fabrikam (case counts)\n\
+                 {second}: action is not among cancel, publish; publisher does not match contoso; \
+                 offer does not match sync-a*, *-b\n"
+            ),
+        ),
+        (
+            "--caller nobody --action read --offer x --publisher contoso",
+            "DENIED  nobody may not read contoso/x\nno rules: the caller may do nothing\n".into(),
+        ),
+        (
+            "--caller nobody --action read --offer x",
+            "DENIED  nobody may not read x\n\
+             no publisher: the caller has no default_publisher, and --publisher is not given\n"
+                .into(),
+        ),
+        (
+            "--caller pipelin --action read --offer x",
+            "DENIED  there is no caller pipelin\nis pipeline meant?\n".into(),
+        ),
+        (
+            "--caller release --action read --offer x",
+            "DENIED  there is no caller release\n`offergate policy table` lists the callers\n"
+                .into(),
+        ),
+    ];
+    for (words, expected) in table {
+        let ended = explain(&directory, words).await;
+        assert_eq!(ended.stdout, expected, "{words}: {ended:?}");
+        assert_eq!((ended.code, &*ended.stderr), (Some(1), ""), "{words}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_asked_is_not_answered() {
+    let directory = configured(RULES);
+    for words in [
+        "--action read --offer x",
+        "--caller pipeline --token x --action read --offer x",
+        "--caller pipeline --action delete --offer x",
+        "--caller pipeline --action * --offer x",
+        "--caller pipeline --action read --offer a/b",
+        "--caller pipeline --action read",
+        "--caller pipeline --action read --offer x --publisher ..",
+        "--caller a/b --action read --offer x",
+        "--caller pipeline --action read --offer x --offline",
+        "--caller pipeline --action read --offer x --jwks x",
+        "--token x --action read --offer x --jwks x --offline",
+    ] {
+        let ended = explain(&directory, words).await;
+        assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{words}");
+    }
+    std::fs::write(directory.path().join("test.toml"), "colour = 1").unwrap();
+    let ended = explain(&directory, "--caller pipeline --action read --offer x").await;
+    assert_eq!((ended.code, &*ended.stdout), (Some(78), ""), "{ended:?}");
+    let table = [&["policy", "table"][..], &CONFIG].concat();
+    let ended = run(directory.path(), &table).await;
+    assert_eq!((ended.code, &*ended.stdout), (Some(78), ""), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_says_who_may_do_what() {
+    let directory = configured(RULES);
+    let arguments = [&["policy", "table"][..], &CONFIG].concat();
+    let ended = run(directory.path(), &arguments).await;
+    let expected = "\
+CALLER    KNOWN BY  ACTIONS          PUBLISHERS  OFFERS        PLACE
+pipeline  key       read             *           *             ./test.toml: callers[0].allow[0]
+pipeline  key       cancel, publish  contoso     sync-a*, *-b  ./test.toml: callers[0].allow[1]
+reader    2 keys    *                fab*        sync-a        ./test.toml: callers[1].allow[0]
+nobody    key       nothing
+
+CALLER    REQUESTS                      ACTIONS AT A TIME
+pipeline  50 per second, 100 at once    16
+reader    100 per second, 1000 at once  -
+";
+    assert_eq!(ended.stdout, expected, "{ended:?}");
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+    // Without limits there is one table only; without callers, none.
+    std::fs::write(directory.path().join("test.toml"), "").unwrap();
+    let ended = run(directory.path(), &arguments).await;
+    assert_eq!(ended.stdout.lines().count(), 4, "{ended:?}");
+    std::fs::write(directory.path().join("test.toml"), "callers = []").unwrap();
+    let ended = run(directory.path(), &arguments).await;
+    let expected = "There are no callers: nobody may do anything.\n";
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), expected));
+}
+
+/// Everything that can be asked of these few words, of the command and of a gateway.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_gateway_does_what_is_said() {
+    let world = spawn_toml(RULES).await;
+    let callers = [
+        ("pipeline", KEY),
+        ("reader", READER_KEY),
+        ("nobody", NOBODY_KEY),
+    ];
+    let mut answers = Vec::new();
+    for (caller, key) in callers {
+        for publisher in [None, Some("contoso"), Some("fabrikam"), Some("other")] {
+            for offer in ["sync-a", "sync-b", "sync-c"] {
+                let (path, given) = match publisher {
+                    Some(id) => (format!("/publishers/{id}"), format!("--publisher {id}")),
+                    None => Default::default(),
+                };
+                let path = format!("{path}/offers/{offer}/cancel");
+                let answer = world.send_as(key, "POST", &path, "").await;
+                let words = format!("--caller {caller} --action cancel --offer {offer} {given}");
+                let ended = explain(&world.directory, &words).await;
+                let allowed = match answer.status {
+                    200 => true,
+                    // The caller has no default publisher.
+                    400 if publisher.is_none() && caller == "nobody" => false,
+                    403 => false,
+                    _ => panic!("{words}: {answer:?}"),
+                };
+                let code = Some(if allowed { 0 } else { 1 });
+                assert_eq!(ended.code, code, "{words}: {ended:?} {answer:?}");
+                answers.push(allowed);
+            }
+        }
+    }
+    assert_eq!(answers.len(), 36);
+    assert_eq!(answers.iter().filter(|allowed| **allowed).count(), 6);
+}

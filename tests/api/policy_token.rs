@@ -1,0 +1,372 @@
+//! `offergate policy explain --token`: whether a token is good, whose it is, and what
+//! they may; and that nothing of the token is shown.
+
+use std::fs::File;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::helpers::{Setup, write_config};
+use crate::idp::Idp;
+use crate::jwt::{cancel_with, spawn_jwt, toml};
+use crate::marks::windows;
+use crate::mint::{Signer, now};
+use crate::policy::explain;
+use crate::process::{Ended, Process};
+
+const ES256: &str = r#"algorithms = ["ES256"]"#;
+const CANCEL: &str = "--token token --action cancel --offer sync-1";
+
+/// A configuration for this issuer, beside which its key set lies.
+fn configured(idp: &Idp, signer: &Signer) -> TempDir {
+    let directory = TempDir::new().unwrap();
+    let setup = Setup {
+        toml: toml(idp, ES256),
+        ..Setup::default()
+    };
+    write_config(&directory, idp.address, &setup);
+    let keys = json!({"keys": [signer.jwk()]}).to_string();
+    std::fs::write(directory.path().join("keys.json"), keys).unwrap();
+    directory
+}
+
+/// Explains a token; nothing of it may come out.
+async fn explain_token(directory: &TempDir, token: &str, words: &str) -> Ended {
+    std::fs::write(directory.path().join("token"), format!("{token}\n")).unwrap();
+    let ended = explain(directory, &format!("{CANCEL} {words}")).await;
+    assert_hidden(&ended, token);
+    ended
+}
+
+/// No 16 characters of the token in a row.
+#[track_caller]
+fn assert_hidden(ended: &Ended, token: &str) {
+    for window in windows(token) {
+        let said = ended.stdout.contains(window) || ended.stderr.contains(window);
+        assert!(!said, "{window}: {ended:?}");
+    }
+}
+
+/// The claims of a client's token, some of them others.
+fn with(idp: &Idp, client: &str, members: Value) -> Value {
+    let mut claims = idp.claims(client);
+    for (name, value) in members.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_token_is_its_callers() {
+    let signer = Signer::ec("k");
+    let idp = Idp::start(&[&signer]);
+    let directory = configured(&idp, &signer);
+    let token = signer.token(&idp.claims("release"));
+    let rule = "./test.toml: callers[1].allow[0]";
+    let facts = format!(
+        "issuer: {}\nsubject: sub-release\ncaller: release\nsignature: good\n",
+        idp.issuer()
+    );
+    let allowed = format!(
+        "ALLOWED  release may cancel contoso/sync-1\n\
+         by  {rule}  (actions cancel; publishers contoso; offers *)\n{facts}"
+    );
+    let ended = explain_token(&directory, &token, "--jwks keys.json").await;
+    assert_eq!(
+        (ended.code, &*ended.stdout),
+        (Some(0), &*allowed),
+        "{ended:?}"
+    );
+    assert_eq!(idp.fetches(), (0, 0), "the file is enough");
+    // Fetched, as the gateway does; and with the scheme before it.
+    let bearer = format!("bearer  {token}");
+    for text in [&token, &bearer] {
+        let ended = explain_token(&directory, text, "").await;
+        assert_eq!(
+            (ended.code, &*ended.stdout),
+            (Some(0), &*allowed),
+            "{ended:?}"
+        );
+    }
+    assert_eq!(idp.fetches(), (2, 2), "once each");
+    // The rules count all the same.
+    std::fs::write(directory.path().join("token"), &token).unwrap();
+    let words = "--token token --action read --offer x --jwks keys.json";
+    let ended = explain(&directory, words).await;
+    let denied = format!(
+        "DENIED  release may not read contoso/x\n\
+         {rule}: action is not among cancel\n{facts}"
+    );
+    assert_eq!(
+        (ended.code, &*ended.stdout),
+        (Some(1), &*denied),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn standard_input_and_unusable_files() {
+    let signer = Signer::ec("k");
+    let idp = Idp::start(&[&signer]);
+    let directory = configured(&idp, &signer);
+    let token = signer.token(&idp.claims("release"));
+    let path = directory.path().join("token");
+    std::fs::write(&path, format!("\n {token}\r\n\n")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_offergate"));
+    command.current_dir(directory.path()).env_clear();
+    command.args("policy explain --config . --profile test --token - --offline".split(' '));
+    command.args("--action cancel --offer sync-1".split(' '));
+    command.stdin(File::open(&path).unwrap());
+    let ended = Process::spawn(&mut command).ended().await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("caller: release\n"), "{ended:?}");
+    // The token for a file's name, and a file that is no key set.
+    for words in [
+        format!("--token {token} --action cancel --offer sync-1"),
+        format!("{CANCEL} --jwks token"),
+        format!("{CANCEL} --jwks missing"),
+        "--token missing --action cancel --offer sync-1".to_owned(),
+    ] {
+        let ended = explain(&directory, &words).await;
+        assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{ended:?}");
+        assert!(ended.stderr.starts_with("offergate: cannot "), "{ended:?}");
+        assert_hidden(&ended, &token);
+    }
+}
+
+/// The verdict, what to do, and what of the signature is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_refused_is_denied_with_its_reason() {
+    let (signer, other) = (Signer::ec("k"), Signer::ec("k"));
+    let idp = Idp::start(&[&signer]);
+    let directory = configured(&idp, &signer);
+    let world = spawn_jwt(&idp, ES256).await;
+    let claims = |members: Value| with(&idp, "release", members);
+    let signed = |header: Value| signer.sign(&header, &idp.claims("release"));
+    let before = "not checked: the token is refused before that";
+    let table = [
+        (
+            signer.token(&claims(json!({"exp": 1_700_000_000}))),
+            "expired",
+            "its exp is 2023-11-14T22:13:20Z",
+            "good",
+        ),
+        (
+            signer.token(&claims(json!({"nbf": now() + 900}))),
+            "not-yet-valid",
+            "clocks",
+            "good",
+        ),
+        (
+            signer.token(&claims(json!({"aud": ["a", "b\u{1b}[2J"]}))),
+            "wrong-audience",
+            "get a token for \"offergate\"; the aud of this one is \"a\", \"b\\u{1b}[2J\"",
+            "good",
+        ),
+        (
+            signer.token(&claims(json!({"aud": null}))),
+            "missing-claim",
+            "exp, iss and aud",
+            "good",
+        ),
+        (
+            other.token(&idp.claims("release")),
+            "wrong-signature",
+            "get a new one",
+            "wrong",
+        ),
+        (
+            signed(json!({"alg": "ES256", "kid": "new"})),
+            "unknown-signing-key",
+            "its kid: \"new\"",
+            "not checked: there is no key for it",
+        ),
+        (
+            signed(json!({"alg": "RS256", "kid": "k"})),
+            "wrong-algorithm",
+            "signs with RS256, add that to the entry's algorithms: ES256",
+            before,
+        ),
+        (
+            signed(json!({"alg": "ES256", "crit": ["b64"]})),
+            "critical-extension",
+            "leave out crit",
+            before,
+        ),
+        (
+            signer.token(&claims(json!({"iss": "https://else\u{1b}where"}))),
+            "unknown-issuer",
+            "Known: http://127.0.0.1",
+            before,
+        ),
+        (
+            signed(json!({"alg": "none"})),
+            "malformed-token",
+            "an access token that is a JWT",
+            before,
+        ),
+        (
+            "not-a-token-but-long-enough".to_owned(),
+            "malformed-token",
+            "an access token that is a JWT",
+            before,
+        ),
+    ];
+    for (token, reason, todo, signature) in &table {
+        let ended = explain_token(&directory, token, "--jwks keys.json").await;
+        assert_eq!(ended.code, Some(1), "{reason}: {ended:?}");
+        let lines: Vec<&str> = ended.stdout.lines().collect();
+        assert!(
+            lines[0].starts_with("DENIED  the token is refused: "),
+            "{ended:?}"
+        );
+        assert!(lines[0].ends_with(&format!("({reason})")), "{ended:?}");
+        assert!(
+            lines[1].starts_with("to do: ") && lines[1].contains(todo),
+            "{ended:?}"
+        );
+        let last = format!("signature: {signature}");
+        assert_eq!(lines.last(), Some(&&*last), "{ended:?}");
+        assert!(!ended.stdout.contains('\u{1b}'), "{ended:?}");
+        // The gateway is of the same opinion.
+        assert_eq!(cancel_with(&world, token).await.status, 401, "{reason}");
+    }
+    let expired = explain_token(&directory, &table[0].0, "--jwks keys.json").await;
+    let caller = "caller: release, if it were accepted\n";
+    assert!(expired.stdout.contains(caller), "{expired:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_token_of_no_caller_or_several_shows_its_claims() {
+    let signer = Signer::ec("k");
+    let idp = Idp::start(&[&signer]);
+    let directory = configured(&idp, &signer);
+    let world = spawn_jwt(&idp, ES256).await;
+    let stranger = json!({"sub": "a \"b\"\u{1b}[2J\u{202e}", "oid": 7, "appid": "x"});
+    let table = [
+        (
+            "stranger",
+            stranger,
+            "DENIED  the token is good, but is no caller's\n\
+             its identifying claims: sub = \"a \\\"b\\\"\\u{1b}[2J\\u{202e}\", azp = \"stranger\", \
+             appid = \"x\", oid, which is no text\n\
+             to do: put one of these into jwt.claims",
+            "caller: none\n",
+        ),
+        (
+            "two-faced",
+            json!({}),
+            "DENIED  the token is good, but is several callers': second-sub, second-azp\n\
+             its identifying claims: sub = \"sub-two-faced\", azp = \"two-faced\"\n\
+             to do: let jwt.claims of each ask",
+            "caller: second-sub, second-azp\n",
+        ),
+        // Its sub is the caller's, but not all of the rest.
+        (
+            "board",
+            json!({"roles": ["writer"]}),
+            "DENIED  the token is good, but is no caller's\n",
+            "caller: none\n",
+        ),
+        (
+            "x",
+            json!({"sub": null, "azp": ["release"]}),
+            "DENIED  the token is good, but is no caller's\n\
+             its identifying claims: sub, which is no text, azp, which is no text\n",
+            "subject: -\n",
+        ),
+    ];
+    for (client, members, start, part) in table {
+        let token = signer.token(&with(&idp, client, members));
+        let ended = explain_token(&directory, &token, "--jwks keys.json").await;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stdout.starts_with(start), "{start}: {}", ended.stdout);
+        assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
+        assert!(ended.stdout.ends_with("signature: good\n"), "{ended:?}");
+        let answer = cancel_with(&world, &token).await;
+        answer.problem(403, "caller-not-allowed");
+    }
+    let mut claims = idp.claims("x");
+    for name in ["sub", "azp"] {
+        claims.as_object_mut().unwrap().remove(name);
+    }
+    let ended = explain_token(&directory, &signer.token(&claims), "--jwks keys.json").await;
+    let none = "it has none of the claims sub, azp, appid, client_id, oid\n";
+    assert!(ended.stdout.contains(none), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_keys_nothing_is_proven_and_that_is_said() {
+    let (signer, other) = (Signer::ec("k"), Signer::ec("other"));
+    let idp = Idp::start(&[&signer]);
+    let directory = configured(&idp, &signer);
+    let warning = "nothing is proven: this is what the token says of itself, and anybody can \
+                   write one\n";
+    // Whoever has signed it.
+    let token = other.token(&idp.claims("release"));
+    let expected = |why: &str| {
+        format!(
+            "ALLOWED  release may cancel contoso/sync-1, if the token is good\n\
+             by  ./test.toml: callers[1].allow[0]  (actions cancel; publishers contoso; offers *)\n\
+             issuer: {}\nsubject: sub-release\ncaller: release\n\
+             signature: not checked: {why}\n{warning}",
+            idp.issuer()
+        )
+    };
+    let ended = explain_token(&directory, &token, "--offline").await;
+    let said = expected("--offline");
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), &*said), "{ended:?}");
+    assert_eq!(idp.fetches(), (0, 0));
+    idp.answer_with(Some(503));
+    let ended = explain_token(&directory, &token, "").await;
+    let said = expected("the discovery document: the issuer answered 503");
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), &*said), "{ended:?}");
+    // What needs no key is known all the same.
+    let expired = with(&idp, "release", json!({"exp": now() - 600}));
+    let table = [
+        (
+            other.token(&expired),
+            "DENIED  the token is refused: it has expired (expired)\n",
+        ),
+        (
+            other.token(&with(&idp, "release", json!({"aud": "else"}))),
+            "DENIED  the token is refused: it is for somebody else (wrong-audience)\n",
+        ),
+        (
+            other.token(&idp.claims("two-faced")),
+            "DENIED  the token, even if it is good, is several callers': second-sub, second-azp\n",
+        ),
+        (
+            other.token(&idp.claims("stranger")),
+            "DENIED  the token, even if it is good, is no caller's\n",
+        ),
+        (
+            other.token(&with(&idp, "board", json!({"roles": "reader"}))),
+            "DENIED  board may not cancel contoso/sync-1, if the token is good\n",
+        ),
+    ];
+    for (token, start) in table {
+        let ended = explain_token(&directory, &token, "--offline").await;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stdout.starts_with(start), "{start}: {}", ended.stdout);
+        let end = format!("signature: not checked: --offline\n{warning}");
+        assert!(ended.stdout.ends_with(&end), "{}", ended.stdout);
+    }
+}
+
+/// A token may say what it wants of itself, also what it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_quotes_itself_is_not_shown() {
+    let signer = Signer::ec("k");
+    let idp = Idp::start(&[&signer]);
+    let directory = configured(&idp, &signer);
+    let signature = "c2lnbmF0dXJlLXNpZ25hdHVyZQ";
+    let claims = with(&idp, "release", json!({"sub": signature}));
+    let header = json!({"alg": "ES256", "kid": "k"});
+    let token = format!("{}.{signature}", crate::mint::message(&header, &claims));
+    for words in ["--offline", "--jwks keys.json"] {
+        let ended = explain_token(&directory, &token, words).await;
+        assert!(ended.stdout.contains("subject: [redacted]\n"), "{ended:?}");
+    }
+}
