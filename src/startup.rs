@@ -5,6 +5,8 @@ pub mod access;
 mod background;
 mod listeners;
 pub mod options;
+mod reload;
+mod secure;
 mod tls;
 mod worker;
 
@@ -29,7 +31,8 @@ use crate::transport::{Transport, TransportError};
 use access::AccessError;
 use background::Background;
 use listeners::{bind, close, serve_admin, serve_public};
-pub use tls::ListenerTls;
+pub use reload::{Reloader, log_warnings};
+use tls::ListenerTls;
 use worker::{Gates, Vendors};
 
 /// Why the gateway does not start.
@@ -75,8 +78,7 @@ pub struct Gateway {
     public_address: SocketAddr,
     admin_address: SocketAddr,
     public_url: String,
-    /// None while plain HTTP is spoken.
-    tls: Option<ListenerTls>,
+    reloader: Reloader,
     drain: Duration,
     vitals: Vitals,
     tasks: TaskTracker,
@@ -129,6 +131,12 @@ impl Gateway {
         let background =
             Background::start(watcher, vendors.clone(), keepers, token_transport, stop)?;
         background.keep_keys.begin(key_keepers);
+        let reloader = Reloader::new(
+            settings.clone(),
+            Arc::clone(&access),
+            tls.clone(),
+            background.keep_keys.clone(),
+        );
 
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
@@ -144,8 +152,12 @@ impl Gateway {
             draining,
             background_ended: background.ended.clone(),
             warnings: {
-                let access = Arc::clone(&access);
-                Arc::new(move || access.load().identity.complaints())
+                let (access, reloader) = (Arc::clone(&access), reloader.clone());
+                Arc::new(move || {
+                    let mut warnings = reloader.notices();
+                    warnings.extend(access.load().identity.complaints());
+                    warnings
+                })
             },
         };
         let gates = Gates {
@@ -171,7 +183,7 @@ impl Gateway {
             public_address,
             admin_address,
             public_url,
-            tls,
+            reloader,
             drain: settings.server.drain,
             vitals,
             tasks,
@@ -199,11 +211,10 @@ impl Gateway {
         &self.public_url
     }
 
-    /// The TLS of the public listener, to exchange its certificate by; none while it
-    /// speaks plain HTTP.
+    /// What takes over other versions of the configuration.
     #[must_use]
-    pub fn tls(&self) -> Option<&ListenerTls> {
-        self.tls.as_ref()
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Completes if the watcher and the keepers are gone, which only a bug can cause:

@@ -5,6 +5,7 @@
 //! whole, everything has a deadline, and a connection whose framing is in doubt
 //! is never used for another request.
 
+mod backoff;
 mod error;
 
 use std::cell::RefCell;
@@ -20,6 +21,7 @@ use futures_util::StreamExt;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::time::{Instant, timeout_at};
 
+pub use backoff::Backoff;
 use error::classify;
 pub use error::{Lost, SendError, Unreachable};
 

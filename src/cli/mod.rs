@@ -71,9 +71,9 @@ struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// Reads the configuration; what is wrong with it goes to standard error.
-    fn load(self) -> Result<Loaded, ExitCode> {
-        let source = Source {
+    /// Where to read the configuration from, now and later.
+    fn source(self) -> Source {
+        Source {
             dir: self.config,
             profile: self.profile,
             // A variable that is no Unicode cannot be one of ours.
@@ -82,16 +82,24 @@ impl ConfigArgs {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
                 })
                 .collect::<BTreeMap<String, String>>(),
-        };
-        settings::load(&source).map_err(|problems| {
-            eprintln!(
-                "offergate: the configuration has {} problem(s):",
-                problems.as_slice().len()
-            );
-            eprintln!("{problems}");
-            ExitCode::from(EXIT_CONFIG)
-        })
+        }
     }
+
+    /// Reads the configuration; what is wrong with it goes to standard error.
+    fn load(self) -> Result<Loaded, ExitCode> {
+        load(&self.source())
+    }
+}
+
+fn load(source: &Source) -> Result<Loaded, ExitCode> {
+    settings::load(source).map_err(|problems| {
+        eprintln!(
+            "offergate: the configuration has {} problem(s):",
+            problems.as_slice().len()
+        );
+        eprintln!("{problems}");
+        ExitCode::from(EXIT_CONFIG)
+    })
 }
 
 /// Parses the command line and does what it says.

@@ -1,11 +1,16 @@
 //! `offergate serve`: runs the gateway until it is told to stop, then drains.
+//! Meanwhile it takes over changed configurations.
 
+use std::io;
 use std::process::ExitCode;
 
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
 use super::shutdown::Shutdown;
-use super::{ConfigArgs, block_on, log_to, unavailable};
-use crate::settings::Loaded;
-use crate::startup::Gateway;
+use super::{ConfigArgs, block_on, load, log_to, unavailable};
+use crate::settings::{Loaded, Source};
+use crate::startup::{Gateway, log_warnings};
 
 /// A bug has ended it (`EX_SOFTWARE` of sysexits.h).
 const EXIT_SOFTWARE: u8 = 70;
@@ -13,37 +18,38 @@ const EXIT_SOFTWARE: u8 = 70;
 const EXIT_INTERRUPTED: u8 = 130;
 
 pub fn run(args: ConfigArgs) -> ExitCode {
-    let loaded = match args.load() {
+    let source = args.source();
+    let loaded = match load(&source) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let _log = match log_to(&loaded.settings.telemetry, std::io::stdout()) {
+    let _log = match log_to(&loaded.settings.telemetry, io::stdout()) {
         Ok(guard) => guard,
         Err(code) => return code,
     };
-    block_on(serve(loaded))
+    block_on(serve(source, loaded))
 }
 
-async fn serve(loaded: Loaded) -> ExitCode {
-    for warning in &loaded.warnings {
-        tracing::warn!(
-            place = warning.place,
-            key = warning.key,
-            "{}",
-            warning.message
-        );
-    }
-    let mut shutdown = match Shutdown::listen() {
-        Ok(shutdown) => shutdown,
+async fn serve(source: Source, loaded: Loaded) -> ExitCode {
+    let Loaded {
+        settings,
+        warnings,
+        files,
+    } = loaded;
+    log_warnings(&warnings);
+    let signals = Shutdown::listen().and_then(|shutdown| Ok((shutdown, hangups()?)));
+    let (mut shutdown, hangups) = match signals {
+        Ok(signals) => signals,
         Err(error) => return unavailable(&format!("signals cannot be handled: {error}")),
     };
-    let gateway = match Gateway::start(loaded.settings).await {
+    let gateway = match Gateway::start(settings).await {
         Ok(gateway) => gateway,
         Err(error) => {
             tracing::error!(%error, "not started");
             return unavailable(&error.to_string());
         }
     };
+    tokio::spawn(gateway.reloader().follow(source, files, hangups));
     let asked = tokio::select! {
         () = shutdown.requested() => true,
         () = gateway.failed() => {
@@ -58,4 +64,17 @@ async fn serve(loaded: Loaded) -> ExitCode {
             ExitCode::from(EXIT_INTERRUPTED)
         }
     }
+}
+
+/// SIGHUP, from now on: to read the configuration again. Several that come at once
+/// count as one.
+fn hangups() -> io::Result<mpsc::Receiver<()>> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (tell, told) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            let _one_is_waiting_already = tell.try_send(());
+        }
+    });
+    Ok(told)
 }

@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{ClientSecret, Failure, Grant, Token};
 use crate::domain::Redactor;
-use crate::transport::HttpClient;
+use crate::transport::{Backoff, HttpClient};
 
 /// With less than this left, a token is due for renewal.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
@@ -24,8 +23,6 @@ const MARGIN: Duration = Duration::from_secs(30);
 const FORCED_EVERY: Duration = Duration::from_secs(10);
 /// Renewals of a token that is handed out again near its end are this far apart at least.
 const SHORTEST_WAIT: Duration = Duration::from_secs(5);
-const SHORTEST_BACKOFF: Duration = Duration::from_millis(500);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// A `Retry-After` longer than this is not believed.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
@@ -190,7 +187,7 @@ pub struct Keeper {
     rejections: mpsc::UnboundedReceiver<Rejection>,
     serial: u64,
     forced_at: Option<Instant>,
-    backoff: ExponentialBackoff,
+    backoff: Backoff,
 }
 
 impl Keeper {
@@ -220,7 +217,7 @@ impl Keeper {
             rejections,
             serial: 0,
             forced_at: None,
-            backoff: backoff(),
+            backoff: Backoff::default(),
         };
         let handle = Handle {
             shared,
@@ -267,7 +264,7 @@ impl Keeper {
             serial: self.serial,
             usable_until: Instant::now() + usable,
         })));
-        self.backoff = backoff();
+        self.backoff = Backoff::default();
         tracing::info!(
             credential = self.shared.name,
             seconds_left = grant.lifetime.as_secs(),
@@ -277,7 +274,7 @@ impl Keeper {
     }
 
     fn back_off(&mut self, failure: &Failure) -> Duration {
-        let pause = self.backoff.next().unwrap_or(LONGEST_BACKOFF);
+        let pause = self.backoff.pause();
         let pause = match failure.retry_after() {
             Some(asked) => asked.clamp(pause, LONGEST_RETRY_AFTER),
             None => pause,
@@ -335,16 +332,6 @@ impl Keeper {
         let _gone = rejection.answer.send(Verdict::Handled);
         true
     }
-}
-
-fn backoff() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(SHORTEST_BACKOFF)
-        .with_max_delay(LONGEST_BACKOFF)
-        .with_factor(2.0)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }
 
 /// How long after a grant to renew it. `chance` in 0..1 spreads gateways apart.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
 
 /// A secret text. Wiped when dropped; its `Debug` is a placeholder, and it has
 /// neither `Display` nor `Serialize`.
@@ -20,6 +21,14 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
+    }
+
+    /// Whether both are one secret; the time it takes tells no more than whether they
+    /// are of one length.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let (one, other) = (self.expose().as_bytes(), other.expose().as_bytes());
+        one.ct_eq(other).into()
     }
 }
 
@@ -93,6 +102,15 @@ mod tests {
         let secret = Secret::new("hunter2".into());
         assert_eq!(format!("{secret:?}"), "[secret]");
         assert_eq!(secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn secrets_can_be_told_apart() {
+        let secret = |text: &str| Secret::new(text.into());
+        assert!(secret("hunter2").is_same(&secret("hunter2")));
+        for other in ["hunter3", "hunter", "hunter22", ""] {
+            assert!(!secret("hunter2").is_same(&secret(other)));
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use actix_web::{HttpMessage, HttpRequest};
 
 use super::access::Access;
 use super::connection::peer_certificate;
+use super::problem::{Origin, Parts};
 use super::{Code, Gate, Problem};
 use crate::domain::Caller;
 use crate::identity::{Presented, Refused};
@@ -124,7 +125,12 @@ fn problem(refused: Refused, access: &Access, log: &AccessLog) -> Problem {
             log.refused.set(Some("issuer-keys-unavailable"));
             let detail = "The keys of your token's issuer are not available, so the token cannot \
                           be checked.";
-            Problem::new(Code::IssuerUnavailable, detail).retry_after(KEYS_RETRY)
+            let parts = Parts {
+                origin: Origin::IdentityProvider,
+                retry_after: Some(KEYS_RETRY),
+                ..Parts::new(Code::IssuerUnavailable, detail)
+            };
+            parts.into()
         }
     }
 }

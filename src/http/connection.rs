@@ -3,34 +3,31 @@
 //! actix-http times the first head of a connection and its idling, but neither a
 //! second head that never ends nor the rest of a chunked body that no handler wants
 //! to read. Without this, ten thousand half-sent requests would fill the gateway.
-//! Over HTTP/2 it does not limit how many requests a connection has at once, either.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
-use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::Extensions;
-use actix_web::http::Version;
-use actix_web::web::Bytes;
 
-use super::{Code, Problem};
+use super::{Code, Counted, Problem};
 use crate::identity::PeerCertificate;
 
 /// How often a worker looks for connections that have overstayed.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How long the rest of an unwanted body is read on, so that its sender can read why.
 const LINGER: Duration = Duration::from_secs(2);
-/// How many requests one HTTP/2 connection may have at once. A request counts until
-/// its answer has been taken: answers that nobody reads are memory, too.
-const MAX_STREAMS: usize = 256;
+/// How many requests a connection may have at once, which over HTTP/2 can be several.
+/// One counts until its answer has been taken: answers that nobody reads are memory.
+const MAX_REQUESTS: usize = 256;
+
+/// A connection that speaks TLS.
+type Secure = Counted<TlsStream<tokio::net::TcpStream>>;
 
 thread_local! {
     /// The connections of this worker; none until its first one.
@@ -47,21 +44,21 @@ struct Connection {
     patience: Duration,
     /// Handlers at work: over HTTP/2 there can be several.
     at_work: Cell<usize>,
-    /// Requests over HTTP/2 whose answers have not been taken.
-    streams: Cell<usize>,
+    /// Requests over HTTP/2 whose answers have not been taken; none: one at a time.
+    open: Option<Rc<Cell<usize>>>,
 }
 
 /// Begins to watch a connection: it is ended when no request has been in the hands of
 /// a handler for `patience`. Also notes the certificate of its client. For `on_connect`.
 pub fn watch_connection(io: &dyn Any, data: &mut Extensions, patience: Duration) {
-    let stream = if let Some(tls) = io.downcast_ref::<TlsStream<tokio::net::TcpStream>>() {
-        let (stream, session) = tls.get_ref();
+    let (stream, open) = if let Some(secure) = io.downcast_ref::<Secure>() {
+        let (stream, session) = secure.get_ref().get_ref();
         if let Some(chain) = session.peer_certificates() {
             data.insert(PeerCertificate::new(chain));
         }
-        stream
+        (stream, secure.open())
     } else if let Some(stream) = io.downcast_ref::<tokio::net::TcpStream>() {
-        stream
+        (stream, None)
     } else {
         return;
     };
@@ -74,7 +71,7 @@ pub fn watch_connection(io: &dyn Any, data: &mut Extensions, patience: Duration)
         deadline: Cell::new(Some(Instant::now() + patience)),
         patience,
         at_work: Cell::new(0),
-        streams: Cell::new(0),
+        open,
     });
     CONNECTIONS.with_borrow_mut(|known| {
         known
@@ -117,13 +114,9 @@ async fn sweep() {
 impl Connection {
     fn end_if_overdue(&self, now: Instant) {
         if self.deadline.get().is_some_and(|deadline| deadline < now) {
-            self.end();
+            // It may be gone already.
+            let _gone = self.socket.shutdown(Shutdown::Both);
         }
-    }
-
-    fn end(&self) {
-        // It may be gone already.
-        let _gone = self.socket.shutdown(Shutdown::Both);
     }
 }
 
@@ -131,7 +124,6 @@ impl Connection {
 /// ended; it ends when dropped, also midway.
 pub struct UnderWay {
     connection: Option<Rc<Connection>>,
-    stream: Option<Stream>,
     /// How long the connection may be without a request after this one.
     left: Duration,
 }
@@ -144,45 +136,32 @@ impl UnderWay {
             connection.at_work.update(|n| n + 1);
             connection.deadline.set(None);
         }
-        let multiplexed = request.version() == Version::HTTP_2;
         Self {
             left: connection.as_ref().map_or(LINGER, |c| c.patience),
-            stream: connection.clone().filter(|_| multiplexed).map(Stream::new),
             connection,
         }
     }
 
-    /// That there is room for it on its connection. Whoever takes no answers either
-    /// is cut off.
+    /// That there is room for it on its connection.
     ///
     /// # Errors
     /// 503 `overloaded`
     pub fn check_room(&self) -> Result<(), Problem> {
-        let Some(Stream(connection)) = &self.stream else {
-            return Ok(());
-        };
-        let streams = connection.streams.get();
-        if streams <= MAX_STREAMS {
+        let connection = self.connection.as_ref();
+        let open = connection.and_then(|connection| connection.open.as_ref());
+        if open.is_none_or(|open| open.get() <= MAX_REQUESTS) {
             return Ok(());
         }
-        if streams > 2 * MAX_STREAMS {
-            connection.end();
-        }
-        let detail = format!("A connection may have {MAX_STREAMS} requests at once.");
+        let detail = format!("A connection may have {MAX_REQUESTS} requests at once.");
         Err(Problem::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1)))
     }
 
-    /// The answer is ready; `closes` if nothing more is wanted of this client, which
-    /// concerns all of the connection only where it has one request at a time.
-    pub fn end(mut self, closes: bool, body: BoxBody) -> BoxBody {
-        match self.stream.take() {
-            Some(stream) => BoxBody::new(Streamed { body, stream }),
-            None => {
-                if closes {
-                    self.left = LINGER;
-                }
-                body
-            }
+    /// The answer is ready; `closes` if nothing more is wanted of this client. Over
+    /// HTTP/2 that concerns one request, and not the connection.
+    pub fn end(mut self, closes: bool) {
+        let connection = self.connection.as_ref();
+        if closes && connection.is_some_and(|connection| connection.open.is_none()) {
+            self.left = LINGER;
         }
     }
 }
@@ -196,43 +175,5 @@ impl Drop for UnderWay {
                 connection.deadline.set(Some(deadline));
             }
         }
-    }
-}
-
-/// A request over HTTP/2 whose answer has not been taken.
-struct Stream(Rc<Connection>);
-
-impl Stream {
-    fn new(connection: Rc<Connection>) -> Self {
-        connection.streams.update(|n| n + 1);
-        Self(connection)
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.0.streams.update(|n| n - 1);
-    }
-}
-
-/// A body that counts until it has been taken.
-struct Streamed {
-    body: BoxBody,
-    #[expect(dead_code, reason = "held for what its end does")]
-    stream: Stream,
-}
-
-impl MessageBody for Streamed {
-    type Error = <BoxBody as MessageBody>::Error;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_next(context)
     }
 }

@@ -46,7 +46,7 @@ pub async fn guard(
         None => response,
     };
     let closes = response.response().head().connection_type() == ConnectionType::Close;
-    response = response.map_body(|_, body| under_way.end(closes, body));
+    under_way.end(closes);
     let log = AccessLog::of(response.request());
     let left = response.request().extensions().get::<Left>().copied();
     let headers = response.headers_mut();

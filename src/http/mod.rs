@@ -10,6 +10,7 @@ mod code;
 mod connection;
 mod failure;
 mod guard;
+mod multiplex;
 mod offers;
 mod operations;
 mod problem;
@@ -34,6 +35,7 @@ pub use body::BodyLimits;
 pub use code::Code;
 pub use connection::{peer_certificate, watch_connection};
 pub use guard::HeadLimits;
+pub use multiplex::Counted;
 pub use problem::Problem;
 pub use quota::{Limits as CallerLimits, Quotas, Rate};
 

@@ -178,7 +178,7 @@ mod tests {
     use serde_json::json;
 
     fn rsa(kid: &str, modulus_characters: usize) -> Value {
-        json!({"kty": "RSA", "kid": kid, "n": "x".repeat(modulus_characters), "e": "AQAB"})
+        json!({"kty": "RSA", "kid": kid, "n": "A".repeat(modulus_characters), "e": "AQAB"})
     }
 
     fn with(mut key: Value, member: &str, value: Value) -> Value {

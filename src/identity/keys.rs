@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jsonwebtoken::Algorithm;
 use tokio::sync::watch;
@@ -18,7 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::issuer::{KeySource, KeysFailure};
 use super::jwks::{Key, KeySet};
-use crate::transport::HttpClient;
+use crate::transport::{Backoff, HttpClient};
 
 /// How long keys serve when they cannot be renewed.
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -27,8 +26,6 @@ const WAIT: Duration = Duration::from_secs(5);
 /// Fetches because of unknown key ids: this many at once, then one in that time.
 const FORCED_BURST: u32 = 5;
 const FORCED_EVERY: Duration = Duration::from_secs(10);
-const SHORTEST_BACKOFF: Duration = Duration::from_millis(500);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
 /// Why there is no key for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +84,7 @@ impl Keys {
         let keeper = KeyKeeper {
             shared: Arc::clone(&shared),
             stop: stop.clone(),
-            backoff: backoff(),
+            backoff: Backoff::default(),
         };
         let handle = Arc::new(Self {
             shared,
@@ -138,7 +135,12 @@ impl Keys {
             // The keeper is at it anyhow, and backs off if it is in vain.
             Err(NoKey::Unavailable) => shared.wait_for(1).await,
             Err(NoKey::Unknown) => {
-                if let Some(fetch) = shared.want_fetch() {
+                // A fetch that is under way may bring it, and costs nothing more.
+                let under_way = shared.progress.borrow().begun;
+                shared.wait_for(under_way).await;
+                if matches!(shared.look(kid, algorithm), Err(NoKey::Unknown))
+                    && let Some(fetch) = shared.want_fetch()
+                {
                     shared.wait_for(fetch).await;
                 }
             }
@@ -234,7 +236,7 @@ impl Shared {
 pub struct KeyKeeper {
     shared: Arc<Shared>,
     stop: CancellationToken,
-    backoff: ExponentialBackoff,
+    backoff: Backoff,
 }
 
 impl KeyKeeper {
@@ -267,11 +269,11 @@ impl KeyKeeper {
                     tracing::info!(issuer, keys = set.count(), "issuer's keys fetched");
                 }
                 shared.install(set);
-                self.backoff = backoff();
+                self.backoff = Backoff::default();
                 (spread(shared.refresh, fastrand::f64()), None)
             }
             Err(failure) => {
-                let pause = self.backoff.next().unwrap_or(LONGEST_BACKOFF);
+                let pause = self.backoff.pause();
                 tracing::warn!(
                     issuer = shared.source.issuer,
                     error = %failure,
@@ -297,16 +299,6 @@ impl KeyKeeper {
             _ = wanted.wait_for(|wanted| *wanted > begun) => {}
         }
     }
-}
-
-fn backoff() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(SHORTEST_BACKOFF)
-        .with_max_delay(LONGEST_BACKOFF)
-        .with_factor(2.0)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }
 
 /// Up to a tenth earlier, so that many gateways do not ask at once.

@@ -13,7 +13,8 @@ use std::time::Duration;
 use super::checker::Checker;
 use super::field::Field;
 use super::files;
-use super::problem::{Findings, KeyPath, Origins};
+use super::origins::Origins;
+use super::problem::{Findings, KeyPath};
 use super::proof::Proofs;
 use super::raw;
 use super::url;
@@ -22,16 +23,18 @@ use super::{
     Telemetry, access, credentials, identity, tls,
 };
 
-/// Checks everything; none if there is a problem.
+/// Checks everything; none if there is a problem. `running`: what the gateway runs
+/// with already, if it does.
 pub(super) fn check(
     raw: raw::Root,
     origins: &Origins,
     findings: &mut Findings,
+    running: Option<&Settings>,
 ) -> Option<Settings> {
     let mut c = Checker::new(origins, findings);
     let (front, server) = server(&mut c, raw.server);
     let admin = admin(&mut c, raw.admin, front.listen);
-    let (upstream, portal) = portal(&mut c, raw.portal);
+    let (upstream, portal) = portal(&mut c, raw.portal, running);
     let operations = operations(&mut c, raw.operations);
     let (credential_names, credentials) =
         credentials::credentials(&mut c, raw.credentials, &upstream);
@@ -60,7 +63,8 @@ pub(super) fn check(
 pub(super) struct Upstream {
     /// Plain HTTP is allowed, or it cannot be told whether it is.
     pub(super) plain_http: bool,
-    /// The portal is on this machine, or it cannot be told where it is.
+    /// The portal is on this machine, or it cannot be told where it is; so is the one
+    /// that a running gateway talks to until it is restarted.
     pub(super) loopback: bool,
 }
 
@@ -217,11 +221,18 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
         && (a.ip() == b.ip() || everything(a, b) || everything(b, a))
 }
 
-fn portal(c: &mut Checker<'_>, raw: raw::Section<raw::Portal>) -> (Upstream, Option<Portal>) {
+fn portal(
+    c: &mut Checker<'_>,
+    raw: raw::Section<raw::Portal>,
+    running: Option<&Settings>,
+) -> (Upstream, Option<Portal>) {
     let at = KeyPath::of("portal");
+    let is_here = |running: &Settings| {
+        url::parse_origin(&running.portal.base_url).is_ok_and(|url| url.loopback)
+    };
     let mut upstream = Upstream {
         plain_http: true,
-        loopback: true,
+        loopback: running.is_none_or(is_here),
     };
     let Some(raw) = c.section(&at, raw) else {
         return (upstream, None);
@@ -230,7 +241,7 @@ fn portal(c: &mut Checker<'_>, raw: raw::Section<raw::Portal>) -> (Upstream, Opt
     upstream.plain_http = allow_plain_http.unwrap_or(true);
     let base_url = c.parsed(&at.key("base_url"), raw.base_url, url::parse_origin);
     if let Some(url) = &base_url {
-        upstream.loopback = url.loopback;
+        upstream.loopback &= url.loopback;
         c.token_goes_to(&at.key("base_url"), url, upstream.plain_http);
     }
     let api_version = c.parsed(&at.key("api_version"), raw.api_version, api_version);

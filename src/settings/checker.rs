@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::field::{Field, Shape, Table};
 use super::load::resolve;
-use super::problem::{Findings, KeyPath, Origins, Place};
+use super::origins::Origins;
+use super::problem::{Findings, KeyPath, Place};
 use super::raw;
 use super::url::HttpUrl;
 
@@ -51,9 +52,11 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The file that a key names.
-    pub(super) fn resolve(&self, key: &KeyPath, path: &str) -> PathBuf {
-        resolve(self.origins, key, path)
+    /// The file that a key names; from then on the configuration depends on it.
+    pub(super) fn resolve(&mut self, key: &KeyPath, path: &str) -> PathBuf {
+        let path = resolve(self.origins, key, path);
+        self.findings.file(path.clone());
+        path
     }
 
     /// The value, or none if there is none. The outer none: it is of a wrong type.

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use config::{FileFormat, Format, Map, Value, ValueKind};
 
-use super::problem::{Findings, KeyPath, Origins, Place, Problem, Problems};
+use super::origins::Origins;
+use super::problem::{Findings, KeyPath, Place, Problem, Problems};
 use super::{Settings, check, raw};
 
 /// The built-in defaults, the first layer: `config/base.toml` as it was when the
@@ -43,6 +44,9 @@ pub struct Loaded {
     pub settings: Settings,
     /// What can be used but deserves a look.
     pub warnings: Vec<Problem>,
+    /// The files that it was read from or would be if they were there, and those that
+    /// it names: what to look at for changes.
+    pub files: Vec<PathBuf>,
 }
 
 /// Reads and checks the configuration.
@@ -51,6 +55,22 @@ pub struct Loaded {
 /// Everything that is wrong with it, at once. Only files that cannot be read, or
 /// are no TOML, are reported alone, since the rest would follow from them.
 pub fn load(source: &Source) -> Result<Loaded, Problems> {
+    read(source, None)
+}
+
+/// Reads and checks the configuration anew, for a gateway that runs with another.
+///
+/// What depends on a section that only a restart changes is held against the
+/// running one too: the published sample key is good for a portal on loopback,
+/// and the portal of a running gateway stays where it is.
+///
+/// # Errors
+/// As [`load`].
+pub fn reload(source: &Source, running: &Settings) -> Result<Loaded, Problems> {
+    read(source, Some(running))
+}
+
+fn read(source: &Source, running: Option<&Settings>) -> Result<Loaded, Problems> {
     let mut findings = Findings::default();
     let mut layers = Layers::default();
     layers.add_text(Place::BuiltIn, BASE, &mut findings);
@@ -64,12 +84,16 @@ pub fn load(source: &Source) -> Result<Loaded, Problems> {
     let Some(mirror) = mirror(table, &origins, &mut findings) else {
         return Err(findings.into_problems());
     };
-    let settings = check::check(mirror, &origins, &mut findings);
+    let settings = check::check(mirror, &origins, &mut findings, running);
     match settings {
-        Some(settings) if findings.is_usable() => Ok(Loaded {
-            settings,
-            warnings: findings.into_warnings(),
-        }),
+        Some(settings) if findings.is_usable() => {
+            let (warnings, files) = findings.into_warnings();
+            Ok(Loaded {
+                settings,
+                warnings,
+                files,
+            })
+        }
         _ => Err(findings.into_problems()),
     }
 }
@@ -192,6 +216,7 @@ impl Layers {
     }
 
     fn add_file(&mut self, path: PathBuf, missing: Missing, findings: &mut Findings) {
+        findings.file(path.clone());
         match fs::read_to_string(&path) {
             Ok(text) => self.add_text(Place::File(path), &text, findings),
             Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::IsFine => {
@@ -233,12 +258,9 @@ impl Layers {
 
     /// The merged layers, and who wrote what.
     pub(super) fn finish(self) -> (Map<String, Value>, Origins) {
-        let mut by_key = BTreeMap::new();
-        for (key, value) in &self.table {
-            record(value, KeyPath::of(key), &self.places, &mut by_key);
-        }
         let last_file = self.last_file.unwrap_or(Place::BuiltIn);
-        (self.table, Origins::new(by_key, last_file))
+        let origins = Origins::new(&self.table, self.places, last_file);
+        (self.table, origins)
     }
 }
 
@@ -259,34 +281,6 @@ fn merge(below: &mut Map<String, Value>, above: Map<String, Value>) {
         } else {
             below.insert(key, value);
         }
-    }
-}
-
-/// Notes the place of everything but tables; of an empty table too, since nothing
-/// in it could tell.
-fn record(
-    value: &Value,
-    path: KeyPath,
-    places: &BTreeMap<String, Place>,
-    by_key: &mut BTreeMap<KeyPath, Place>,
-) {
-    let is_leaf = match &value.kind {
-        ValueKind::Table(table) => {
-            for (key, value) in table {
-                record(value, path.key(key), places, by_key);
-            }
-            table.is_empty()
-        }
-        ValueKind::Array(elements) => {
-            for (index, value) in elements.iter().enumerate() {
-                record(value, path.index(index), places, by_key);
-            }
-            true
-        }
-        _ => true,
-    };
-    if is_leaf && let Some(place) = value.origin().and_then(|origin| places.get(origin)) {
-        by_key.insert(path, place.clone());
     }
 }
 

@@ -14,9 +14,11 @@ mod files;
 mod identity;
 mod list;
 mod load;
+mod origins;
 mod problem;
 mod proof;
 mod raw;
+mod restart;
 mod tls;
 mod url;
 
@@ -37,7 +39,7 @@ use rustls::sign::CertifiedKey;
 use crate::domain::{ApiKeyHash, CallerName, PublisherId, Rule, San, Secret};
 pub use crate::telemetry::{LogFormat, LogLevel};
 
-pub use load::{BASE, Loaded, Source, load, nearest};
+pub use load::{BASE, Loaded, Source, load, nearest, reload};
 pub use problem::{Problem, Problems};
 
 /// Everything that can be configured, checked.
@@ -135,14 +137,14 @@ pub struct JwtIssuer {
 }
 
 /// The listener for operators; it asks nobody who they are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     /// Where it listens; never the same socket as [`Server::listen`].
     pub listen: SocketAddr,
 }
 
 /// The vendor's API.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Portal {
     /// Scheme and authority only, no trailing slash.
     pub base_url: String,
@@ -159,7 +161,7 @@ pub struct Portal {
 }
 
 /// How unfinished operations are followed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operations {
     /// Between two looks at one operation.
     pub poll: Duration,
@@ -202,7 +204,7 @@ pub enum TokenEndpoint {
 }
 
 /// A publisher that can be acted for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publisher {
     /// Its id at the vendor.
     pub id: PublisherId,
@@ -260,7 +262,7 @@ pub struct Allow {
 }
 
 /// Where operations are recorded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
     /// The SQLite file; relative to the working directory.
     pub path: PathBuf,
@@ -280,7 +282,7 @@ pub enum Durability {
 }
 
 /// What is logged, and how.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Telemetry {
     /// The least severe of our own lines that is written.
     pub log_level: LogLevel,

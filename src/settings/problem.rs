@@ -1,11 +1,13 @@
 //! What is wrong with a configuration, and where.
 //!
 //! A problem is made of a key, a place and our own words, and of nothing else:
-//! there is no field that a configured value could be put into.
+//! there is no field that a configured value could be put into. The files beside them
+//! are for a watcher, and are not printed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// One thing that is wrong, or deserves a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,26 +32,44 @@ impl fmt::Display for Problem {
 }
 
 /// Everything that keeps a configuration from being used, in a stable order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
+#[derive(Clone, PartialEq, Eq)]
+pub struct Problems {
+    list: Vec<Problem>,
+    files: Vec<PathBuf>,
+}
 
 impl Problems {
     /// The problems, file by file and key by key.
     #[must_use]
     pub fn as_slice(&self) -> &[Problem] {
-        &self.0
+        &self.list
+    }
+
+    /// The files that the configuration was read from, or would have been, as far as
+    /// they were named: a change to one of them may mend it.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
+        for (index, problem) in self.list.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
             problem.fmt(f)?;
         }
         Ok(())
+    }
+}
+
+/// Without the files: a path is a configured value, and may be a secret in the
+/// wrong key.
+impl fmt::Debug for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Problems").field(&self.list).finish()
     }
 }
 
@@ -61,7 +81,7 @@ pub(super) struct KeyPath(Vec<Step>);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
-    Key(String),
+    Key(Arc<str>),
     Index(usize),
 }
 
@@ -74,7 +94,7 @@ impl KeyPath {
     /// A key below this one.
     #[must_use]
     pub(super) fn key(&self, key: &str) -> Self {
-        self.then(Step::Key(key.to_owned()))
+        self.then(Step::Key(key.into()))
     }
 
     /// An element of the list under this key.
@@ -170,61 +190,12 @@ impl fmt::Display for Place {
     }
 }
 
-/// Where each value of the merged layers was written. Holds no values.
-#[derive(Debug)]
-pub(super) struct Origins {
-    by_key: BTreeMap<KeyPath, Place>,
-    /// Where a key that is nowhere should have been: the last file that was read.
-    last_file: Place,
-}
-
-impl Origins {
-    pub(super) fn new(by_key: BTreeMap<KeyPath, Place>, last_file: Place) -> Self {
-        Self { by_key, last_file }
-    }
-
-    /// The place of a key or, if it is missing, of the closest thing around it.
-    pub(super) fn of(&self, key: &KeyPath) -> &Place {
-        let mut around = Some(key.clone());
-        while let Some(path) = around.filter(|path| !path.steps().is_empty()) {
-            // A table may mix places: what is missing from it belongs into its file.
-            let is_file = |place: &&Place| matches!(place, Place::File(_));
-            let mut places = self.under(&path).map(|(_, place)| place);
-            if let Some(place) = places.clone().find(is_file).or_else(|| places.next()) {
-                return place;
-            }
-            // `server` holds keys of every layer: a neighbour there tells nothing.
-            around = path.parent().filter(|path| path.steps().len() > 1);
-        }
-        &self.last_file
-    }
-
-    /// Every place that wrote the key or something below it.
-    pub(super) fn all(&self, key: &KeyPath) -> BTreeSet<&Place> {
-        self.under(key).map(|(_, place)| place).collect()
-    }
-
-    /// The directory of the file that wrote the key; none if it was no file.
-    pub(super) fn directory(&self, key: &KeyPath) -> Option<&Path> {
-        match self.of(key) {
-            Place::File(path) => path.parent(),
-            Place::BuiltIn | Place::Variable(_) | Place::Option(_) => None,
-        }
-    }
-
-    /// What follows a path directly in the map is what lies below it.
-    fn under(&self, key: &KeyPath) -> impl Iterator<Item = (&KeyPath, &Place)> + Clone {
-        self.by_key
-            .range(key.clone()..)
-            .take_while(move |(path, _)| path.steps().starts_with(key.steps()))
-    }
-}
-
-/// Problems and warnings as they are found, in whatever order.
-#[derive(Debug, Default)]
+/// Problems and warnings as they are found, in whatever order, and files.
+#[derive(Default)]
 pub(super) struct Findings {
     problems: Vec<(Place, KeyPath, String)>,
     warnings: Vec<(Place, KeyPath, String)>,
+    files: BTreeSet<PathBuf>,
 }
 
 impl Findings {
@@ -238,6 +209,11 @@ impl Findings {
         self.warnings.push((place, key, message.into()));
     }
 
+    /// Notes a file that the configuration is read from, whether it is there or not.
+    pub(super) fn file(&mut self, path: PathBuf) {
+        self.files.insert(path);
+    }
+
     /// Whether nothing forbids using the configuration.
     pub(super) fn is_usable(&self) -> bool {
         self.problems.is_empty()
@@ -245,12 +221,15 @@ impl Findings {
 
     /// What forbids using the configuration, sorted.
     pub(super) fn into_problems(self) -> Problems {
-        Problems(sorted(self.problems))
+        Problems {
+            list: sorted(self.problems),
+            files: self.files.into_iter().collect(),
+        }
     }
 
-    /// What deserves a look, sorted.
-    pub(super) fn into_warnings(self) -> Vec<Problem> {
-        sorted(self.warnings)
+    /// What deserves a look, and the files, both sorted.
+    pub(super) fn into_warnings(self) -> (Vec<Problem>, Vec<PathBuf>) {
+        (sorted(self.warnings), self.files.into_iter().collect())
     }
 }
 

@@ -183,7 +183,7 @@ pub(super) fn known_keys(table: &KeyPath) -> &'static [&'static str] {
         .steps()
         .iter()
         .map(|step| match step {
-            Step::Key(key) => Some(key.as_str()),
+            Step::Key(key) => Some(&**key),
             Step::Index(_) => None,
         })
         .collect();

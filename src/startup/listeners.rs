@@ -12,7 +12,7 @@ use actix_web::{App, HttpServer, web};
 use tokio::net::TcpSocket;
 
 use super::worker::Gates;
-use super::{ListenerTls, StartError};
+use super::{ListenerTls, StartError, secure};
 use crate::admin::{self, Vitals};
 use crate::http;
 use crate::settings;
@@ -20,11 +20,9 @@ use crate::settings;
 /// Connections that may wait to be accepted: a burst of callers is not turned away.
 const BACKLOG: u32 = 4096;
 /// How long the listeners may take to close once nothing is under way any more.
-const CLOSE_SECONDS: u64 = 2;
-/// How much of one request's body an HTTP/2 client may send ahead: bodies are small.
-const H2_STREAM_BYTES: u32 = 65_535;
-/// And of all bodies on one connection, which is memory that nobody has asked for.
-const H2_CONNECTION_BYTES: u32 = 1024 * 1024;
+pub const CLOSE_SECONDS: u64 = 2;
+/// How long a connection that is being closed may take over it.
+pub const DISCONNECT: Duration = Duration::from_secs(1);
 
 /// Listens, so that whoever starts us knows at once that nobody else does.
 ///
@@ -58,30 +56,32 @@ pub fn serve_public(
     tls: Option<&ListenerTls>,
     gates: Gates,
 ) -> Result<ServerHandle, StartError> {
+    let running = match tls {
+        Some(tls) => secure::serve(listener, server, tls, gates)?,
+        None => serve_plain(listener, server, gates)?,
+    };
+    Ok(spawn(running))
+}
+
+fn serve_plain(
+    listener: TcpListener,
+    server: &settings::Server,
+    gates: Gates,
+) -> io::Result<Server> {
     let workers = server.workers.get();
-    let connections = server.max_connections.div_ceil(workers);
     let patience = server.keep_alive + server.head_timeout;
     let public = HttpServer::new(move || http::app(web::Data::new(gates.here())))
         .disable_signals()
         .workers(workers)
         .worker_max_blocking_threads(1)
-        .max_connections(connections)
-        // Handshakes are connections, too; a lower limit would be one more way to
-        // keep everybody else out.
-        .max_connection_rate(connections)
-        .tls_handshake_timeout(server.head_timeout)
+        .max_connections(server.max_connections.div_ceil(workers))
         .client_request_timeout(server.head_timeout)
-        .client_disconnect_timeout(Duration::from_secs(1))
+        .client_disconnect_timeout(DISCONNECT)
         .keep_alive(server.keep_alive)
-        .h2_initial_window_size(H2_STREAM_BYTES)
-        .h2_initial_connection_window_size(H2_CONNECTION_BYTES)
         .on_connect(move |io, data| http::watch_connection(io, data, patience))
-        .shutdown_timeout(CLOSE_SECONDS);
-    let public = match tls {
-        Some(tls) => public.listen_rustls_0_23(listener, tls.server_config()?)?,
-        None => public.listen(listener)?,
-    };
-    Ok(spawn(public.run()))
+        .shutdown_timeout(CLOSE_SECONDS)
+        .listen(listener)?;
+    Ok(public.run())
 }
 
 /// Serves the platform.

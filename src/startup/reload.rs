@@ -15,8 +15,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::KeepKeys;
 use super::access;
+use super::background::KeepKeys;
 use super::tls::ListenerTls;
 use crate::http::CurrentAccess;
 use crate::settings::{self, Loaded, Problem, Settings, Source};
@@ -84,7 +84,9 @@ impl Reloader {
                     );
                 }
                 let refused = problems.as_slice().iter();
-                self.notice(refused.map(|p| format!("configuration refused, the old one stays: {p}")));
+                self.notice(
+                    refused.map(|p| format!("configuration refused, the old one stays: {p}")),
+                );
                 problems.files().to_vec()
             }
         }
@@ -108,12 +110,15 @@ impl Reloader {
         keep_keys.begin(keepers);
         access.store(Arc::new(version));
         if let (Some(listener), Some(tls)) = (tls, &loaded.settings.server.tls) {
-            listener.apply(tls);
+            listener.apply(tls, access.load().identity.client_ca());
         }
         log_warnings(&loaded.warnings);
         let waiting = running.waiting_for_restart(&loaded.settings);
         for section in &waiting {
-            tracing::warn!(section, "configuration changed; this part waits for a restart");
+            tracing::warn!(
+                section,
+                "configuration changed; this part waits for a restart"
+            );
         }
         tracing::info!(
             callers = loaded.settings.callers.len(),
@@ -126,11 +131,18 @@ impl Reloader {
     }
 
     fn notice(&self, notices: impl IntoIterator<Item = String>) {
-        self.0.notices.store(Arc::new(notices.into_iter().collect()));
+        self.0
+            .notices
+            .store(Arc::new(notices.into_iter().collect()));
     }
 
     /// Reloads whenever one of the files changes, or it is `told` to; forever.
-    pub async fn follow(self, source: Source, mut files: Vec<PathBuf>, mut told: mpsc::Receiver<()>) {
+    pub async fn follow(
+        self,
+        source: Source,
+        mut files: Vec<PathBuf>,
+        mut told: mpsc::Receiver<()>,
+    ) {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut taken = stamps(&files);

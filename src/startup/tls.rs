@@ -2,7 +2,7 @@
 //! exchanged while it runs, with a server that is configured once.
 //!
 //! Protocol versions (1.2 and 1.3), cipher suites and groups are rustls's safe
-//! defaults. actix adds the names of HTTP/2 and HTTP/1.1 (ALPN, RFC 7301) itself.
+//! defaults.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +21,9 @@ use rustls::{
 
 use crate::identity::ClientCa;
 use crate::settings;
+
+/// The name of HTTP/2 (RFC 9113 section 3.1) in what TLS agrees on (ALPN, RFC 7301).
+pub const HTTP_2: &[u8] = b"h2";
 
 /// The TLS of the public listener. All clones are one.
 #[derive(Debug, Clone)]
@@ -60,10 +63,11 @@ impl ListenerTls {
     /// When the TLS library refuses its own defaults.
     pub fn server_config(&self) -> Result<ServerConfig, Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(Arc::clone(&self.0) as _)
             .with_cert_resolver(Arc::clone(&self.0) as _);
+        config.alpn_protocols = vec![HTTP_2.to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
 }

@@ -364,14 +364,14 @@ async fn tokens_that_prove_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_anothers_or_was_once_mine() {
-    let mut world = spawn().await;
+    let world = spawn().await;
     let id = world.cancel("sync-1").await.json()["id"].to_string();
     let path = format!("/operations/{}", id.trim_matches('"'));
     let theirs = world.send_as(READER_KEY, "GET", &path, "").await;
     theirs.problem(404, "operation-not-found");
     // A key that the configuration no longer has.
     world
-        .reconfigure(
+        .reload(
             r#"
 [[callers]]
 name = "pipeline"

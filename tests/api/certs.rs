@@ -1,15 +1,12 @@
 //! Certificate authorities for a test, and what they sign.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     SanType,
 };
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
 
 /// A CA that signs whatever it is asked to.
 pub struct Ca {
@@ -95,14 +92,6 @@ impl Issued {
         let certificate = write(directory, &format!("{name}.pem"), &self.pem);
         let key = write(directory, &format!("{name}.key"), &self.key_pem);
         (certificate, key)
-    }
-
-    /// As a server holds it.
-    pub fn certified(&self) -> Arc<CertifiedKey> {
-        let chain = vec![self.certificate.clone()];
-        let provider = aws_lc_rs::default_provider();
-        let certified = CertifiedKey::from_der(chain, self.key.clone_key(), &provider);
-        Arc::new(certified.unwrap())
     }
 }
 

@@ -152,13 +152,9 @@ api_key_sha256 = ["$nobody"]
 
 fn settings(directory: &TempDir, vendor: SocketAddr, setup: &Setup) -> Settings {
     write_config(directory, vendor, setup);
-    let mut settings = load(&Source {
-        dir: Some(directory.path().to_owned()),
-        profile: Some("test".into()),
-        environment: BTreeMap::new(),
-    })
-    .unwrap_or_else(|problems| panic!("{problems}"))
-    .settings;
+    let mut settings = load(&source(directory))
+        .unwrap_or_else(|problems| panic!("{problems}"))
+        .settings;
     // Shorter than any configuration may be: tests wait for these.
     settings.operations.poll = Duration::from_millis(50);
     settings.operations.settle = settings.operations.settle.min(Duration::from_millis(400));
@@ -166,6 +162,14 @@ fn settings(directory: &TempDir, vendor: SocketAddr, setup: &Setup) -> Settings 
     settings.ledger.path = directory.path().join("ledger.db");
     (setup.tune)(&mut settings);
     settings
+}
+
+fn source(directory: &TempDir) -> Source {
+    Source {
+        dir: Some(directory.path().to_owned()),
+        profile: Some("test".into()),
+        environment: BTreeMap::new(),
+    }
 }
 
 fn write_with_hashes(directory: &TempDir, name: &str, toml: &str) {
@@ -270,26 +274,22 @@ impl World {
 
     /// Waits until `/readyz` answers with this status; its body.
     pub async fn readiness(&self, status: u16) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let answer = self.admin("/readyz").await;
-            if answer.status == status {
-                return answer.json();
-            }
-            assert!(Instant::now() < deadline, "still {answer:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        self.readyz_until(|answer| answer.status == status).await
     }
 
     /// Waits until the body of `/readyz` is as wished.
     pub async fn readiness_until(&self, wished: impl Fn(&Value) -> bool) -> Value {
+        self.readyz_until(|answer| wished(&answer.json())).await
+    }
+
+    async fn readyz_until(&self, wished: impl Fn(&Answer) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let body = self.admin("/readyz").await.json();
-            if wished(&body) {
-                return body;
+            let answer = self.admin("/readyz").await;
+            if wished(&answer) {
+                return answer.json();
             }
-            assert!(Instant::now() < deadline, "still {body}");
+            assert!(Instant::now() < deadline, "still {answer:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -364,6 +364,15 @@ impl World {
         self.public = gateway.public_address();
         self.admin = gateway.admin_address();
         self.gateway = Some(gateway);
+    }
+
+    /// Lays other TOML over everything else, while it runs.
+    pub async fn reload(&self, toml: &str) {
+        write_with_hashes(&self.directory, "test.toml", toml);
+        let reloader = self.gateway.as_ref().unwrap().reloader();
+        let source = source(&self.directory);
+        let reloaded = tokio::task::spawn_blocking(move || reloader.reload(&source));
+        assert!(!reloaded.await.unwrap().is_empty());
     }
 
     /// Restarts it with other TOML laid over everything else.

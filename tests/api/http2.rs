@@ -8,12 +8,13 @@ use futures_util::future::join_all;
 use h2::Reason;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::client::{Answer, assert_not_delivered};
 use crate::helpers::{KEY, World};
 use crate::tls::{IMPATIENT, Secured, secured};
-use crate::tls_client::{Exchange, HTTP_2, Http2, Wish, connect};
+use crate::tls_client::{Exchange, HTTP_2, Http2, TlsStream, Wish, connect};
 
 const AS_PIPELINE: &[(&str, &str)] = &[("X-Api-Key", KEY)];
 
@@ -160,17 +161,10 @@ async fn a_connection_is_kept_while_one_of_its_requests_is_under_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_does_not_end_is_not_waited_for() {
-    let Secured { world, ca, .. } = secured(IMPATIENT).await;
-    let wish = Wish {
-        protocols: &[HTTP_2],
-        ..Wish::new(&ca)
-    };
-    let mut stream = connect(world.address(), &wish.config()).await.unwrap();
-    // The preface, empty settings, and the first part of a head (RFC 9113 section 6.2).
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
-    bytes.extend([0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82]);
-    stream.write_all(&bytes).await.unwrap();
+    let secured = secured(IMPATIENT).await;
+    let mut stream = raw(&secured, &[]).await;
+    let half = frame(HEADERS, 1, 1, &A_HEAD[..1]);
+    stream.write_all(&half).await.unwrap();
     let mut said = Vec::new();
     let end = timeout(Duration::from_secs(10), stream.read_to_end(&mut said)).await;
     assert!(end.is_ok(), "half a head is waited for");
@@ -203,7 +197,7 @@ async fn a_client_that_takes_no_answers_gets_no_more() {
     }
     // Whoever does not is cut off.
     for n in 0.. {
-        assert!(n < 600, "{n} more, and still connected");
+        assert!(n < 1000, "{n} more, and still connected");
         let Ok(exchange) = connection.start("GET", "/problems/x", &[], true).await else {
             break;
         };
@@ -213,4 +207,77 @@ async fn a_client_that_takes_no_answers_gets_no_more() {
         }
     }
     assert_eq!(world.cancel("sync-1").await.status, 200);
+}
+
+/// A frame (RFC 9113 section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
+    bytes.extend([kind, flags]);
+    bytes.extend(stream.to_be_bytes());
+    bytes.extend(payload);
+    bytes
+}
+
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+/// `GET https:/problems/conflict`, and `:authority: x` (RFC 7541).
+const A_HEAD: &[u8] = b"\x82\x87\x04\x12/problems/conflict\x01\x01x";
+
+/// A connection on which only the preface and the settings have been said.
+async fn raw(secured: &Secured, settings: &[u8]) -> TlsStream<TcpStream> {
+    let wish = Wish {
+        protocols: &[HTTP_2],
+        ..Wish::new(&secured.ca)
+    };
+    let stream = connect(secured.world.address(), &wish.config()).await;
+    let mut stream = stream.unwrap();
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    let settings = frame(SETTINGS, 0, 0, settings);
+    stream.write_all(&settings).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_and_never_reads_is_cut_off() {
+    let secured = secured("").await;
+    // It lets everybody send it all they have, and takes nothing off the wire.
+    let largest = 0x7fff_ffff_u32.to_be_bytes();
+    let mut stream = raw(&secured, &[&[0, 4][..], &largest].concat()).await;
+    let open = frame(WINDOW_UPDATE, 0, 0, &0x7fff_0000_u32.to_be_bytes());
+    stream.write_all(&open).await.unwrap();
+    let asking = async {
+        for stream_id in (1..2_000_000).step_by(2) {
+            let request = frame(HEADERS, 5, stream_id, A_HEAD);
+            if stream.write_all(&request).await.is_err() {
+                return stream_id / 2;
+            }
+        }
+        panic!("still connected");
+    };
+    let asked = timeout(Duration::from_secs(30), asking).await;
+    assert!(asked.expect("held up, but not cut off") > 1000);
+    assert_eq!(secured.world.cancel("sync-1").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_unpacks_to_megabytes_is_not_unpacked() {
+    let secured = secured("").await;
+    let mut stream = raw(&secured, &[]).await;
+    // A header that is remembered, then named by one byte, again and again.
+    let head = [A_HEAD, b"\x40\x01a\x00"].concat();
+    let mut bytes = frame(HEADERS, 1, 1, &head);
+    for _ in 0..30 {
+        bytes.extend(frame(CONTINUATION, 0, 1, &[0xbe; 16_000]));
+    }
+    let _cut_off = stream.write_all(&bytes).await;
+    let mut said = Vec::new();
+    // Much sooner than an idle connection.
+    let end = timeout(Duration::from_secs(10), stream.read_to_end(&mut said)).await;
+    assert!(end.is_ok(), "it is waited for the end of it");
+    assert_eq!(secured.world.cancel("sync-1").await.status, 200);
 }

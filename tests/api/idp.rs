@@ -73,6 +73,11 @@ impl Idp {
         self.state().keys = signers.iter().map(|signer| signer.jwk()).collect();
     }
 
+    /// Publishes these members of a key set, whatever they are.
+    pub fn publish_as(&self, keys: Vec<Value>) {
+        self.state().keys = keys;
+    }
+
     /// Answers everything with this status; none: as it should.
     pub fn answer_with(&self, status: Option<u16>) {
         self.state().status = status;

@@ -26,6 +26,7 @@ const DISCOVERY: &str = "/.well-known/openid-configuration";
 const JWKS: &str = "/jwks";
 
 /// How a token should differ from the usual: an access token for `offergate`, by RS256.
+#[derive(Debug, Clone)]
 pub struct Wanted {
     pub audience: &'static str,
     /// RS256, PS256 or ES256.
@@ -43,6 +44,36 @@ impl Default for Wanted {
             algorithm: "RS256",
             claims: json!({}),
             header: json!({}),
+        }
+    }
+}
+
+impl Wanted {
+    pub fn audience(audience: &'static str) -> Self {
+        Self {
+            audience,
+            ..Self::default()
+        }
+    }
+
+    pub fn algorithm(algorithm: &'static str) -> Self {
+        Self {
+            algorithm,
+            ..Self::default()
+        }
+    }
+
+    pub fn claims(claims: Value) -> Self {
+        Self {
+            claims,
+            ..Self::default()
+        }
+    }
+
+    pub fn header(header: Value) -> Self {
+        Self {
+            header,
+            ..Self::default()
         }
     }
 }
@@ -138,9 +169,10 @@ impl Issuer {
         self.control("GET", "counts").await
     }
 
-    /// Waits until its keys were asked for that many times since it started.
-    pub async fn asked_for_keys(&self, times: u32) -> Counts {
-        self.control("GET", &format!("counts?jwks={times}")).await
+    /// Waits until one of the counts, by its name, has come that far.
+    pub async fn reaches(&self, count: &str, at_least: u32) -> Counts {
+        let name = format!("counts?{count}={at_least}");
+        self.control("GET", &name).await
     }
 
     pub async fn discovery(&self) -> Value {

@@ -1,4 +1,5 @@
-//! JWTs of a real issuer.
+//! JWTs of a real issuer: whose they are, and that the issuer is what the tests take
+//! it for. What becomes of its keys over time is in `rotation.rs`.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +7,47 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
 
-use crate::client;
+use crate::client::{self, assert_not_delivered};
+use crate::helpers::{Setup, World, spawn_with};
 use crate::issuer::{BOARD, Issuer, PIPELINE, STRANGER, Wanted};
+use crate::jwt::{cancel_with, send_token};
+
+/// Callers by the tokens of this issuer: `release` by `client_id`, which it says of
+/// every client, and `board` by `azp`.
+pub fn toml(issuer: &Issuer, more: &str) -> String {
+    let issuer = &issuer.url;
+    format!(
+        r#"
+[[identity.jwt]]
+issuer = "{issuer}"
+audience = "offergate"
+{more}
+[[callers]]
+name = "pipeline"
+default_publisher = "contoso"
+api_key_sha256 = ["$pipeline"]
+allow = [ {{ actions = ["*"], publishers = ["contoso"], offers = ["*"] }} ]
+[[callers]]
+name = "release"
+default_publisher = "contoso"
+jwt = {{ issuer = "{issuer}", claims = {{ client_id = "{PIPELINE}" }} }}
+allow = [ {{ actions = ["read", "cancel"], publishers = ["contoso"], offers = ["*"] }} ]
+[[callers]]
+name = "board"
+default_publisher = "contoso"
+jwt = {{ issuer = "{issuer}", claims = {{ azp = "{BOARD}" }} }}
+allow = [ {{ actions = ["read"], publishers = ["contoso"], offers = ["*"] }} ]
+"#
+    )
+}
+
+pub async fn spawn_oidc(issuer: &Issuer, more: &str) -> World {
+    spawn_with(Setup {
+        toml: toml(issuer, more),
+        ..Setup::default()
+    })
+    .await
+}
 
 /// The token's claims, if one of these keys signed it and it is for `offergate`.
 fn verify(token: &str, issuer: &Issuer, keys: &JwkSet) -> Option<Value> {
@@ -50,19 +90,11 @@ async fn the_issuer_is_a_real_one() {
         ("PS256", Algorithm::PS256),
         ("ES256", Algorithm::ES256),
     ] {
-        let wanted = Wanted {
-            algorithm: name,
-            ..Wanted::default()
-        };
-        let token = issuer.token(PIPELINE, wanted).await;
+        let token = issuer.token(PIPELINE, Wanted::algorithm(name)).await;
         assert_eq!(decode_header(&token).unwrap().alg, algorithm);
         assert!(verify(&token, &issuer, &keys).is_some(), "{token}");
     }
-    let other = Wanted {
-        audience: "another",
-        ..Wanted::default()
-    };
-    let other = issuer.token(PIPELINE, other).await;
+    let other = issuer.token(PIPELINE, Wanted::audience("another")).await;
     assert_eq!(verify(&other, &issuer, &keys), None);
 }
 
@@ -83,10 +115,7 @@ async fn the_issuer_says_in_a_token_what_the_test_wants() {
     assert!(claims.get("jti").is_none(), "{claims}");
     let header = decode_header(&token).unwrap();
     assert_eq!(header.typ.as_deref(), Some("JWT"));
-    let wanted = Wanted {
-        header: json!({"kid": null}),
-        ..Wanted::default()
-    };
+    let wanted = Wanted::header(json!({"kid": null}));
     let token = issuer.token(PIPELINE, wanted).await;
     assert_eq!(decode_header(&token).unwrap().kid, None);
 }
@@ -129,6 +158,80 @@ async fn the_issuer_goes_down_and_counts_who_asks() {
     issuer.up().await;
     let counts = issuer.counts().await;
     assert_eq!((counts.discovery, counts.jwks, counts.refused), (1, 1, 2));
-    let (counts, _) = tokio::join!(issuer.asked_for_keys(2), issuer.keys());
+    let (counts, _) = tokio::join!(issuer.reaches("jwks", 2), issuer.keys());
     assert_eq!((counts.discovery, counts.jwks, counts.refused), (1, 2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_cancels_wherever_the_keys_come_from() {
+    let Some(issuer) = Issuer::start().await else {
+        return;
+    };
+    let algorithms = r#"algorithms = ["RS256", "PS256", "ES256"]"#;
+    let direct = format!("{algorithms}\njwks_url = \"{}\"", issuer.jwks_url());
+    for (more, discoveries) in [(algorithms, 1), (&direct, 0)] {
+        let before = issuer.counts().await;
+        let world = spawn_oidc(&issuer, more).await;
+        for algorithm in ["RS256", "PS256", "ES256"] {
+            let token = issuer.token(PIPELINE, Wanted::algorithm(algorithm)).await;
+            let answer = cancel_with(&world, &token).await;
+            assert_eq!(answer.status, 200, "{algorithm}: {answer:?}");
+            assert_eq!(answer.json()["requestedBy"], "release");
+            let path = format!("/operations/{}", answer.json()["id"].as_str().unwrap());
+            let answer = send_token(&world, "GET", &path, &token).await;
+            assert_eq!(answer.status, 200, "{algorithm}: {answer:?}");
+        }
+        assert_eq!(world.vendor.cancels("sync-1").await.len(), 3);
+        let after = issuer.counts().await;
+        assert_eq!(after.discovery - before.discovery, discoveries, "{more}");
+        assert_eq!(after.jwks - before.jwks, 1, "{more}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_its_own_callers_and_for_us() {
+    let (Some(issuer), Some(other)) = (Issuer::start().await, Issuer::start().await) else {
+        return;
+    };
+    // Both issuers have the same clients, and the same ids for their keys.
+    let both = format!(
+        "typ = \"at+jwt\"\n[[identity.jwt]]\nissuer = \"{}\"\naudience = \"offergate\"",
+        other.url
+    );
+    let world = spawn_oidc(&issuer, &both).await;
+    let nobodys = [
+        issuer.token(STRANGER, Wanted::default()).await,
+        // Good too, but only the first issuer's clients are callers.
+        other.token(PIPELINE, Wanted::default()).await,
+        // Its `azp` is missing: `client_id` does not stand in for it.
+        issuer.token(BOARD, Wanted::default()).await,
+    ];
+    for token in &nobodys {
+        let problem = cancel_with(&world, token).await;
+        assert_not_delivered(&problem.problem(403, "caller-not-allowed"));
+    }
+    // A caller, but one that may only read.
+    let azp = Wanted::claims(json!({"azp": BOARD}));
+    let board = issuer.token(BOARD, azp).await;
+    let problem = cancel_with(&world, &board).await;
+    let problem = problem.problem(403, "caller-not-allowed");
+    assert!(problem["detail"].as_str().unwrap().contains("rule"));
+
+    let useless = [
+        (&issuer, Wanted::audience("another")),
+        (&issuer, Wanted::algorithm("ES256")),
+        (&issuer, Wanted::header(json!({"typ": "JWT"}))),
+        (&issuer, Wanted::claims(json!({"exp": 1}))),
+        (&issuer, Wanted::claims(json!({"iss": other.url}))),
+        (&other, Wanted::claims(json!({"iss": issuer.url}))),
+    ];
+    for (by, wanted) in useless {
+        let what = format!("{wanted:?}");
+        let answer = cancel_with(&world, &by.token(PIPELINE, wanted).await).await;
+        assert_eq!(answer.status, 401, "{what}: {answer:?}");
+        assert_not_delivered(&answer.problem(401, "unauthenticated"));
+    }
+    world.assert_nothing_sent().await;
+    let good = issuer.token(PIPELINE, Wanted::default()).await;
+    assert_eq!(cancel_with(&world, &good).await.status, 200);
 }

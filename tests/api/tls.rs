@@ -2,11 +2,8 @@
 //! exchanged while it runs.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use offergate::identity::ClientCa;
-use offergate::settings::Tls;
 use rustls::version::{TLS12, TLS13};
 use rustls::{CipherSuite, ProtocolVersion};
 use tempfile::TempDir;
@@ -33,10 +30,8 @@ pub async fn secured(toml: &str) -> Secured {
     let ca = Ca::new("servers");
     let files = TempDir::new().unwrap();
     ca.server().write(files.path(), "server");
-    let tls = "[server.tls]\ncert_file = '$files/server.pem'\nkey_file = '$files/server.key'";
-    let toml = format!("{tls}\n{toml}").replace("$files", files.path().to_str().unwrap());
     let world = spawn_with(Setup {
-        toml,
+        toml: self::toml(files.path(), toml),
         tls: Some(Wish::new(&ca).config()),
         ..Setup::default()
     });
@@ -45,6 +40,12 @@ pub async fn secured(toml: &str) -> Secured {
         ca,
         files,
     }
+}
+
+/// `[server.tls]` with the files of that directory, and what follows.
+pub fn toml(files: &Path, rest: &str) -> String {
+    let tls = "[server.tls]\ncert_file = '$files/server.pem'\nkey_file = '$files/server.key'";
+    format!("{tls}\n{rest}").replace("$files", files.to_str().unwrap())
 }
 
 pub const IMPATIENT: &str = "[server]\nhead_timeout_ms = 1000\nkeep_alive_seconds = 1";
@@ -155,20 +156,15 @@ async fn nothing_older_or_plain_is_spoken() {
     world.assert_nothing_sent().await;
 }
 
-fn tls(server: &Issued, client_ca: Option<&Ca>) -> Tls {
-    Tls {
-        identity: server.certified(),
-        client_ca: client_ca.map(|ca| vec![ca.certificate.clone()].into()),
-    }
-}
-
-fn apply(world: &World, tls: &Tls) {
-    let listener = world.gateway.as_ref().unwrap().tls().unwrap();
-    let client_ca = tls
-        .client_ca
-        .as_deref()
-        .map(|ca| ClientCa::new(ca).unwrap());
-    listener.apply(tls, client_ca.map(Arc::new));
+/// Exchanges the files of certificate, key and client CA, and has them read again.
+async fn exchange(secured: &Secured, server: &Issued, client_ca: Option<&Ca>) {
+    server.write(secured.files.path(), "server");
+    let client_ca = client_ca.map(|ca| {
+        let path = ca.write(secured.files.path(), "clients.pem");
+        format!("client_ca_file = '{}'", path.display())
+    });
+    let toml = toml(secured.files.path(), &client_ca.unwrap_or_default());
+    secured.world.reload(&toml).await;
 }
 
 /// One request on a connection that is kept.
@@ -182,23 +178,24 @@ async fn again(world: &World, stream: &mut TlsStream<TcpStream>) -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_certificate_is_for_new_connections() {
-    let Secured { world, ca, .. } = secured("").await;
-    let config = Wish::new(&ca).config();
+    let secured = secured("").await;
+    let Secured { world, ca, .. } = &secured;
+    let config = Wish::new(ca).config();
     let mut kept = connect(world.address(), &config).await.unwrap();
-    let kept_2 = Http2::connect(world.address(), &ca).await;
-    assert_eq!(again(&world, &mut kept).await, 200);
+    let kept_2 = Http2::connect(world.address(), ca).await;
+    assert_eq!(again(world, &mut kept).await, 200);
 
     // Signed by a CA that the old clients do not know.
     let (other, before) = (Ca::new("others"), shown(&kept));
     let renewed = other.server();
-    apply(&world, &tls(&renewed, None));
+    exchange(&secured, &renewed, None).await;
     assert!(connect(world.address(), &config).await.is_err());
     let config = Wish::new(&other).config();
     let mut new = connect(world.address(), &config).await.unwrap();
     assert_eq!(shown(&new), renewed.certificate.as_ref());
     assert_ne!(shown(&new), before);
     for stream in [&mut new, &mut kept] {
-        assert_eq!(again(&world, stream).await, 200);
+        assert_eq!(again(world, stream).await, 200);
     }
     let key = &[("X-Api-Key", KEY)];
     let answer = kept_2.send("POST", "/offers/sync-1/cancel", key, "").await;
@@ -249,17 +246,17 @@ async fn a_client_certificate_is_optional_but_never_wrong() {
         assert!(gets_through(&secured, identity).await);
     }
     let server = secured.ca.server();
-    apply(&secured.world, &tls(&server, Some(&clients)));
+    exchange(&secured, &server, Some(&clients)).await;
     assert!(gets_through(&secured, None).await);
     assert!(gets_through(&secured, Some(&good)).await);
     assert!(!gets_through(&secured, Some(&foreign)).await);
     assert!(!gets_through(&secured, Some(&expired)).await);
     // A server's certificate is none of a client.
     assert!(!gets_through(&secured, Some(&clients.server())).await);
-    apply(&secured.world, &tls(&server, Some(&others)));
+    exchange(&secured, &server, Some(&others)).await;
     assert!(!gets_through(&secured, Some(&good)).await);
     assert!(gets_through(&secured, Some(&foreign)).await);
-    apply(&secured.world, &tls(&server, None));
+    exchange(&secured, &server, None).await;
     assert!(gets_through(&secured, Some(&good)).await);
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_web::web::Bytes;
 use futures_util::future::poll_fn;
 use h2::client::{ResponseFuture, SendRequest};
-use h2::{RecvStream, SendStream};
+use h2::{Reason, RecvStream, SendStream};
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
@@ -246,7 +246,12 @@ impl Exchange {
 async fn read_body(stream: &mut RecvStream) -> Result<String, h2::Error> {
     let mut body = Vec::new();
     while let Some(chunk) = poll_fn(|context| stream.poll_data(context)).await {
-        let chunk = chunk?;
+        let chunk = match chunk {
+            // The answer is whole, and the rest of the request is not wanted (RFC 9113
+            // section 8.1).
+            Err(error) if error.reason() == Some(Reason::NO_ERROR) => break,
+            chunk => chunk?,
+        };
         body.extend_from_slice(&chunk);
         stream.flow_control().release_capacity(chunk.len())?;
     }

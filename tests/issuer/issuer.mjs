@@ -13,7 +13,8 @@
 //   POST retire   the old keys are not published any more
 //   POST down     discovery and keys are answered with 503
 //   POST up       and no longer
-//   GET counts    requests so far; ?jwks=N waits until the keys were asked for N times
+//   GET counts    requests so far; ?jwks=N waits until the keys were asked for N times,
+//                 and so do discovery and refused (those of both answered with 503)
 
 import { EventEmitter } from 'node:events';
 import { createServer } from 'node:http';
@@ -121,15 +122,15 @@ function provide() {
   handle = provider.callback();
 }
 
-/** Waits until the keys were asked for `times` times. */
-function askedFor(times) {
+/** Waits until so many requests have come. */
+function reached(wanted) {
   return new Promise((resolve) => {
     const look = () => {
-      if (counts.jwks < times) return;
-      counted.off('jwks', look);
+      if (wanted.some(([kind, times]) => counts[kind] < Number(times))) return;
+      counted.off('request', look);
       resolve();
     };
-    counted.on('jwks', look);
+    counted.on('request', look);
     look();
   });
 }
@@ -150,7 +151,7 @@ const CONTROLS = {
     down = false;
   },
   async 'GET counts'(query) {
-    await askedFor(Number(query.get('jwks') ?? 0));
+    await reached([...query]);
   },
 };
 
@@ -178,7 +179,7 @@ async function serve(request, response) {
   if (kind) {
     counts[kind] += 1;
     if (down) counts.refused += 1;
-    counted.emit(kind);
+    counted.emit('request');
     if (down) return answer(response, 503, { error: 'down' });
   }
   return handle(request, response);

@@ -9,6 +9,7 @@ mod files;
 mod identity;
 mod layers;
 mod leaks;
+mod reload;
 mod secrets;
 mod tls;
 mod values;

@@ -1,0 +1,360 @@
+//! Another configuration while requests flow: all of it or nothing of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::client;
+use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, Setup, World, spawn, spawn_with};
+use crate::idp::Idp;
+use crate::jwt::{cancel_with, spawn_jwt, toml};
+use crate::mint::Signer;
+use crate::process::Served;
+use crate::vendor::Vendor;
+
+const CANCEL: &str = "/offers/sync-1/cancel";
+
+/// `pipeline` with the key of this name, and these rules.
+fn callers(key: &str, allow: &str) -> String {
+    format!(
+        "[[callers]]\nname = \"pipeline\"\ndefault_publisher = \"contoso\"\n\
+         api_key_sha256 = [\"{key}\"]\nallow = [ {allow} ]\n"
+    )
+}
+
+const ALL: &str = r#"{ actions = ["*"], publishers = ["contoso"], offers = ["*"] }"#;
+
+async fn status(world: &World, key: &str) -> u16 {
+    world.send_as(key, "POST", CANCEL, "").await.status
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_keys_and_rules_are_exchanged() {
+    let world = spawn().await;
+    assert_eq!(status(&world, KEY).await, 200);
+    world.reload(&callers("$nobody", ALL)).await;
+    assert_eq!(status(&world, KEY).await, 401);
+    assert_eq!(status(&world, READER_KEY).await, 401);
+    assert_eq!(status(&world, NOBODY_KEY).await, 200);
+    let other = r#"{ actions = ["cancel"], publishers = ["contoso"], offers = ["other-*"] }"#;
+    world.reload(&callers("$nobody", other)).await;
+    assert_eq!(status(&world, NOBODY_KEY).await, 403);
+    world.reload("").await;
+    assert_eq!(status(&world, KEY).await, 200);
+    assert_eq!(status(&world, READER_KEY).await, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_ends_as_it_began() {
+    let world = spawn().await;
+    let slow = json!({"kind": "delay", "ms": 1000});
+    world
+        .vendor
+        .order(json!({"on": "cancel", "fault": slow}))
+        .await;
+    let running = world.send("POST", CANCEL, "");
+    let removing = async {
+        world.vendor.receives("/cancel", 1).await;
+        world.reload(&callers("$nobody", ALL)).await;
+        assert_eq!(status(&world, KEY).await, 401);
+    };
+    let (answer, ()) = tokio::join!(running, removing);
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_version_changes_nothing_and_is_complained_of() {
+    let world = spawn().await;
+    let broken = [
+        ("no TOML", "[[callers"),
+        (
+            "unknown action",
+            r#"[[callers]]
+name = "x"
+api_key_sha256 = ["$nobody"]
+allow = [ { actions = ["destroy-hush"], publishers = ["contoso"], offers = ["*"] } ]"#,
+        ),
+        (
+            "no such publisher",
+            r#"[[callers]]
+name = "x"
+default_publisher = "fabrikam"
+api_key_sha256 = ["$nobody"]"#,
+        ),
+        (
+            "no such file",
+            "[server.tls]\ncert_file = \"hush.pem\"\nkey_file = \"hush.key\"",
+        ),
+    ];
+    for (name, toml) in broken {
+        world.reload(toml).await;
+        assert_eq!(status(&world, KEY).await, 200, "{name}");
+        assert_eq!(status(&world, NOBODY_KEY).await, 400, "{name}");
+        let body = world.readiness(200).await;
+        let warnings = body["warnings"].to_string();
+        assert!(
+            warnings.contains("configuration refused, the old one stays"),
+            "{name}: {body}"
+        );
+        assert!(warnings.contains("test.toml"), "{name}: {body}");
+        assert!(!warnings.contains("hush"), "{name}: {body}");
+    }
+    world.reload("").await;
+    let body = world.readiness(200).await;
+    assert!(!body["warnings"].to_string().contains("refused"), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_a_restart_says_so_and_the_rest_is_taken_over() {
+    let world = spawn().await;
+    let toml = format!("[ledger]\nretention_days = 7\n{}", callers("$nobody", ALL));
+    world.reload(&toml).await;
+    assert_eq!(status(&world, NOBODY_KEY).await, 200);
+    let body = world.readiness(200).await;
+    let warnings = body["warnings"].to_string();
+    assert!(
+        warnings.contains("ledger has changed, which takes effect at a restart only"),
+        "{body}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_while_versions_are_exchanged() {
+    let world = Arc::new(spawn().await);
+    let stop = Arc::new(AtomicBool::new(false));
+    let senders: Vec<_> = (0..4)
+        .map(|_| {
+            let (world, stop) = (Arc::clone(&world), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut sent = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    assert_eq!(status(&world, KEY).await, 200);
+                    sent += 1;
+                }
+                sent
+            })
+        })
+        .collect();
+    let both = callers("$pipeline\", \"$nobody", ALL);
+    for round in 0..20 {
+        world.reload(if round % 2 == 0 { &both } else { "" }).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for sender in senders {
+        assert!(sender.await.unwrap() > 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remembered_token_does_not_outlive_its_caller() {
+    let signer = Signer::ec("k");
+    let idp = Idp::start(&[&signer]);
+    let keys = r#"algorithms = ["ES256"]"#;
+    let world = spawn_jwt(&idp, keys).await;
+    let token = signer.token(&idp.claims("release"));
+    assert_eq!(cancel_with(&world, &token).await.status, 200);
+    let fetched = idp.fetches();
+    let with = toml(&idp, keys);
+    world
+        .reload(&with.replace("azp = \"release\"", "azp = \"other\""))
+        .await;
+    cancel_with(&world, &token)
+        .await
+        .problem(403, "caller-not-allowed");
+    world.reload(&with).await;
+    assert_eq!(cancel_with(&world, &token).await.status, 200);
+    assert_eq!(idp.fetches(), fetched, "the keys were known all along");
+    world
+        .reload(&with.replace("audience = \"offergate\"", "audience = \"other\""))
+        .await;
+    cancel_with(&world, &token)
+        .await
+        .problem(401, "unauthenticated");
+    // A new issuer's keys are fetched, and one that is gone is none any more.
+    let other = Idp::start(&[&signer]);
+    world.reload(&toml(&other, keys)).await;
+    let theirs = signer.token(&other.claims("release"));
+    assert_eq!(cancel_with(&world, &theirs).await.status, 200);
+    cancel_with(&world, &token)
+        .await
+        .problem(401, "unauthenticated");
+}
+
+async fn served() -> (Vendor, Served) {
+    let setup = Setup::default();
+    let vendor = Vendor::start(setup.vendor.clone()).await;
+    let served = Served::start(&vendor, &setup).await;
+    (vendor, served)
+}
+
+/// The line of a log that says this.
+fn says(message: &'static str) -> impl Fn(&str) -> Option<Value> {
+    move |line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        (line["message"].as_str()?.starts_with(message)).then_some(line)
+    }
+}
+
+async fn with_key(served: &Served, key: &str) -> u16 {
+    let headers = [("X-Api-Key", key)];
+    client::send(served.address, "POST", CANCEL, &headers, "")
+        .await
+        .status
+}
+
+fn hash(key: &str) -> String {
+    let hash = offergate::identity::hash(key.as_bytes());
+    hash.as_bytes().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_file_is_noticed() {
+    let (_vendor, mut served) = served().await;
+    assert_eq!(with_key(&served, KEY).await, 200);
+    let path = served.directory.path().join("test.toml");
+    let (new, again) = (
+        served.directory.path().join("new"),
+        callers(&hash(KEY), ALL),
+    );
+    // Exchanged as a mounted secret is: another file under the same name.
+    std::fs::write(&new, callers(&hash(NOBODY_KEY), ALL)).unwrap();
+    std::fs::rename(&new, &path).unwrap();
+    let line = served.process.says(says("configuration taken over")).await;
+    assert_eq!(line["callers"], 1);
+    assert_eq!(with_key(&served, KEY).await, 401);
+    assert_eq!(with_key(&served, NOBODY_KEY).await, 200);
+    std::fs::write(&path, "[[callers]]\nnam = 1\n").unwrap();
+    let line = served.process.says(says("configuration refused")).await;
+    assert_eq!(line["level"], "ERROR");
+    assert!(
+        line["key"].as_str().unwrap().starts_with("callers[0]"),
+        "{line}"
+    );
+    assert_eq!(with_key(&served, NOBODY_KEY).await, 200);
+    std::fs::write(&path, again).unwrap();
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while with_key(&served, KEY).await != 200 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_is_heard_at_once() {
+    let (_vendor, mut served) = served().await;
+    served.process.signal("HUP");
+    served.process.says(says("configuration taken over")).await;
+    assert_eq!(with_key(&served, KEY).await, 200);
+    served.process.signal("TERM");
+    assert_eq!(served.process.ended().await.code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_names_credentials_without_showing_them() {
+    let signer = Signer::ec("k");
+    let idp = Idp::start(&[&signer]);
+    let setup = Setup {
+        toml: toml(&idp, r#"algorithms = ["ES256"]"#),
+        ..Setup::default()
+    };
+    let vendor = Vendor::start(setup.vendor.clone()).await;
+    let mut served = Served::start(&vendor, &setup).await;
+    assert_eq!(with_key(&served, KEY).await, 200);
+    let mut claims = idp.claims("release");
+    claims["sub"] = json!("sub\u{1b}[2Jx\n");
+    let good = signer.token(&claims);
+    claims["exp"] = json!(1);
+    let expired = signer.token(&claims);
+    let stranger = signer.token(&idp.claims("stranger"));
+    for token in [&good, &expired, &stranger] {
+        let bearer = format!("Bearer {token}");
+        let headers = [("Authorization", bearer.as_str())];
+        client::send(served.address, "POST", CANCEL, &headers, "").await;
+    }
+    let prefix = &hash(KEY)[..8];
+    let issuer = idp.issuer();
+    let wanted = [
+        json!({"caller": "pipeline", "credential": format!("key {prefix}"), "status": 200}),
+        json!({"caller": "release", "credential": format!("jwt {issuer} sub\u{fffd}[2Jx\u{fffd}")}),
+        json!({"problem": "unauthenticated", "refused": "expired", "status": 401}),
+        json!({"problem": "caller-not-allowed", "refused": "no-caller-matches", "credential": format!("jwt {issuer} sub-stranger")}),
+    ];
+    for members in wanted {
+        let members = members.as_object().unwrap();
+        let line = served.process.says(|line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            members
+                .iter()
+                .all(|(name, value)| line[name] == *value)
+                .then_some(())
+        });
+        line.await;
+    }
+    let log = served.process.stdout();
+    for token in [good, expired, stranger] {
+        let signature = token.rsplit('.').next().unwrap();
+        assert!(
+            !log.contains(&signature[..16]) && !log.contains("eyJ"),
+            "{log}"
+        );
+    }
+    assert!(!log.contains(KEY));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_has_its_own_limits() {
+    let limited = format!(
+        "{}rate_limit = {{ per_second = 1, burst = 3 }}\n[[callers]]\nname = \"busy\"\n\
+         default_publisher = \"contoso\"\napi_key_sha256 = [\"$reader\"]\n\
+         max_in_flight_actions = 1\nallow = [ {ALL} ]\n",
+        callers("$nobody", ALL)
+    );
+    let world = spawn_with(Setup {
+        toml: limited,
+        ..Setup::default()
+    })
+    .await;
+    for left in ["2", "1", "0"] {
+        let answer = world.send_as(NOBODY_KEY, "POST", CANCEL, "").await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(
+            answer.header("ratelimit-policy"),
+            Some("\"caller\";q=3;w=3")
+        );
+        let state = answer.header("ratelimit").unwrap();
+        assert!(
+            state.starts_with(&format!("\"caller\";r={left};")),
+            "{state}"
+        );
+    }
+    let answer = world.send_as(NOBODY_KEY, "POST", CANCEL, "").await;
+    let problem = answer.problem(429, "rate-limited");
+    assert_eq!(problem["retryable"], true);
+    assert_eq!(answer.retry_after(), Some(1));
+    assert!(answer.header("ratelimit").unwrap().contains("r=0;"));
+    assert_eq!(world.vendor.received("/cancel").await.len(), 3);
+
+    let slow = json!({"kind": "delay", "ms": 1000});
+    world
+        .vendor
+        .order(json!({"on": "cancel", "fault": slow}))
+        .await;
+    let first = world.send_as(READER_KEY, "POST", CANCEL, "");
+    let second = async {
+        world.vendor.receives("/cancel", 4).await;
+        world.send_as(READER_KEY, "POST", CANCEL, "").await
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!(first.status, 200);
+    assert_eq!(first.header("ratelimit"), None);
+    second.problem(429, "rate-limited");
+    assert_eq!(second.retry_after(), Some(1));
+    assert_eq!(
+        world.send_as(READER_KEY, "POST", CANCEL, "").await.status,
+        200
+    );
+}
