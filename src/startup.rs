@@ -8,6 +8,7 @@ pub mod options;
 mod reload;
 mod secure;
 mod tls;
+mod watched;
 mod worker;
 
 use std::io;
@@ -31,8 +32,9 @@ use crate::transport::{Transport, TransportError};
 use access::AccessError;
 use background::Background;
 use listeners::{bind, close, serve_admin, serve_public};
-pub use reload::{Reloader, log_warnings};
+pub use reload::{Reloaded, Reloader, log_warnings};
 use tls::ListenerTls;
+pub use watched::Watched;
 use worker::{Gates, Vendors};
 
 /// Why the gateway does not start.

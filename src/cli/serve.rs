@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::shutdown::Shutdown;
 use super::{ConfigArgs, block_on, load, log_to, unavailable};
 use crate::settings::{Loaded, Source};
-use crate::startup::{Gateway, log_warnings};
+use crate::startup::{Gateway, Reloaded, Watched, log_warnings};
 
 /// A bug has ended it (`EX_SOFTWARE` of sysexits.h).
 const EXIT_SOFTWARE: u8 = 70;
@@ -19,6 +19,7 @@ const EXIT_INTERRUPTED: u8 = 130;
 
 pub fn run(args: ConfigArgs) -> ExitCode {
     let source = args.source();
+    let begun = Watched::begin();
     let loaded = match load(&source) {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -27,15 +28,16 @@ pub fn run(args: ConfigArgs) -> ExitCode {
         Ok(guard) => guard,
         Err(code) => return code,
     };
-    block_on(serve(source, loaded))
+    block_on(serve(source, begun, loaded))
 }
 
-async fn serve(source: Source, loaded: Loaded) -> ExitCode {
+async fn serve(source: Source, begun: Watched, loaded: Loaded) -> ExitCode {
     let Loaded {
         settings,
         warnings,
         files,
     } = loaded;
+    let watched = begun.with(Reloaded { files, whole: true });
     log_warnings(&warnings);
     let signals = Shutdown::listen().and_then(|shutdown| Ok((shutdown, hangups()?)));
     let (mut shutdown, hangups) = match signals {
@@ -49,7 +51,7 @@ async fn serve(source: Source, loaded: Loaded) -> ExitCode {
             return unavailable(&error.to_string());
         }
     };
-    tokio::spawn(gateway.reloader().follow(source, files, hangups));
+    tokio::spawn(gateway.reloader().follow(source, watched, hangups));
     let asked = tokio::select! {
         () = shutdown.requested() => true,
         () = gateway.failed() => {

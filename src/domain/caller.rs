@@ -53,6 +53,10 @@ pub struct Caller {
     pub default_publisher: Option<PublisherId>,
 }
 
+/// The claims by which issuers of JWTs say who a client is. A caller's must name at
+/// least one of them.
+pub const IDENTIFYING_CLAIMS: [&str; 5] = ["sub", "azp", "appid", "client_id", "oid"];
+
 /// One `allow` entry: any of these actions, on any of these publishers' offers
 /// whose id matches one of these patterns.
 #[derive(Debug, Clone, PartialEq, Eq)]

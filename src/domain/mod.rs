@@ -15,7 +15,7 @@ mod san;
 mod secret;
 
 pub use action::{Action, UnknownAction};
-pub use caller::{Caller, CallerName, InvalidCallerName, Rule};
+pub use caller::{Caller, CallerName, IDENTIFYING_CLAIMS, InvalidCallerName, Rule};
 pub use email::{Email, InvalidEmail, MAX_EMAILS};
 pub use evidence::Evidence;
 pub use glob::{Glob, InvalidGlob};

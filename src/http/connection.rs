@@ -147,9 +147,12 @@ impl UnderWay {
     /// # Errors
     /// 503 `overloaded`
     pub fn check_room(&self) -> Result<(), Problem> {
-        let connection = self.connection.as_ref();
-        let open = connection.and_then(|connection| connection.open.as_ref());
-        if open.is_none_or(|open| open.get() <= MAX_REQUESTS) {
+        // A request that its client has taken back is not open any more, but still at work.
+        let is_full = |connection: &Rc<Connection>| {
+            let open = connection.open.as_ref().map_or(0, |open| open.get());
+            open.max(connection.at_work.get()) > MAX_REQUESTS
+        };
+        if !self.connection.as_ref().is_some_and(is_full) {
             return Ok(());
         }
         let detail = format!("A connection may have {MAX_REQUESTS} requests at once.");

@@ -24,17 +24,17 @@ pub async fn cancel(
     let log = super::log(&request)?;
     let asking = caller::authenticate(&request, &gate, &log).await?;
     let permit = permit(&request, &asking, &log)?;
-    let place = asking.access.quotas.place(permit.caller())?;
     refuse_unsupported(&request)?;
     let body = body::read(&request, payload, gate.limits.body).await?;
     if !body.is_empty() {
         body::check_media_type(&request)?;
     }
+    let notify = body::notify(&body)?;
     let work = Work {
+        place: asking.access.quotas.place(permit.caller())?,
         permit,
         request_id: log.request_id.clone(),
-        notify: body::notify(&body)?,
-        place,
+        notify,
     };
     let told = gate.desk.cancel(work).await;
     log.upstream.set(told.upstream);

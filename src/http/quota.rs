@@ -40,15 +40,13 @@ pub struct Limits {
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
 
-struct Quota {
-    limits: Limits,
-    rate: Option<(Rate, Limiter)>,
-    places: Option<Arc<Semaphore>>,
-}
-
 /// The limits of all callers that have some, and what is used of them.
 #[derive(Default)]
-pub struct Quotas(HashMap<CallerName, Arc<Quota>>);
+pub struct Quotas {
+    rates: HashMap<CallerName, Arc<(Rate, Limiter)>>,
+    /// How many there are, and those that are free.
+    places: HashMap<CallerName, (usize, Arc<Semaphore>)>,
+}
 
 /// What a caller has left, for the headers of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,28 +60,29 @@ pub struct Left {
 pub type Place = Option<OwnedSemaphorePermit>;
 
 impl Quotas {
-    /// The limits of these callers. Whoever had the same ones `earlier` has used as
-    /// much of them as before.
+    /// The limits of these callers. Whoever had the same limit `earlier` has used as
+    /// much of it as before.
     #[must_use]
     pub fn new(
         limits: impl IntoIterator<Item = (CallerName, Limits)>,
         earlier: Option<&Self>,
     ) -> Self {
-        let kept = |name: &CallerName, limits: &Limits| {
-            let quota = earlier?.0.get(name)?;
-            (quota.limits == *limits).then(|| Arc::clone(quota))
-        };
-        let limited = limits
-            .into_iter()
-            .filter(|(_, limits)| *limits != Limits::default());
-        Self(
-            limited
-                .map(|(name, limits)| {
-                    let quota = kept(&name, &limits).unwrap_or_else(|| Quota::new(limits));
-                    (name, quota)
-                })
-                .collect(),
-        )
+        let mut new = Self::default();
+        for (name, Limits { rate, actions }) in limits {
+            if let Some(rate) = rate {
+                let known = earlier.and_then(|earlier| earlier.rates.get(&name));
+                let known = known.filter(|known| known.0 == rate).cloned();
+                let limiter = known.unwrap_or_else(|| Arc::new((rate, limiter(rate))));
+                new.rates.insert(name.clone(), limiter);
+            }
+            if let Some(actions) = actions {
+                let known = earlier.and_then(|earlier| earlier.places.get(&name));
+                let known = known.filter(|known| known.0 == actions).cloned();
+                let places = known.unwrap_or_else(|| (actions, Arc::new(Semaphore::new(actions))));
+                new.places.insert(name, places);
+            }
+        }
+        new
     }
 
     /// Counts a request of this caller's; none if its requests are not limited.
@@ -91,7 +90,7 @@ impl Quotas {
     /// # Errors
     /// What is left, and how long to wait, if there have been too many.
     pub fn count(&self, caller: &CallerName) -> Result<Option<Left>, (Left, Duration)> {
-        let Some((rate, limiter)) = self.0.get(caller).and_then(|quota| quota.rate.as_ref()) else {
+        let Some((rate, limiter)) = self.rates.get(caller).map(AsRef::as_ref) else {
             return Ok(None);
         };
         let left = |requests| Left {
@@ -112,7 +111,7 @@ impl Quotas {
     /// # Errors
     /// 429 `rate-limited` if all are taken.
     pub fn place(&self, caller: &CallerName) -> Result<Place, Problem> {
-        let Some(places) = self.0.get(caller).and_then(|quota| quota.places.as_ref()) else {
+        let Some((_, places)) = self.places.get(caller) else {
             return Ok(None);
         };
         Arc::clone(places)
@@ -125,21 +124,9 @@ impl Quotas {
     }
 }
 
-impl Quota {
-    fn new(limits: Limits) -> Arc<Self> {
-        let rate = limits.rate.map(|rate| {
-            let pace = Pace::per_second(rate.per_second).allow_burst(rate.burst);
-            (rate, RateLimiter::direct(pace).with_middleware())
-        });
-        let places = limits
-            .actions
-            .map(|actions| Arc::new(Semaphore::new(actions)));
-        Arc::new(Self {
-            limits,
-            rate,
-            places,
-        })
-    }
+fn limiter(rate: Rate) -> Limiter {
+    let pace = Pace::per_second(rate.per_second).allow_burst(rate.burst);
+    RateLimiter::direct(pace).with_middleware()
 }
 
 impl Left {
@@ -224,11 +211,21 @@ mod tests {
         assert!(second.place(&name("a")).is_err());
         drop(place);
         assert!(second.place(&name("a")).is_ok());
-        let more = Limits {
+        // Another rate does not free the places, nor more places the rate.
+        let place = second.place(&name("a")).unwrap();
+        let faster = Limits {
             rate: rate(2, 2),
+            actions: Some(1),
+        };
+        let third = quotas(faster, Some(&second));
+        assert!(third.count(&name("a")).is_ok() && third.place(&name("a")).is_err());
+        let wider = Limits {
+            rate: rate(1, 1),
             actions: Some(2),
         };
-        assert!(quotas(more, Some(&second)).count(&name("a")).is_ok());
+        let fourth = quotas(wider, Some(&second));
+        assert!(fourth.count(&name("a")).is_err() && fourth.place(&name("a")).is_ok());
+        drop(place);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Where an issuer's keys come from: its key set, or its OpenID discovery document
 //! first (OpenID Connect Discovery 1.0 section 4).
 
+use std::fs::File;
+use std::io::Read;
 use std::path::PathBuf;
 
 use actix_web::http::header::{self, HeaderValue};
@@ -14,7 +16,7 @@ use crate::transport::{Body, HttpClient, Outgoing, SendError};
 /// The longest document that is read, in bytes.
 const MAX_DOCUMENT: usize = 512 * 1024;
 /// The longest bearer token that is read from a file, in bytes.
-const MAX_BEARER: usize = 16 * 1024;
+const MAX_BEARER: u64 = 16 * 1024;
 
 /// Where an issuer's keys are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +64,8 @@ pub enum KeysFailure {
     #[error("the discovery document names another issuer than the configured one")]
     OtherIssuer,
     /// Keys that anybody on the way could exchange.
-    #[error("the discovery document's jwks_uri is not https")]
-    PlainHttp,
+    #[error("the discovery document's jwks_uri is not https (nor, on loopback, the issuer's own)")]
+    JwksUri,
     /// No usable keys.
     #[error("{0}")]
     Keys(#[from] NoKeySet),
@@ -89,9 +91,14 @@ impl KeySource {
         earlier: Option<&KeySet>,
     ) -> Result<KeySet, KeysFailure> {
         let bearer = self.bearer()?;
-        let url = match &self.jwks_url {
-            Some(url) => url.clone(),
-            None => self.discover(http, bearer.as_ref()).await?,
+        let (url, bearer) = match &self.jwks_url {
+            Some(url) => (url.clone(), bearer),
+            None => {
+                let url = self.discover(http, bearer.as_ref()).await?;
+                // The issuer's own document may send us elsewhere, but not its token.
+                let stays = is_same_origin(&url, &self.issuer);
+                (url, bearer.filter(|_| stays))
+            }
         };
         let document = get(http, &url, bearer.as_ref(), "the key set").await?;
         Ok(KeySet::parse(&document, earlier)?)
@@ -110,17 +117,16 @@ impl KeySource {
         if found.issuer != self.issuer {
             return Err(KeysFailure::OtherIssuer);
         }
-        let secure = found.jwks_uri.starts_with("https://");
-        // An issuer on this machine may do without, and so may its keys.
-        let same_plain_origin = base.starts_with("http://")
-            && found
-                .jwks_uri
-                .strip_prefix(base)
-                .is_some_and(|rest| rest.starts_with('/'));
-        if secure || same_plain_origin {
+        // An issuer on this machine may do without TLS, and so may its keys, there.
+        let fits = if base.starts_with("https://") {
+            found.jwks_uri.starts_with("https://")
+        } else {
+            is_same_origin(&found.jwks_uri, base)
+        };
+        if fits {
             Ok(found.jwks_uri)
         } else {
-            Err(KeysFailure::PlainHttp)
+            Err(KeysFailure::JwksUri)
         }
     }
 
@@ -128,9 +134,11 @@ impl KeySource {
         let Some(path) = &self.bearer_token_file else {
             return Ok(None);
         };
-        let text = std::fs::read_to_string(path).map_err(|_| KeysFailure::Bearer)?;
+        let mut text = String::new();
+        let read =
+            File::open(path).and_then(|file| file.take(MAX_BEARER).read_to_string(&mut text));
         let token = text.trim_ascii();
-        if token.is_empty() || token.len() > MAX_BEARER {
+        if read.is_err() || token.is_empty() {
             return Err(KeysFailure::Bearer);
         }
         let mut value =
@@ -138,6 +146,17 @@ impl KeySource {
         value.set_sensitive(true);
         Ok(Some(value))
     }
+}
+
+/// Whether both have the same scheme, host and port, and neither names a user.
+fn is_same_origin(one: &str, other: &str) -> bool {
+    let origin = |url: &str| {
+        let uri = Uri::try_from(url).ok()?;
+        let authority = uri.authority()?.as_str().to_ascii_lowercase();
+        let plain = !authority.contains('@');
+        plain.then_some((uri.scheme_str()?.to_owned(), authority))
+    };
+    origin(one).is_some_and(|one| Some(one) == origin(other))
 }
 
 async fn get(
@@ -168,5 +187,30 @@ async fn get(
         // What is cut is no JSON: the parser is the proof.
         Body::Whole(bytes) | Body::Unproven(bytes) => Ok(bytes),
         Body::Cut | Body::Unreadable => Err(KeysFailure::Cut { what }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_origin_is_the_same_scheme_host_and_port() {
+        let issuer = "https://id.example/realms/x";
+        for same in ["https://id.example/keys", "https://ID.example/"] {
+            assert!(is_same_origin(same, issuer), "{same}");
+        }
+        for other in [
+            "http://id.example/keys",
+            "https://id.example:8443/keys",
+            "https://id.example.evil.example/keys",
+            "https://id.example@evil.example/keys",
+            "https://user@id.example/keys",
+            "//id.example/keys",
+            "/keys",
+            "",
+        ] {
+            assert!(!is_same_origin(other, issuer), "{other}");
+        }
     }
 }

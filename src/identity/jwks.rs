@@ -103,19 +103,14 @@ pub struct KeySet {
     keys: Vec<Arc<Key>>,
 }
 
-/// A document that is no key set, or one without a usable key.
+/// A document that is no key set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoKeySet {
-    /// Not JSON, or without `keys`.
-    #[error("the answer is no JSON Web Key Set")]
-    Malformed,
-    /// Nothing in it can verify a signature.
-    #[error("the key set holds no usable key")]
-    Empty,
-}
+#[error("it is no JSON Web Key Set")]
+pub struct NoKeySet;
 
 impl KeySet {
-    /// Reads a key set. A key that was in `earlier` already stays the same one.
+    /// Reads a key set. A key that was in `earlier` already stays the same one. A set
+    /// without a usable key is one too: its issuer has withdrawn them all.
     ///
     /// # Errors
     /// [`NoKeySet`]
@@ -124,24 +119,17 @@ impl KeySet {
         struct Document {
             keys: Vec<Value>,
         }
-        let document: Document =
-            serde_json::from_slice(document).map_err(|_| NoKeySet::Malformed)?;
+        let document: Document = serde_json::from_slice(document).map_err(|_| NoKeySet)?;
         let earlier = earlier.map_or(&[][..], |set| &set.keys);
         let read = |value: Value| {
             let jwk: Jwk = serde_json::from_value(value).ok()?;
             let known = earlier.iter().find(|key| key.jwk == jwk);
             known.cloned().or_else(|| Key::new(jwk).map(Arc::new))
         };
-        let keys: Vec<Arc<Key>> = document
-            .keys
-            .into_iter()
-            .take(MAX_KEYS)
-            .filter_map(read)
-            .collect();
-        if keys.is_empty() {
-            return Err(NoKeySet::Empty);
-        }
-        Ok(Self { keys })
+        let keys = document.keys.into_iter().take(MAX_KEYS).filter_map(read);
+        Ok(Self {
+            keys: keys.collect(),
+        })
     }
 
     /// The key that a token names. A token without `kid` is served by the only key
@@ -159,7 +147,7 @@ impl KeySet {
         self.keys.iter().any(|held| Arc::ptr_eq(held, key))
     }
 
-    /// How many keys are usable: at least one.
+    /// How many keys are usable.
     #[must_use]
     pub fn count(&self) -> usize {
         self.keys.len()
@@ -212,12 +200,12 @@ mod tests {
             json!("text"),
         ];
         for key in unusable {
-            assert_eq!(set(json!([key])).err(), Some(NoKeySet::Empty), "{key}");
+            assert_eq!(set(json!([key])).unwrap().count(), 0, "{key}");
             assert_eq!(set(json!([key, good])).unwrap().count(), 1, "{key}");
         }
         for document in [&b""[..], b"{}", b"[]", b"{\"keys\": {}}", b"<html>"] {
             let read = KeySet::parse(document, None);
-            assert_eq!(read.err(), Some(NoKeySet::Malformed));
+            assert_eq!(read.err(), Some(NoKeySet));
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jsonwebtoken::Algorithm;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -23,6 +23,8 @@ use crate::transport::{Backoff, HttpClient};
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a request waits for keys.
 const WAIT: Duration = Duration::from_secs(5);
+/// Requests that wait for an issuer's keys at a time; more are turned away.
+const MAX_WAITING: usize = 1000;
 /// Fetches because of unknown key ids: this many at once, then one in that time.
 const FORCED_BURST: u32 = 5;
 const FORCED_EVERY: Duration = Duration::from_secs(10);
@@ -59,6 +61,8 @@ struct Shared {
     /// The number of the fetch that somebody waits for.
     wanted: watch::Sender<u64>,
     forced: DefaultDirectRateLimiter,
+    /// One permit for each request that waits for keys.
+    waiting: Semaphore,
 }
 
 /// Where requests find an issuer's keys. The keeper ends with the last handle.
@@ -79,6 +83,7 @@ impl Keys {
             progress: watch::Sender::default(),
             wanted: watch::Sender::new(1),
             forced: RateLimiter::direct(every.allow_burst(BURST)),
+            waiting: Semaphore::new(MAX_WAITING),
         });
         let stop = CancellationToken::new();
         let keeper = KeyKeeper {
@@ -115,6 +120,15 @@ impl Keys {
         self.shared.source == *source && self.shared.refresh == refresh
     }
 
+    /// Takes over what `earlier` knows, as old as it is, if it is the same place that
+    /// is asked in another way: nobody has to do without keys meanwhile.
+    pub fn inherit(&self, earlier: &Self) {
+        let (ours, theirs) = (&self.shared.source, &earlier.shared.source);
+        if ours.issuer == theirs.issuer && ours.jwks_url == theirs.jwks_url {
+            self.shared.held.store(earlier.shared.held.load_full());
+        }
+    }
+
     /// Whether this very key is still known and not too old.
     #[must_use]
     pub fn hold(&self, key: &Arc<Key>) -> bool {
@@ -130,26 +144,20 @@ impl Keys {
     /// [`NoKey`]
     pub async fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, NoKey> {
         let shared = &*self.shared;
-        match shared.look(kid, algorithm) {
+        let begun = shared.progress.borrow().begun;
+        let why = match shared.look(kid, algorithm) {
             Ok(key) => return Ok(key),
-            // The keeper is at it anyhow, and backs off if it is in vain.
-            Err(NoKey::Unavailable) => shared.wait_for(1).await,
-            Err(NoKey::Unknown) => {
-                // A fetch that is under way may bring it, and costs nothing more.
-                let under_way = shared.progress.borrow().begun;
-                shared.wait_for(under_way).await;
-                if matches!(shared.look(kid, algorithm), Err(NoKey::Unknown))
-                    && let Some(fetch) = shared.want_fetch()
-                {
-                    shared.wait_for(fetch).await;
-                }
-            }
-        }
+            Err(why) => why,
+        };
+        // Anybody can make up tokens: a crowd of them is not waited with.
+        let Ok(_place) = shared.waiting.try_acquire() else {
+            return Err(NoKey::Unavailable);
+        };
+        // Whoever waited in vain looks all the same.
+        let _elapsed = timeout(WAIT, shared.news(why, kid, algorithm)).await;
         match shared.look(kid, algorithm) {
-            // That the issuer does not publish it is known only if it could be asked.
-            Err(NoKey::Unknown) if shared.progress.borrow().failure.is_some() => {
-                Err(NoKey::Unavailable)
-            }
+            // That the issuer does not publish it is known only if it was asked since.
+            Err(NoKey::Unknown) if !shared.was_asked_after(begun) => Err(NoKey::Unavailable),
             found => found,
         }
     }
@@ -162,7 +170,14 @@ impl Keys {
         let held = self.shared.held.load();
         let age = held.as_ref().map(|held| held.fetched.elapsed());
         match (age, failure) {
-            (Some(age), None) if age < MAX_AGE => None,
+            (Some(age), None) if age > self.shared.refresh * 2 + WAIT * 12 => Some(format!(
+                "issuer {issuer}: its keys have not been renewed for {} s",
+                age.as_secs()
+            )),
+            (Some(_), None) if held.as_ref().is_some_and(|held| held.set.count() == 0) => Some(
+                format!("issuer {issuer}: it publishes no usable key, its tokens are refused"),
+            ),
+            (Some(_), None) => None,
             (Some(age), Some(failure)) if age < MAX_AGE => Some(format!(
                 "issuer {issuer}: its keys are {} s old and cannot be renewed: {failure}",
                 age.as_secs()
@@ -170,7 +185,7 @@ impl Keys {
             (_, Some(failure)) => Some(format!(
                 "issuer {issuer}: no keys, its tokens are refused: {failure}"
             )),
-            (_, None) => Some(format!("issuer {issuer}: no keys yet")),
+            (None, None) => Some(format!("issuer {issuer}: no keys yet")),
         }
     }
 
@@ -179,7 +194,7 @@ impl Keys {
     /// # Errors
     /// Why there are none; nothing inside if none has ended in time.
     pub async fn first_fetch(&self) -> Result<usize, Option<KeysFailure>> {
-        self.shared.wait_for(1).await;
+        let _elapsed = timeout(WAIT, self.shared.ended(1)).await;
         match self.shared.held.load().as_ref() {
             Some(held) => Ok(held.set.count()),
             None => Err(self.shared.progress.borrow().failure.clone()),
@@ -220,10 +235,32 @@ impl Shared {
         Some(next)
     }
 
-    async fn wait_for(&self, fetch: u64) {
+    /// Waits for a fetch that may bring the key; has one begun, if it must.
+    async fn news(&self, why: NoKey, kid: Option<&str>, algorithm: Algorithm) {
+        if why == NoKey::Unavailable {
+            // The keeper is at it anyhow, and backs off if it is in vain.
+            return self.ended(1).await;
+        }
+        // A fetch that is under way may bring it, and costs nothing more.
+        let under_way = self.progress.borrow().begun;
+        self.ended(under_way).await;
+        if self.look(kid, algorithm).is_err()
+            && let Some(fetch) = self.want_fetch()
+        {
+            self.ended(fetch).await;
+        }
+    }
+
+    /// Waits until that fetch has ended.
+    async fn ended(&self, fetch: u64) {
         let mut progress = self.progress.subscribe();
-        // Whoever waited in vain looks all the same.
-        let _elapsed = timeout(WAIT, progress.wait_for(|now| now.ended >= fetch)).await;
+        let _closed = progress.wait_for(|now| now.ended >= fetch).await;
+    }
+
+    /// Whether a later fetch than that one has ended well.
+    fn was_asked_after(&self, fetch: u64) -> bool {
+        let progress = self.progress.borrow();
+        progress.ended > fetch && progress.failure.is_none()
     }
 
     fn install(&self, set: KeySet) {
@@ -305,3 +342,6 @@ impl KeyKeeper {
 fn spread(refresh: Duration, chance: f64) -> Duration {
     refresh - (refresh / 10).mul_f64(chance)
 }
+
+#[cfg(test)]
+mod tests;

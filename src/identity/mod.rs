@@ -21,7 +21,7 @@ pub use issuer::{KeySource, KeysFailure};
 pub use jwks::{KeySet, NoKeySet};
 pub use jwt::{Claims, Rules, TokenRefused, Unverified};
 pub use keys::{KeyKeeper, Keys};
-pub use token::{ClaimMatch, IDENTIFYING, Issuer, NotKnown, NotOne, NotProven, Tokens};
+pub use token::{ClaimMatch, Issuer, NotKnown, NotOne, NotProven, Tokens};
 
 use crate::domain::{Caller, San};
 
@@ -177,8 +177,10 @@ impl From<CertificateRefused> for Refused {
     fn from(why: CertificateRefused) -> Self {
         let nobody = |names: &[San], reason| {
             let names: Vec<String> = names.iter().map(San::to_string).collect();
+            let names = names.join(" ");
+            let names = &names[..names.floor_char_boundary(MAX_LOGGED)];
             Self::Nobody {
-                mark: format!("certificate {}", names.join(" ")).into(),
+                mark: format!("certificate {names}").into(),
                 reason,
             }
         };
@@ -190,5 +192,7 @@ impl From<CertificateRefused> for Refused {
     }
 }
 
+/// The longest name or subject that is logged, in bytes: others choose it.
+const MAX_LOGGED: usize = 256;
 const NO_CALLER: &str = "no-caller-matches";
 const SEVERAL_CALLERS: &str = "several-callers-match";

@@ -13,20 +13,16 @@ use moka::sync::Cache;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::MAX_LOGGED;
 use super::jwks::Key;
 use super::jwt::{Claims, Rules, TokenRefused, Unverified};
 use super::keys::{Keys, NoKey};
-use crate::domain::{Caller, CallerName};
+use crate::domain::{Caller, CallerName, IDENTIFYING_CLAIMS};
 
-/// The claims of which a caller's must name at least one: those by which issuers say
-/// who a client is.
-pub const IDENTIFYING: [&str; 5] = ["sub", "azp", "appid", "client_id", "oid"];
 /// Tokens that are remembered at a time.
-const MAX_REMEMBERED: u64 = 10_000;
+const MAX_REMEMBERED: u64 = 50_000;
 /// How long a token is remembered at most.
 const REMEMBERED_FOR: Duration = Duration::from_secs(5 * 60);
-/// The longest subject that is logged, in bytes.
-const MAX_LOGGED: usize = 256;
 
 /// An issuer whose tokens are accepted.
 pub struct Issuer {
@@ -80,7 +76,7 @@ impl From<NoKey> for NotProven {
 pub struct ClaimMatch {
     /// Who must have issued them.
     pub issuer: String,
-    /// What they must say. Without one of [`IDENTIFYING`] they match nothing.
+    /// What they must say. Without one of [`IDENTIFYING_CLAIMS`] they match nothing.
     pub claims: BTreeMap<String, String>,
 }
 
@@ -109,14 +105,6 @@ impl From<NotProven> for NotKnown {
     }
 }
 
-/// A good token.
-#[derive(Clone)]
-struct Verified {
-    /// Its issuer and subject, for the log.
-    mark: Arc<str>,
-    caller: Result<Arc<Caller>, NotOne>,
-}
-
 /// Why claims name no caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotOne {
@@ -129,11 +117,13 @@ pub enum NotOne {
 /// What is remembered of a good token.
 #[derive(Clone)]
 struct Remembered {
-    verified: Verified,
+    caller: Arc<Caller>,
+    /// Its issuer and subject, for the log.
+    mark: Arc<str>,
     issuer: usize,
     key: Arc<Key>,
-    /// Its `exp`, in seconds since 1970.
-    end: u64,
+    /// Until then, in seconds since 1970.
+    until: u64,
 }
 
 /// Every issuer, and whose tokens are whose.
@@ -160,7 +150,7 @@ impl Tokens {
         let mut by_claim: HashMap<_, Vec<Candidate>> = HashMap::new();
         for (caller, wanted) in callers {
             let issuer = issuers.iter().position(|i| i.rules.issuer == wanted.issuer);
-            let name = IDENTIFYING
+            let name = IDENTIFYING_CLAIMS
                 .into_iter()
                 .find(|name| wanted.claims.contains_key(*name));
             if let (Some(issuer), Some(name)) = (issuer, name) {
@@ -199,50 +189,48 @@ impl Tokens {
     /// [`NotKnown`]
     pub async fn authenticate(&self, token: &str) -> Result<(Arc<Caller>, Arc<str>), NotKnown> {
         let hash = <[u8; 32]>::from(Sha256::digest(token));
-        let verified = match self.recall(&hash) {
-            Some(verified) => verified,
+        let known = match self.recall(&hash, unix_seconds()) {
+            Some(known) => known,
             None => self.verify(token, hash).await?,
         };
-        let Verified { mark, caller } = verified;
-        match caller {
-            Ok(caller) => Ok((caller, mark)),
-            Err(not_one) => Err(NotKnown::Nobody {
-                mark,
-                several: not_one != NotOne::None,
-            }),
-        }
+        Ok((known.caller, known.mark))
     }
 
-    fn recall(&self, hash: &[u8; 32]) -> Option<Verified> {
+    fn recall(&self, hash: &[u8; 32], now: u64) -> Option<Remembered> {
         let known = self.remembered.get(hash)?;
         let keys = &self.issuers.get(known.issuer)?.keys;
-        if keys.hold(&known.key) && unix_seconds() < known.end {
-            return Some(known.verified);
+        if now < known.until && keys.hold(&known.key) {
+            return Some(known);
         }
         self.remembered.invalidate(hash);
         None
     }
 
-    async fn verify(&self, token: &str, hash: [u8; 32]) -> Result<Verified, NotKnown> {
+    /// Only tokens of callers are remembered: others must not take their room.
+    async fn verify(&self, token: &str, hash: [u8; 32]) -> Result<Remembered, NotKnown> {
         let token = Unverified::read(token).map_err(NotKnown::Refused)?;
         let position = self.position(token.issuer());
         let position = position.ok_or(NotKnown::Refused(TokenRefused::Issuer))?;
         let issuer = &self.issuers[position];
         let (claims, key) = issuer.prove(&token).await?;
-        let verified = Verified {
-            mark: mark(&issuer.rules, &claims),
-            caller: self.whose(token.issuer(), &claims),
+        let mark = mark(&issuer.rules, &claims);
+        let caller = match self.whose(token.issuer(), &claims) {
+            Ok(caller) => caller,
+            Err(not_one) => {
+                let several = not_one != NotOne::None;
+                return Err(NotKnown::Nobody { mark, several });
+            }
         };
-        if let Some(end) = claims.get("exp").and_then(seconds) {
-            let remembered = Remembered {
-                verified: verified.clone(),
-                issuer: position,
-                key,
-                end,
-            };
-            self.remembered.insert(hash, remembered);
-        }
-        Ok(verified)
+        let end = claims.get("exp").and_then(seconds).unwrap_or(0);
+        let known = Remembered {
+            caller,
+            mark,
+            issuer: position,
+            key,
+            until: end.min(unix_seconds() + REMEMBERED_FOR.as_secs()),
+        };
+        self.remembered.insert(hash, known.clone());
+        Ok(known)
     }
 
     /// The one caller whose claims these are, if this issuer has made them. Proves
@@ -253,7 +241,7 @@ impl Tokens {
     pub fn whose(&self, issuer: &str, claims: &Claims) -> Result<Arc<Caller>, NotOne> {
         let issuer = self.position(issuer).ok_or(NotOne::None)?;
         let mut found = Vec::new();
-        for name in IDENTIFYING {
+        for name in IDENTIFYING_CLAIMS {
             let Some(Value::String(value)) = claims.get(name) else {
                 continue;
             };
@@ -317,4 +305,64 @@ fn unix_seconds() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(u64::MAX, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::CallerName;
+    use crate::identity::KeySet;
+
+    #[test]
+    fn a_token_is_remembered_until_its_time_and_no_longer_than_its_key() {
+        let modulus = "A".repeat(342);
+        let document = format!(r#"{{"keys": [{{"kty": "RSA", "n": "{modulus}", "e": "AQAB"}}]}}"#);
+        let set = KeySet::parse(document.as_bytes(), None).unwrap();
+        let key = Arc::clone(set.find(None, Algorithm::RS256).unwrap());
+        let rules = Rules {
+            issuer: "i".into(),
+            audiences: vec!["a".into()],
+            algorithms: vec![Algorithm::RS256],
+            typ: None,
+        };
+        let keys = Keys::fixed("i".into(), set);
+        let tokens = Tokens::new(vec![Issuer { rules, keys }], []);
+        let remembered = Remembered {
+            caller: Arc::new(Caller {
+                name: CallerName::parse("release").unwrap(),
+                default_publisher: None,
+            }),
+            mark: "jwt i s".into(),
+            issuer: 0,
+            key,
+            until: 1000,
+        };
+        let (hash, other) = ([1; 32], [2; 32]);
+        tokens.remembered.insert(hash, remembered.clone());
+        assert!(tokens.recall(&hash, 999).is_some());
+        assert!(tokens.recall(&other, 999).is_none());
+        assert!(tokens.recall(&hash, 1000).is_none());
+        assert!(tokens.recall(&hash, 999).is_none(), "it is forgotten");
+        // The same key, published anew by somebody else, is another key.
+        let set = KeySet::parse(document.as_bytes(), None).unwrap();
+        let key = Arc::clone(set.find(None, Algorithm::RS256).unwrap());
+        tokens
+            .remembered
+            .insert(hash, Remembered { key, ..remembered });
+        assert!(tokens.recall(&hash, 999).is_none());
+    }
+
+    #[test]
+    fn numeric_dates_lose_their_fractions() {
+        let table = [
+            (serde_json::json!(1700000000), Some(1_700_000_000)),
+            (serde_json::json!(1700000000.9), Some(1_700_000_000)),
+            (serde_json::json!(-1), None),
+            (serde_json::json!(1e300), None),
+            (serde_json::json!("1700000000"), None),
+        ];
+        for (value, expected) in table {
+            assert_eq!(seconds(&value), expected, "{value}");
+        }
+    }
 }

@@ -195,6 +195,8 @@ impl Layers {
         if !dir.is_dir() {
             let place = Place::File(dir.clone());
             findings.problem(place, KeyPath::default(), "is not a directory");
+            // It may come (back) while somebody watches.
+            findings.file(dir.join("base.toml"));
             return;
         }
         self.add_file(dir.join("base.toml"), Missing::IsFine, findings);

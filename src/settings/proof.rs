@@ -13,7 +13,7 @@ use super::identity::{Issuers, visible};
 use super::list::{each, unique};
 use super::problem::KeyPath;
 use super::{JwtMatch, raw};
-use crate::domain::{ApiKeyHash, San};
+use crate::domain::{ApiKeyHash, IDENTIFYING_CLAIMS, San};
 
 /// SHA-256 of nothing: what a script hashes when its key is an unset variable.
 pub(super) const HASH_OF_NOTHING: &str =
@@ -21,10 +21,6 @@ pub(super) const HASH_OF_NOTHING: &str =
 /// SHA-256 of the API key that `config/sandbox.toml` shows to everyone.
 pub(super) const HASH_OF_SAMPLE: &str =
     "37995496953476eee0911a9935b737afa27ed49a8909c63ac96663e34c5dab65";
-
-/// Claims that say who somebody is, and not only what they may do or where they
-/// belong.
-const WHO: [&str; 5] = ["sub", "azp", "appid", "client_id", "oid"];
 
 /// What callers are held against.
 pub(super) struct Proofs<'a> {
@@ -201,12 +197,15 @@ fn claims(
     raw: raw::Named<Field<String>>,
 ) -> Option<BTreeMap<String, String>> {
     let table = c.required(at, raw)?;
-    if !table.keys().any(|name| WHO.contains(&name.as_str())) {
+    if !table
+        .keys()
+        .any(|name| IDENTIFYING_CLAIMS.contains(&name.as_str()))
+    {
         c.problem(
             at,
             format!(
                 "must name at least one of {}: the others do not say who somebody is",
-                WHO.join(", ")
+                IDENTIFYING_CLAIMS.join(", ")
             ),
         );
     }
@@ -228,7 +227,11 @@ fn claims(
         });
         claims = claims.filter(|_| good_name);
     }
-    claims.filter(|claims| claims.keys().any(|name| WHO.contains(&name.as_str())))
+    claims.filter(|claims| {
+        claims
+            .keys()
+            .any(|name| IDENTIFYING_CLAIMS.contains(&name.as_str()))
+    })
 }
 
 fn claim_value(text: &str) -> Result<String, &'static str> {

@@ -1,5 +1,7 @@
 //! One version of who may ask for what, from one version of the settings.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,8 @@ use crate::transport::{Transport, TransportError, TransportOptions};
 
 /// The longest wait for an issuer's answer, connecting included.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+/// No bundle of certificates is longer, in bytes.
+const MAX_CA: u64 = 16 * 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a version cannot be used.
@@ -60,6 +64,10 @@ pub fn build(
             Some(keys) => keys,
             None => {
                 let (keeper, keys) = Keys::new(source(issuer), issuer.refresh);
+                let before = earlier
+                    .into_iter()
+                    .flat_map(|access| access.identity.tokens().issuers());
+                before.for_each(|before| keys.inherit(&before.keys));
                 let transport = Transport::new(&transport(issuer))?;
                 keepers.push(NewKeeper { keeper, transport });
                 keys
@@ -113,10 +121,12 @@ fn source(issuer: &JwtIssuer) -> KeySource {
     }
 }
 
-/// What a file holds, in short. One that cannot be read has just been read: it is
-/// like no other.
+/// What a file of certificates holds, in short. One that cannot be read any more makes
+/// the transport fail a moment later.
 fn digest(path: &Path) -> [u8; 32] {
-    let content = std::fs::read(path).unwrap_or_default();
+    let mut content = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_CA).read_to_end(&mut content));
+    let _unreadable = read;
     Sha256::digest(content).into()
 }
 

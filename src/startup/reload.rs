@@ -4,9 +4,6 @@
 //! Callers, their credentials, rules and limits, issuers and the listener's
 //! certificates are exchanged. What differs elsewhere waits for a restart, and says so.
 
-use std::collections::BTreeMap;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,12 +15,24 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::access;
 use super::background::KeepKeys;
 use super::tls::ListenerTls;
+use super::watched::Watched;
 use crate::http::CurrentAccess;
 use crate::settings::{self, Loaded, Problem, Settings, Source};
 
-/// Between two looks at the files. A change counts once it is seen twice: whoever
-/// writes several files is given that long.
+/// Between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What rules are about: rules for another vendor, or for other publishers, must not be
+/// applied to these.
+const FOUNDATIONS: [&str; 2] = ["portal", "publishers"];
+const REFUSED: &str = "configuration refused, the old one stays";
+
+/// What has been read.
+pub struct Reloaded {
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// Whether these are all that there are: a broken version may name more.
+    pub whole: bool,
+}
 
 /// Takes over other versions of the configuration. Cheap to clone.
 #[derive(Clone)]
@@ -65,14 +74,17 @@ impl Reloader {
     }
 
     /// Reads the configuration again and takes it over, if all of it is good. Blocks
-    /// while it reads files. Returns the files to watch from now on.
-    #[must_use]
-    pub fn reload(&self, source: &Source) -> Vec<PathBuf> {
+    /// while it reads files. Returns the files that it consists of, as far as they are
+    /// known, and whether they are all.
+    pub fn reload(&self, source: &Source) -> Reloaded {
         let _one_at_a_time = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
         match settings::reload(source, &self.0.running) {
             Ok(loaded) => {
                 self.take_over(&loaded);
-                loaded.files
+                Reloaded {
+                    files: loaded.files,
+                    whole: true,
+                }
             }
             Err(problems) => {
                 for problem in problems.as_slice() {
@@ -84,10 +96,11 @@ impl Reloader {
                     );
                 }
                 let refused = problems.as_slice().iter();
-                self.notice(
-                    refused.map(|p| format!("configuration refused, the old one stays: {p}")),
-                );
-                problems.files().to_vec()
+                self.notice(refused.map(|p| format!("{REFUSED}: {p}")));
+                Reloaded {
+                    files: problems.files().to_vec(),
+                    whole: false,
+                }
             }
         }
     }
@@ -100,11 +113,19 @@ impl Reloader {
             keep_keys,
             ..
         } = &*self.0;
-        let (version, keepers) = match access::build(&loaded.settings, Some(&access.load())) {
+        let waiting = running.waiting_for_restart(&loaded.settings);
+        let built = match waiting.iter().find(|section| FOUNDATIONS.contains(section)) {
+            Some(section) => Err(format!(
+                "{section} has changed, on which the rules depend; that takes a restart"
+            )),
+            None => access::build(&loaded.settings, Some(&access.load()))
+                .map_err(|error| error.to_string()),
+        };
+        let (version, keepers) = match built {
             Ok(built) => built,
             Err(error) => {
-                tracing::error!(%error, "configuration refused");
-                return self.notice([format!("configuration refused, the old one stays: {error}")]);
+                tracing::error!(error, "configuration refused");
+                return self.notice([format!("{REFUSED}: {error}")]);
             }
         };
         keep_keys.begin(keepers);
@@ -113,7 +134,6 @@ impl Reloader {
             listener.apply(tls, access.load().identity.client_ca());
         }
         log_warnings(&loaded.warnings);
-        let waiting = running.waiting_for_restart(&loaded.settings);
         for section in &waiting {
             tracing::warn!(
                 section,
@@ -137,40 +157,24 @@ impl Reloader {
     }
 
     /// Reloads whenever one of the files changes, or it is `told` to; forever.
-    pub async fn follow(
-        self,
-        source: Source,
-        mut files: Vec<PathBuf>,
-        mut told: mpsc::Receiver<()>,
-    ) {
+    /// `watched` are the files of the version that runs.
+    pub async fn follow(self, source: Source, mut watched: Watched, mut told: mpsc::Receiver<()>) {
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut taken = stamps(&files);
-        let mut changing: Option<Stamps> = None;
         loop {
-            let told = tokio::select! {
-                _ = ticks.tick() => false,
+            let due = tokio::select! {
+                _ = ticks.tick() => watched.has_changed(),
                 Some(()) = told.recv() => true,
             };
-            let now = stamps(&files);
-            let settled = now != taken && changing.as_ref() == Some(&now);
-            if !told && !settled {
-                changing = (now != taken).then_some(now);
+            if !due {
                 continue;
             }
+            let next = watched.again();
             let (reloader, from) = (self.clone(), source.clone());
-            let reloaded = tokio::task::spawn_blocking(move || reloader.reload(&from));
-            // What changes from here on is seen at the next look.
-            let before = now;
-            match reloaded.await {
-                Ok(next) => {
-                    taken = stamps(&next);
-                    taken.extend(before.into_iter().filter(|(path, _)| next.contains(path)));
-                    files = next;
-                }
+            match tokio::task::spawn_blocking(move || reloader.reload(&from)).await {
+                Ok(reloaded) => watched = next.with(reloaded),
                 Err(error) => tracing::error!(%error, "the configuration could not be read again"),
             }
-            changing = None;
         }
     }
 }
@@ -185,29 +189,4 @@ pub fn log_warnings(warnings: &[Problem]) {
             warning.message
         );
     }
-}
-
-/// What changes when a file does. A mounted secret is a symbolic link that is
-/// exchanged: the file behind it is another one then.
-type Stamp = (u64, u64, u64, i64, i64, i64, i64);
-type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
-
-fn stamps(files: &[PathBuf]) -> Stamps {
-    let stamp = |path: &PathBuf| {
-        let file = std::fs::metadata(path).ok();
-        (path.clone(), file.map(|file| stamp(&file)))
-    };
-    files.iter().map(stamp).collect()
-}
-
-fn stamp(file: &Metadata) -> Stamp {
-    (
-        file.dev(),
-        file.ino(),
-        file.size(),
-        file.mtime(),
-        file.mtime_nsec(),
-        file.ctime(),
-        file.ctime_nsec(),
-    )
 }

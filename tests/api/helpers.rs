@@ -164,7 +164,7 @@ fn settings(directory: &TempDir, vendor: SocketAddr, setup: &Setup) -> Settings 
     settings
 }
 
-fn source(directory: &TempDir) -> Source {
+pub fn source(directory: &TempDir) -> Source {
     Source {
         dir: Some(directory.path().to_owned()),
         profile: Some("test".into()),
@@ -372,7 +372,7 @@ impl World {
         let reloader = self.gateway.as_ref().unwrap().reloader();
         let source = source(&self.directory);
         let reloaded = tokio::task::spawn_blocking(move || reloader.reload(&source));
-        assert!(!reloaded.await.unwrap().is_empty());
+        assert!(!reloaded.await.unwrap().files.is_empty());
     }
 
     /// Restarts it with other TOML laid over everything else.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod access;
 mod admin;
 mod advisories;
 mod canary;
@@ -12,6 +13,7 @@ mod cli;
 mod client;
 mod credential;
 mod drain;
+mod forged;
 mod helpers;
 mod http2;
 mod identity;

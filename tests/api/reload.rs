@@ -6,25 +6,31 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use offergate::startup::{Reloaded, Watched};
+use tempfile::TempDir;
+
+use crate::certs::Ca;
 use crate::client;
-use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, Setup, World, spawn, spawn_with};
+use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, Setup, World, source, spawn, write_config};
 use crate::idp::Idp;
 use crate::jwt::{cancel_with, spawn_jwt, toml};
 use crate::mint::Signer;
-use crate::process::Served;
+use crate::process::{Process, Served};
+use crate::tls::secured;
+use crate::tls_client::{Wish, connect};
 use crate::vendor::Vendor;
 
 const CANCEL: &str = "/offers/sync-1/cancel";
 
 /// `pipeline` with the key of this name, and these rules.
-fn callers(key: &str, allow: &str) -> String {
+pub fn callers(key: &str, allow: &str) -> String {
     format!(
         "[[callers]]\nname = \"pipeline\"\ndefault_publisher = \"contoso\"\n\
          api_key_sha256 = [\"{key}\"]\nallow = [ {allow} ]\n"
     )
 }
 
-const ALL: &str = r#"{ actions = ["*"], publishers = ["contoso"], offers = ["*"] }"#;
+pub const ALL: &str = r#"{ actions = ["*"], publishers = ["contoso"], offers = ["*"] }"#;
 
 async fn status(world: &World, key: &str) -> u16 {
     world.send_as(key, "POST", CANCEL, "").await.status
@@ -121,6 +127,30 @@ async fn what_needs_a_restart_says_so_and_the_rest_is_taken_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rules_for_another_vendor_are_not_applied_to_this_one() {
+    let world = spawn().await;
+    let elsewhere = format!(
+        "[portal]\nbase_url = \"http://127.0.0.1:1\"\n{}",
+        callers("$nobody", ALL)
+    );
+    let more = format!(
+        "[[publishers]]\nid = \"contoso\"\ncredential = \"main\"\n\
+         [[publishers]]\nid = \"fabrikam\"\ncredential = \"main\"\n{}",
+        callers("$nobody", ALL)
+    );
+    for (section, toml) in [("portal", elsewhere), ("publishers", more)] {
+        world.reload(&toml).await;
+        assert_eq!(status(&world, NOBODY_KEY).await, 400, "{section}");
+        assert_eq!(status(&world, KEY).await, 200, "{section}");
+        let body = world.readiness(200).await;
+        let expected = format!("the old one stays: {section} has changed");
+        assert!(body["warnings"].to_string().contains(&expected), "{body}");
+    }
+    world.reload(&callers("$nobody", ALL)).await;
+    assert_eq!(status(&world, NOBODY_KEY).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails_while_versions_are_exchanged() {
     let world = Arc::new(spawn().await);
     let stop = Arc::new(AtomicBool::new(false));
@@ -197,14 +227,14 @@ fn says(message: &'static str) -> impl Fn(&str) -> Option<Value> {
     }
 }
 
-async fn with_key(served: &Served, key: &str) -> u16 {
+pub async fn with_key(served: &Served, key: &str) -> u16 {
     let headers = [("X-Api-Key", key)];
     client::send(served.address, "POST", CANCEL, &headers, "")
         .await
         .status
 }
 
-fn hash(key: &str) -> String {
+pub fn hash(key: &str) -> String {
     let hash = offergate::identity::hash(key.as_bytes());
     hash.as_bytes().iter().map(|b| format!("{b:02x}")).collect()
 }
@@ -244,6 +274,54 @@ async fn a_changed_file_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_goes_and_comes_is_noticed() {
+    let setup = Setup::default();
+    let vendor = Vendor::start(setup.vendor.clone()).await;
+    let directory = TempDir::new().unwrap();
+    write_config(&directory, vendor.address, &setup);
+    let (here, away) = (
+        directory.path().join("config"),
+        directory.path().join("away"),
+    );
+    std::fs::create_dir(&here).unwrap();
+    for name in ["base.toml", "test.toml"] {
+        std::fs::rename(directory.path().join(name), here.join(name)).unwrap();
+    }
+    let arguments = ["serve", "--config", "config", "--profile", "test"];
+    let mut process = Process::start(directory.path(), &arguments, &[]);
+    process.says(says("offergate is listening")).await;
+    std::fs::rename(&here, &away).unwrap();
+    process
+        .says(says("configuration refused: is not a directory"))
+        .await;
+    std::fs::rename(&away, &here).unwrap();
+    process.says(says("configuration taken over")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchanged_certificate_is_noticed() {
+    let secured = secured("").await;
+    let (world, files) = (&secured.world, secured.files.path());
+    let certificate = Watched::begin().with(Reloaded {
+        files: vec![files.join("server.pem"), files.join("server.key")],
+        whole: true,
+    });
+    let reloader = world.gateway.as_ref().unwrap().reloader();
+    let (_tell, told) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(reloader.follow(source(&world.directory), certificate, told));
+    let renewed = Ca::new("others");
+    renewed.server().write(files, "server");
+    let config = Wish::new(&renewed).config();
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while connect(world.address(), &config).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hangup_is_heard_at_once() {
     let (_vendor, mut served) = served().await;
     served.process.signal("HUP");
@@ -251,110 +329,4 @@ async fn a_hangup_is_heard_at_once() {
     assert_eq!(with_key(&served, KEY).await, 200);
     served.process.signal("TERM");
     assert_eq!(served.process.ended().await.code, Some(0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_log_names_credentials_without_showing_them() {
-    let signer = Signer::ec("k");
-    let idp = Idp::start(&[&signer]);
-    let setup = Setup {
-        toml: toml(&idp, r#"algorithms = ["ES256"]"#),
-        ..Setup::default()
-    };
-    let vendor = Vendor::start(setup.vendor.clone()).await;
-    let mut served = Served::start(&vendor, &setup).await;
-    assert_eq!(with_key(&served, KEY).await, 200);
-    let mut claims = idp.claims("release");
-    claims["sub"] = json!("sub\u{1b}[2Jx\n");
-    let good = signer.token(&claims);
-    claims["exp"] = json!(1);
-    let expired = signer.token(&claims);
-    let stranger = signer.token(&idp.claims("stranger"));
-    for token in [&good, &expired, &stranger] {
-        let bearer = format!("Bearer {token}");
-        let headers = [("Authorization", bearer.as_str())];
-        client::send(served.address, "POST", CANCEL, &headers, "").await;
-    }
-    let prefix = &hash(KEY)[..8];
-    let issuer = idp.issuer();
-    let wanted = [
-        json!({"caller": "pipeline", "credential": format!("key {prefix}"), "status": 200}),
-        json!({"caller": "release", "credential": format!("jwt {issuer} sub\u{fffd}[2Jx\u{fffd}")}),
-        json!({"problem": "unauthenticated", "refused": "expired", "status": 401}),
-        json!({"problem": "caller-not-allowed", "refused": "no-caller-matches", "credential": format!("jwt {issuer} sub-stranger")}),
-    ];
-    for members in wanted {
-        let members = members.as_object().unwrap();
-        let line = served.process.says(|line| {
-            let line: Value = serde_json::from_str(line).ok()?;
-            members
-                .iter()
-                .all(|(name, value)| line[name] == *value)
-                .then_some(())
-        });
-        line.await;
-    }
-    let log = served.process.stdout();
-    for token in [good, expired, stranger] {
-        let signature = token.rsplit('.').next().unwrap();
-        assert!(
-            !log.contains(&signature[..16]) && !log.contains("eyJ"),
-            "{log}"
-        );
-    }
-    assert!(!log.contains(KEY));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_caller_has_its_own_limits() {
-    let limited = format!(
-        "{}rate_limit = {{ per_second = 1, burst = 3 }}\n[[callers]]\nname = \"busy\"\n\
-         default_publisher = \"contoso\"\napi_key_sha256 = [\"$reader\"]\n\
-         max_in_flight_actions = 1\nallow = [ {ALL} ]\n",
-        callers("$nobody", ALL)
-    );
-    let world = spawn_with(Setup {
-        toml: limited,
-        ..Setup::default()
-    })
-    .await;
-    for left in ["2", "1", "0"] {
-        let answer = world.send_as(NOBODY_KEY, "POST", CANCEL, "").await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(
-            answer.header("ratelimit-policy"),
-            Some("\"caller\";q=3;w=3")
-        );
-        let state = answer.header("ratelimit").unwrap();
-        assert!(
-            state.starts_with(&format!("\"caller\";r={left};")),
-            "{state}"
-        );
-    }
-    let answer = world.send_as(NOBODY_KEY, "POST", CANCEL, "").await;
-    let problem = answer.problem(429, "rate-limited");
-    assert_eq!(problem["retryable"], true);
-    assert_eq!(answer.retry_after(), Some(1));
-    assert!(answer.header("ratelimit").unwrap().contains("r=0;"));
-    assert_eq!(world.vendor.received("/cancel").await.len(), 3);
-
-    let slow = json!({"kind": "delay", "ms": 1000});
-    world
-        .vendor
-        .order(json!({"on": "cancel", "fault": slow}))
-        .await;
-    let first = world.send_as(READER_KEY, "POST", CANCEL, "");
-    let second = async {
-        world.vendor.receives("/cancel", 4).await;
-        world.send_as(READER_KEY, "POST", CANCEL, "").await
-    };
-    let (first, second) = tokio::join!(first, second);
-    assert_eq!(first.status, 200);
-    assert_eq!(first.header("ratelimit"), None);
-    second.problem(429, "rate-limited");
-    assert_eq!(second.retry_after(), Some(1));
-    assert_eq!(
-        world.send_as(READER_KEY, "POST", CANCEL, "").await.status,
-        200
-    );
 }

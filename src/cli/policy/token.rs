@@ -5,9 +5,9 @@ use tokio::task::spawn_local;
 
 use super::case::{Case, Explanation};
 use super::{listed, quoted, refusal, shown};
-use crate::domain::CallerName;
+use crate::domain::{CallerName, IDENTIFYING_CLAIMS};
 use crate::identity::{
-    Claims, IDENTIFYING, Issuer, KeySet, Keys, NotOne, NotProven, TokenRefused, Tokens, Unverified,
+    Claims, Issuer, KeySet, Keys, NotOne, NotProven, TokenRefused, Tokens, Unverified,
 };
 use crate::startup::access::NewKeeper;
 
@@ -186,7 +186,7 @@ async fn fetch(issuer: &Issuer, keeper: Option<NewKeeper>) -> Result<(), Doubt> 
 
 /// What callers are told apart by, as it would stand in a caller's `jwt.claims`.
 fn identifying(claims: &Claims) -> String {
-    let found = IDENTIFYING.into_iter().filter_map(|name| {
+    let found = IDENTIFYING_CLAIMS.into_iter().filter_map(|name| {
         Some(match claims.get(name)? {
             Value::String(text) => format!("{name} = {}", quoted(text)),
             // It is compared with texts only, so it is nobody's.
@@ -195,7 +195,7 @@ fn identifying(claims: &Claims) -> String {
     });
     let found = listed(found);
     match found.is_empty() {
-        true => format!("it has none of the claims {}", listed(IDENTIFYING)),
+        true => format!("it has none of the claims {}", listed(IDENTIFYING_CLAIMS)),
         false => format!("its identifying claims: {found}"),
     }
 }

@@ -1,0 +1,120 @@
+//! What the log says of credentials, and how much a caller may do at a time.
+
+use serde_json::{Value, json};
+
+use crate::client;
+use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, Setup, spawn_with};
+use crate::idp::Idp;
+use crate::jwt::toml;
+use crate::mint::Signer;
+use crate::process::Served;
+use crate::reload::{ALL, callers, hash, with_key};
+use crate::vendor::Vendor;
+
+const CANCEL: &str = "/offers/sync-1/cancel";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_names_credentials_without_showing_them() {
+    let signer = Signer::ec("k");
+    let idp = Idp::start(&[&signer]);
+    let setup = Setup {
+        toml: toml(&idp, r#"algorithms = ["ES256"]"#),
+        ..Setup::default()
+    };
+    let vendor = Vendor::start(setup.vendor.clone()).await;
+    let mut served = Served::start(&vendor, &setup).await;
+    assert_eq!(with_key(&served, KEY).await, 200);
+    let mut claims = idp.claims("release");
+    claims["sub"] = json!("sub\u{1b}[2Jx\n");
+    let good = signer.token(&claims);
+    claims["exp"] = json!(1);
+    let expired = signer.token(&claims);
+    let stranger = signer.token(&idp.claims("stranger"));
+    for token in [&good, &expired, &stranger] {
+        let bearer = format!("Bearer {token}");
+        let headers = [("Authorization", bearer.as_str())];
+        client::send(served.address, "POST", CANCEL, &headers, "").await;
+    }
+    let prefix = &hash(KEY)[..8];
+    let issuer = idp.issuer();
+    let wanted = [
+        json!({"caller": "pipeline", "credential": format!("key {prefix}"), "status": 200}),
+        json!({"caller": "release", "credential": format!("jwt {issuer} sub\u{fffd}[2Jx\u{fffd}")}),
+        json!({"problem": "unauthenticated", "refused": "expired", "status": 401}),
+        json!({"problem": "caller-not-allowed", "refused": "no-caller-matches", "credential": format!("jwt {issuer} sub-stranger")}),
+    ];
+    for members in wanted {
+        let members = members.as_object().unwrap();
+        let line = served.process.says(|line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            members
+                .iter()
+                .all(|(name, value)| line[name] == *value)
+                .then_some(())
+        });
+        line.await;
+    }
+    let log = served.process.stdout();
+    for token in [good, expired, stranger] {
+        let signature = token.rsplit('.').next().unwrap();
+        assert!(
+            !log.contains(&signature[..16]) && !log.contains("eyJ"),
+            "{log}"
+        );
+    }
+    assert!(!log.contains(KEY));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_has_its_own_limits() {
+    let limited = format!(
+        "{}rate_limit = {{ per_second = 1, burst = 3 }}\n[[callers]]\nname = \"busy\"\n\
+         default_publisher = \"contoso\"\napi_key_sha256 = [\"$reader\"]\n\
+         max_in_flight_actions = 1\nallow = [ {ALL} ]\n",
+        callers("$nobody", ALL)
+    );
+    let world = spawn_with(Setup {
+        toml: limited,
+        ..Setup::default()
+    })
+    .await;
+    for left in ["2", "1", "0"] {
+        let answer = world.send_as(NOBODY_KEY, "POST", CANCEL, "").await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(
+            answer.header("ratelimit-policy"),
+            Some("\"caller\";q=3;w=3")
+        );
+        let state = answer.header("ratelimit").unwrap();
+        assert!(
+            state.starts_with(&format!("\"caller\";r={left};")),
+            "{state}"
+        );
+    }
+    let answer = world.send_as(NOBODY_KEY, "POST", CANCEL, "").await;
+    let problem = answer.problem(429, "rate-limited");
+    assert_eq!(problem["retryable"], true);
+    assert_eq!(answer.retry_after(), Some(1));
+    assert!(answer.header("ratelimit").unwrap().contains("r=0;"));
+    assert_eq!(world.vendor.received("/cancel").await.len(), 3);
+
+    let slow = json!({"kind": "delay", "ms": 1000});
+    world
+        .vendor
+        .order(json!({"on": "cancel", "fault": slow}))
+        .await;
+    let first = world.send_as(READER_KEY, "POST", CANCEL, "");
+    let second = async {
+        world.vendor.receives("/cancel", 4).await;
+        world.send_as(READER_KEY, "POST", CANCEL, "").await
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!(first.status, 200);
+    assert_eq!(first.header("ratelimit"), None);
+    second.problem(429, "rate-limited");
+    assert_eq!(second.retry_after(), Some(1));
+    assert_eq!(
+        world.send_as(READER_KEY, "POST", CANCEL, "").await.status,
+        200
+    );
+}
