@@ -18,7 +18,7 @@ pub enum Failure {
         /// The number behind `AADSTS`.
         aadsts: Option<u32>,
         /// The OAuth error word (RFC 6749, 5.2), for example `invalid_client`.
-        error: Option<String>,
+        error: Option<&'static str>,
     },
     /// It asked to come back later (429 or 503).
     #[error("token endpoint asks to wait ({status})")]
@@ -31,6 +31,12 @@ pub enum Failure {
     /// A 200 that grants nothing usable.
     #[error("token endpoint answered 200, but {0}")]
     Garbage(&'static str),
+    /// The file that holds the token or the assertion is of no use.
+    #[error("its file is of no use: {0}; check assertion_file or token_file")]
+    File(&'static str),
+    /// The certificate's key does not sign.
+    #[error("the certificate's key cannot sign; check key_file and assertion_algorithm")]
+    Signing,
 }
 
 impl Failure {
@@ -39,7 +45,11 @@ impl Failure {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Throttled { retry_after, .. } => *retry_after,
-            Self::Unreachable(_) | Self::Refused { .. } | Self::Garbage(_) => None,
+            Self::Unreachable(_)
+            | Self::Refused { .. }
+            | Self::Garbage(_)
+            | Self::File(_)
+            | Self::Signing => None,
         }
     }
 }
@@ -50,9 +60,8 @@ fn code_text(aadsts: &Option<u32>) -> String {
         .unwrap_or_default()
 }
 
-fn error_text(error: &Option<String>) -> String {
+fn error_text(error: &Option<&'static str>) -> String {
     error
-        .as_ref()
         .map(|word| format!(", {word}"))
         .unwrap_or_default()
 }
@@ -78,6 +87,9 @@ fn remedy(aadsts: u32) -> Option<&'static str> {
         700_016 => "there is no such application in this tenant; check client_id and tenant_id",
         700_024 => "the client assertion has expired; check the machine's clock",
         700_027 => "the client assertion's signature is not that of a registered certificate",
+        70_021 | 70_025 | 700_211 | 700_212 | 700_213 => {
+            "no federated credential of the application fits the platform's token; compare its issuer, subject and audience"
+        }
         900_144 | 900_023 => "a parameter is missing or malformed; check tenant_id and client_id",
         _ => return None,
     })
@@ -92,7 +104,7 @@ mod tests {
         let failure = Failure::Refused {
             status: 401,
             aadsts: Some(7_000_215),
-            error: Some("invalid_client".into()),
+            error: Some("invalid_client"),
         };
         assert_eq!(
             failure.to_string(),

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
-use super::{ClientSecret, Failure, Grant, Token};
+use super::disturbance::Disturbance;
+use super::handle::{Command, Rejection, Shared, Verdict};
+use super::{Failure, Grant, Handle, Source, Standing, Token};
 use crate::domain::Redactor;
 use crate::transport::{Backoff, HttpClient};
 
@@ -26,168 +27,33 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(5);
 /// A `Retry-After` longer than this is not believed.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
-/// What a keeper is doing, and how its last attempt ended.
-#[derive(Debug, Clone)]
-pub struct Standing {
-    /// When the next attempt is due; none while one is under way.
-    pub next_attempt: Option<Instant>,
-    /// Why the last attempt failed; none if it did not.
-    pub failure: Option<Failure>,
-}
-
-/// There is no usable token.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no usable token: {}", .failure.as_ref().map_or_else(|| "the token endpoint has not answered yet".to_owned(), ToString::to_string))]
-pub struct Unavailable {
-    /// When it is worth asking again.
-    pub retry_after: Duration,
-    /// Why, if an attempt has failed.
-    pub failure: Option<Failure>,
-}
-
-/// What became of the wish for another token than a rejected one.
-#[derive(Debug)]
-pub enum Refreshed {
-    /// This one is newer.
-    Token(Arc<Token>),
-    /// A rejected token was replaced only just now: asking again would not help.
-    TooSoon,
-}
-
-struct Shared {
-    name: String,
-    current: ArcSwapOption<Token>,
-    standing: watch::Sender<Standing>,
-    /// How long a request waits for a token.
-    wait: Duration,
-}
-
-/// Hands out the current token. Cheap to clone, for any thread.
-#[derive(Clone)]
-pub struct Handle {
-    shared: Arc<Shared>,
-    rejections: mpsc::UnboundedSender<Rejection>,
-}
-
-struct Rejection {
-    serial: u64,
-    answer: oneshot::Sender<Verdict>,
-}
-
-enum Verdict {
-    /// There is, or was tried to be, a newer one.
-    Handled,
-    TooSoon,
-}
-
-impl Handle {
-    /// The credential's name in the configuration.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.shared.name
-    }
-
-    /// What the keeper is doing.
-    #[must_use]
-    pub fn standing(&self) -> Standing {
-        self.shared.standing.borrow().clone()
-    }
-
-    /// Waits until an attempt has ended, well or badly; says how.
-    pub async fn first_attempt(&self) -> Standing {
-        let mut standing = self.shared.standing.subscribe();
-        let ended = standing
-            .wait_for(|standing| standing.next_attempt.is_some())
-            .await;
-        ended.map_or_else(|_| self.standing(), |standing| standing.clone())
-    }
-
-    /// The current token, if it is usable: one atomic load.
-    #[must_use]
-    pub fn current(&self) -> Option<Arc<Token>> {
-        self.shared
-            .current
-            .load_full()
-            .filter(|token| Instant::now() < token.usable_until)
-    }
-
-    /// The current token; waits for the first one, but not longer than configured,
-    /// and not at all if none can come in that time.
-    ///
-    /// # Errors
-    /// [`Unavailable`] if there is none in time.
-    pub async fn token(&self) -> Result<Arc<Token>, Unavailable> {
-        match self.current() {
-            Some(token) => Ok(token),
-            None => self.token_by(Instant::now() + self.shared.wait).await,
-        }
-    }
-
-    async fn token_by(&self, deadline: Instant) -> Result<Arc<Token>, Unavailable> {
-        let mut changes = self.shared.standing.subscribe();
-        loop {
-            let standing = changes.borrow_and_update().clone();
-            if let Some(token) = self.current() {
-                return Ok(token);
-            }
-            // A token is dropped only after that was reported: one dropped between the
-            // two looks above has news here, and the standing is not the present one.
-            let is_stale = changes.has_changed().unwrap_or(false);
-            let hopeless = !is_stale && standing.next_attempt.is_some_and(|at| at > deadline);
-            if hopeless || timeout_at(deadline, changes.changed()).await.is_err() {
-                return self.current().ok_or_else(|| unavailable(standing));
-            }
-        }
-    }
-
-    /// Another token than `rejected`, which the vendor refused. Asks the keeper for
-    /// one only if the rejected one is still the current one.
-    ///
-    /// # Errors
-    /// [`Unavailable`] if there is none in the time that a request may wait.
-    pub async fn replace(&self, rejected: &Token) -> Result<Refreshed, Unavailable> {
-        let deadline = Instant::now() + self.shared.wait;
-        match self.current() {
-            Some(token) if token.serial == rejected.serial => {}
-            // Somebody else has seen to it, or is about to.
-            _ => return self.token_by(deadline).await.map(Refreshed::Token),
-        }
-        let (answer, verdict) = oneshot::channel();
-        let rejection = Rejection {
-            serial: rejected.serial,
-            answer,
-        };
-        // A keeper that is gone leaves things as they are: no newer token will come.
-        if self.rejections.send(rejection).is_err() {
-            return Ok(Refreshed::TooSoon);
-        }
-        match timeout_at(deadline, verdict).await {
-            Ok(Ok(Verdict::Handled)) => self.token_by(deadline).await.map(Refreshed::Token),
-            Ok(Ok(Verdict::TooSoon) | Err(_)) => Ok(Refreshed::TooSoon),
-            Err(_elapsed) => Err(unavailable(self.standing())),
-        }
-    }
-}
-
-fn unavailable(standing: Standing) -> Unavailable {
-    let until_next = standing
-        .next_attempt
-        .map(|at| at.saturating_duration_since(Instant::now()));
-    Unavailable {
-        retry_after: until_next.unwrap_or_default().max(Duration::from_secs(1)),
-        failure: standing.failure,
-    }
-}
-
 /// The background half: earns tokens and puts them where [`Handle`]s find them.
 pub struct Keeper {
-    source: ClientSecret,
+    source: Source,
+    candidate: Option<Candidate>,
     redactor: Arc<Redactor>,
     shared: Arc<Shared>,
-    rejections: mpsc::UnboundedReceiver<Rejection>,
+    commands: mpsc::UnboundedReceiver<Command>,
     serial: u64,
     forced_at: Option<Instant>,
     backoff: Backoff,
+}
+
+/// A changed credential that has not earned a token yet.
+struct Candidate {
+    source: Source,
+    next_attempt: Instant,
+    backoff: Backoff,
+}
+
+/// Why a keeper gets up.
+enum Call {
+    /// The token is due for renewal, or must be replaced.
+    Renew,
+    /// The candidate is to be tried.
+    Try,
+    /// Nobody is left to hand tokens to.
+    End,
 }
 
 impl Keeper {
@@ -195,61 +61,90 @@ impl Keeper {
     #[must_use]
     pub fn new(
         name: String,
-        source: ClientSecret,
+        source: Source,
         wait: Duration,
         redactor: Arc<Redactor>,
     ) -> (Self, Handle) {
-        let standing = Standing {
-            next_attempt: None,
-            failure: None,
-        };
-        let shared = Arc::new(Shared {
-            name,
-            current: ArcSwapOption::empty(),
-            standing: watch::Sender::new(standing),
-            wait,
-        });
-        let (sender, rejections) = mpsc::unbounded_channel();
+        let (sender, commands) = mpsc::unbounded_channel();
+        let handle = Handle::new(name, source.kind(), wait, sender);
         let keeper = Self {
             source,
+            candidate: None,
             redactor,
-            shared: Arc::clone(&shared),
-            rejections,
+            shared: handle.shared(),
+            commands,
             serial: 0,
             forced_at: None,
             backoff: Backoff::default(),
-        };
-        let handle = Handle {
-            shared,
-            rejections: sender,
         };
         (keeper, handle)
     }
 
     /// Fetches, waits, fetches again; until every handle is gone.
     pub async fn run(mut self, http: HttpClient) {
+        let mut next = self.renew(&http).await;
         loop {
-            // Two statements: a watch must not be borrowed while it is written.
-            let failure = self.shared.standing.borrow().failure.clone();
-            self.report(None, failure);
-            let outcome = self.source.fetch(&http, &self.redactor).await;
-            let (pause, failure) = match outcome.and_then(|grant| self.install(grant)) {
-                Ok(pause) => (pause, None),
-                Err(failure) => (self.back_off(&failure), Some(failure)),
-            };
-            let next = Instant::now() + pause;
-            self.report(Some(next), failure);
-            if !self.rest(next).await {
-                return;
+            match self.rest(next).await {
+                Call::Renew => next = self.renew(&http).await,
+                Call::Try => next = self.try_candidate(&http).await.unwrap_or(next),
+                Call::End => return,
             }
         }
     }
 
-    fn report(&self, next_attempt: Option<Instant>, failure: Option<Failure>) {
-        self.shared.standing.send_replace(Standing {
-            next_attempt,
-            failure,
+    /// Earns a token; says when to do so again.
+    async fn renew(&mut self, http: &HttpClient) -> Instant {
+        self.report(|standing| standing.next_attempt = None);
+        let outcome = self.source.fetch(http, &self.redactor).await;
+        let (pause, failure) = match outcome.and_then(|grant| self.install(grant)) {
+            Ok(pause) => (pause, None),
+            Err(failure) => (self.back_off(&failure), Some(failure)),
+        };
+        let next = Instant::now() + pause;
+        self.report(|standing| {
+            standing.next_attempt = Some(next);
+            standing.failure = failure;
         });
+        next
+    }
+
+    /// Has the changed credential earn its first token. Only then it takes the place
+    /// of the old one; says when to renew.
+    async fn try_candidate(&mut self, http: &HttpClient) -> Option<Instant> {
+        let mut candidate = self.candidate.take()?;
+        let outcome = candidate.source.fetch(http, &self.redactor).await;
+        match outcome.and_then(|grant| self.install(grant)) {
+            Ok(pause) => {
+                let kind = candidate.source.kind();
+                tracing::info!(credential = self.shared.name, kind, "credential replaced");
+                self.source = candidate.source;
+                let next = Instant::now() + pause;
+                self.report(|standing| {
+                    standing.next_attempt = Some(next);
+                    standing.failure = None;
+                    standing.rotation = None;
+                    standing.kind = kind;
+                });
+                Some(next)
+            }
+            Err(failure) => {
+                let pause = candidate.backoff.pause();
+                tracing::warn!(
+                    credential = self.shared.name,
+                    error = %failure,
+                    retry_in_ms = millis(pause),
+                    "the changed credential earns no token; the old one stays"
+                );
+                candidate.next_attempt = Instant::now() + pause;
+                self.candidate = Some(candidate);
+                self.report(|standing| standing.rotation = Some(failure));
+                None
+            }
+        }
+    }
+
+    fn report(&self, change: impl FnOnce(&mut Standing)) {
+        self.shared.standing.send_modify(change);
     }
 
     /// Makes a granted token the current one; says when to renew it.
@@ -259,12 +154,15 @@ impl Keeper {
             return Err(Failure::Garbage("the token is at its end already"));
         }
         self.serial += 1;
+        let now = Instant::now();
         self.shared.current.store(Some(Arc::new(Token {
             authorization: grant.authorization,
             serial: self.serial,
-            usable_until: Instant::now() + usable,
+            granted_at: now,
+            usable_until: now + usable,
         })));
         self.backoff = Backoff::default();
+        self.report(|standing| standing.succeeded_at = Some(now));
         tracing::info!(
             credential = self.shared.name,
             seconds_left = grant.lifetime.as_secs(),
@@ -276,7 +174,7 @@ impl Keeper {
     fn back_off(&mut self, failure: &Failure) -> Duration {
         let pause = self.backoff.pause();
         let pause = match failure.retry_after() {
-            Some(asked) => asked.clamp(pause, LONGEST_RETRY_AFTER),
+            Some(asked) => asked.clamp(pause, LONGEST_RETRY_AFTER.max(pause)),
             None => pause,
         };
         let usable = self.shared.current.load();
@@ -284,23 +182,35 @@ impl Keeper {
         tracing::warn!(
             credential = self.shared.name,
             error = %failure,
-            retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+            retry_in_ms = millis(pause),
             usable_seconds_left = left,
             "no new token"
         );
         pause
     }
 
-    /// Waits until `next`, or until a rejected token must be replaced. False when
-    /// nobody is left to hand tokens to.
-    async fn rest(&mut self, next: Instant) -> bool {
+    /// Waits until `next`, or until there is something else to do.
+    async fn rest(&mut self, next: Instant) -> Call {
+        let mut disturbance = Disturbance::watch(self.source.watched());
         loop {
+            let candidate = self.candidate.as_ref().map(|c| c.next_attempt);
             tokio::select! {
-                () = sleep_until(next) => return true,
-                rejection = self.rejections.recv() => match rejection {
-                    None => return false,
-                    Some(rejection) => if self.drops_token(rejection) {
-                        return true;
+                () = sleep_until(next) => return Call::Renew,
+                () = sleep_until(candidate.unwrap_or(next)), if candidate.is_some() => {
+                    return Call::Try;
+                }
+                () = disturbance.noticed() => return Call::Renew,
+                command = self.commands.recv() => match command {
+                    None => return Call::End,
+                    Some(Command::Rotate(source)) => {
+                        self.candidate = Some(Candidate {
+                            source,
+                            next_attempt: Instant::now(),
+                            backoff: Backoff::default(),
+                        });
+                    }
+                    Some(Command::Reject(rejection)) => if self.drops_token(rejection) {
+                        return Call::Renew;
                     },
                 },
             }
@@ -323,7 +233,10 @@ impl Keeper {
         }
         self.forced_at = Some(now);
         // In this order: whoever finds no token finds that one is being fetched.
-        self.report(None, None);
+        self.report(|standing| {
+            standing.next_attempt = None;
+            standing.failure = None;
+        });
         self.shared.current.store(None);
         tracing::warn!(
             credential = self.shared.name,
@@ -332,6 +245,10 @@ impl Keeper {
         let _gone = rejection.answer.send(Verdict::Handled);
         true
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How long after a grant to renew it. `chance` in 0..1 spreads gateways apart.

@@ -1,20 +1,36 @@
 //! The managed credential: one current token per credential, renewed ahead of time.
 //!
-//! One file a kind says how a token is earned (`client_secret`); `keeper` says
-//! when. The hot path takes the current token with one atomic load.
+//! One file a kind says how a token is earned; `keeper` says when. The hot path takes
+//! the current token with one atomic load.
 
+mod application;
+mod client_certificate;
 mod client_secret;
+mod disturbance;
 mod failure;
+mod grant;
+mod handle;
 mod keeper;
+mod managed_identity;
+mod source;
+mod token_file;
+mod workload_identity;
 
 use std::time::Duration;
 
 use actix_web::http::header::HeaderValue;
 use tokio::time::Instant;
 
-pub use client_secret::{ClientSecret, TokenEndpoint};
+pub use application::{Application, TokenEndpoint};
+pub use client_certificate::{AssertionAlgorithm, ClientCertificate};
+pub use client_secret::ClientSecret;
 pub use failure::Failure;
-pub use keeper::{Handle, Keeper, Refreshed, Standing, Unavailable};
+pub use handle::{Handle, Refreshed, Standing, Unavailable};
+pub use keeper::Keeper;
+pub use managed_identity::{ManagedEndpoint, ManagedIdentity};
+pub use source::Source;
+pub use token_file::TokenFile;
+pub use workload_identity::WorkloadIdentity;
 
 /// A token, ready to be put into a request.
 pub struct Token {
@@ -22,6 +38,7 @@ pub struct Token {
     authorization: HeaderValue,
     /// Tells one fetched token from the next, also when both are the same text.
     serial: u64,
+    granted_at: Instant,
     /// From here on it is not used any more.
     usable_until: Instant,
 }
@@ -31,6 +48,12 @@ impl Token {
     #[must_use]
     pub fn authorization(&self) -> &HeaderValue {
         &self.authorization
+    }
+
+    /// How long ago it was granted.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.granted_at.elapsed()
     }
 
     /// How long it may still be used.

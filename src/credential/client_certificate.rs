@@ -1,0 +1,125 @@
+//! An application, proven by a statement that it signs with its certificate's key
+//! (RFC 7523, 2.2; Microsoft Entra, "application authentication certificate
+//! credentials").
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use rustls::SignatureScheme;
+use rustls::sign::CertifiedKey;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::application::{Application, Asked, Proof};
+use super::{Failure, Grant};
+use crate::domain::Redactor;
+use crate::transport::HttpClient;
+
+/// How long a statement is good for, in seconds; Entra takes ten minutes at most.
+const GOOD_FOR: i64 = 540;
+/// A difference of clocks up to this is none, in seconds.
+const TRIFLE: i64 = 5;
+
+/// How a statement is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AssertionAlgorithm {
+    /// RSA-PSS with SHA-256.
+    Ps256,
+    /// RSA PKCS#1 v1.5 with SHA-256.
+    Rs256,
+}
+
+/// An application, with its certificate and the key that belongs to it.
+pub struct ClientCertificate {
+    application: Application,
+    identity: Arc<CertifiedKey>,
+    algorithm: AssertionAlgorithm,
+    /// How far the endpoint's clock is ahead of ours, in seconds.
+    ahead: AtomicI64,
+}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCertificate")
+            .field("application", &self.application)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ClientCertificate {
+    /// An application that signs with this key.
+    #[must_use]
+    pub fn new(
+        application: Application,
+        identity: Arc<CertifiedKey>,
+        algorithm: AssertionAlgorithm,
+    ) -> Self {
+        Self {
+            application,
+            identity,
+            algorithm,
+            ahead: AtomicI64::new(0),
+        }
+    }
+
+    pub(super) async fn fetch(
+        &self,
+        http: &HttpClient,
+        redactor: &Redactor,
+    ) -> Result<Grant, Failure> {
+        let assertion = self.assertion(Timestamp::now())?;
+        let proof = Proof::Assertion(&assertion);
+        let Asked { grant, date } = self.application.ask(proof, http, redactor).await;
+        // A machine whose clock is wrong is told so by a refusal; the next statement
+        // goes by the endpoint's clock.
+        if let Some(date) = date {
+            let ahead = date.as_second() - Timestamp::now().as_second();
+            let ahead = if ahead.abs() > TRIFLE { ahead } else { 0 };
+            self.ahead.store(ahead, Ordering::Relaxed);
+        }
+        grant
+    }
+
+    /// A signed statement of who we are, which is never the same twice.
+    fn assertion(&self, now: Timestamp) -> Result<String, Failure> {
+        let (name, scheme) = match self.algorithm {
+            AssertionAlgorithm::Ps256 => ("PS256", SignatureScheme::RSA_PSS_SHA256),
+            AssertionAlgorithm::Rs256 => ("RS256", SignatureScheme::RSA_PKCS1_SHA256),
+        };
+        let certificate = self.identity.cert.first().ok_or(Failure::Signing)?;
+        let header = json!({
+            "alg": name,
+            "typ": "JWT",
+            "x5t#S256": encode(Sha256::digest(certificate)),
+        });
+        let now = now.as_second() + self.ahead.load(Ordering::Relaxed);
+        let claims = json!({
+            "aud": self.application.token_url(),
+            "iss": self.application.client_id,
+            "sub": self.application.client_id,
+            "jti": Uuid::new_v4(),
+            "iat": now,
+            "nbf": now,
+            "exp": now + GOOD_FOR,
+        });
+        let message = format!(
+            "{}.{}",
+            encode(header.to_string()),
+            encode(claims.to_string())
+        );
+        let signer = self.identity.key.choose_scheme(&[scheme]);
+        let signature = signer
+            .and_then(|signer| signer.sign(message.as_bytes()).ok())
+            .ok_or(Failure::Signing)?;
+        Ok(format!("{message}.{}", encode(signature)))
+    }
+}
+
+fn encode(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}

@@ -1,0 +1,220 @@
+//! What a token endpoint answers: a grant (RFC 6749, 5.1) or a refusal (5.2).
+
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderValue};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{Failure, Grant};
+use crate::domain::Redactor;
+use crate::transport::{Body, Incoming};
+
+/// The longest token that is taken, in bytes; Entra's are below 4 KiB.
+const MAX_TOKEN: usize = 16 * 1024;
+/// Assumed when the endpoint does not say how long a token lives (RFC 6749, 5.1,
+/// makes `expires_in` only recommended): long enough to use, short enough to be safe.
+const UNSTATED_LIFETIME: Duration = Duration::from_secs(600);
+/// Entra grants at most a day (seconds); more is a mistake, and not believed.
+const LONGEST_LIFETIME: f64 = 86_400.0;
+/// The error words that are repeated (RFC 6749, 5.2, and those of managed identities).
+/// Any other text could be a piece of what was sent.
+const ERROR_WORDS: [&str; 16] = [
+    "access_denied",
+    "identity_not_found",
+    "interaction_required",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_resource",
+    "invalid_scope",
+    "server_error",
+    "temporarily_unavailable",
+    "unauthorized",
+    "unauthorized_client",
+    "unknown_source",
+    "unsupported_grant_type",
+    "unsupported_response_type",
+    "too_many_requests",
+];
+
+/// Either of the two. v1 writes numbers as strings.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Document {
+    access_token: Option<String>,
+    token_type: Option<String>,
+    expires_in: Option<Number>,
+    expires_on: Option<Number>,
+    error: Option<String>,
+    error_codes: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Plain(f64),
+    Quoted(String),
+}
+
+impl Number {
+    fn seconds(&self) -> Option<f64> {
+        let seconds = match self {
+            Self::Plain(number) => *number,
+            Self::Quoted(text) => text.trim().parse().ok()?,
+        };
+        (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
+    }
+}
+
+/// Reads an answer.
+///
+/// # Errors
+/// [`Failure`] unless it grants a usable token.
+pub(super) fn read(incoming: &Incoming, redactor: &Redactor) -> Result<Grant, Failure> {
+    let status = incoming.status().as_u16();
+    let document: Option<Document> = match &incoming.body {
+        Body::Whole(bytes) | Body::Unproven(bytes) => serde_json::from_slice(bytes).ok(),
+        Body::Cut | Body::Unreadable => None,
+    };
+    match status {
+        200 => grant(
+            document.ok_or(Failure::Garbage(
+                "its body is cut, too long or no JSON object",
+            ))?,
+            redactor,
+        ),
+        429 | 503 => Err(Failure::Throttled {
+            status,
+            retry_after: retry_after(incoming),
+        }),
+        _ => {
+            let document = document.unwrap_or_default();
+            Err(Failure::Refused {
+                status,
+                aadsts: document.error_codes.first().copied(),
+                error: document.error.as_deref().and_then(error_word),
+            })
+        }
+    }
+}
+
+fn grant(document: Document, redactor: &Redactor) -> Result<Grant, Failure> {
+    let token = document
+        .access_token
+        .filter(|token| !token.is_empty())
+        .ok_or(Failure::Garbage("it holds no access_token"))?;
+    let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
+    if !document.token_type.as_ref().is_none_or(is_bearer) {
+        return Err(Failure::Garbage("its token_type is not Bearer"));
+    }
+    bearer(&token, lifetime(document.expires_in, document.expires_on)?, redactor)
+}
+
+/// A token as a header's value, which no `Debug` prints.
+///
+/// # Errors
+/// [`Failure::Garbage`] if it cannot be one.
+pub(super) fn bearer(
+    token: &str,
+    lifetime: Duration,
+    redactor: &Redactor,
+) -> Result<Grant, Failure> {
+    const NO_VALUE: Failure = Failure::Garbage("its access_token cannot be a header's value");
+    redactor.remember_token(token);
+    if token.len() > MAX_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(NO_VALUE);
+    }
+    let mut authorization =
+        HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| NO_VALUE)?;
+    authorization.set_sensitive(true);
+    Ok(Grant {
+        authorization,
+        lifetime,
+    })
+}
+
+/// `expires_in` goes by nobody's clock and is preferred; `expires_on` needs ours.
+fn lifetime(expires_in: Option<Number>, expires_on: Option<Number>) -> Result<Duration, Failure> {
+    let seconds = match (expires_in, expires_on) {
+        (Some(number), _) => number.seconds(),
+        (None, Some(number)) => number
+            .seconds()
+            .map(|at| (at - Timestamp::now().as_duration().as_secs_f64()).max(0.0)),
+        (None, None) => return Ok(UNSTATED_LIFETIME),
+    };
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds.min(LONGEST_LIFETIME)).ok())
+        .ok_or(Failure::Garbage(
+            "its expires_in or expires_on is no number of seconds",
+        ))
+}
+
+fn retry_after(incoming: &Incoming) -> Option<Duration> {
+    let value = incoming.headers().get(header::RETRY_AFTER)?;
+    let seconds = value.to_str().ok()?.trim().parse::<u32>().ok()?;
+    Some(Duration::from_secs(seconds.into()))
+}
+
+fn error_word(word: &str) -> Option<&'static str> {
+    ERROR_WORDS.into_iter().find(|known| *known == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(json: &str) -> Result<Duration, Failure> {
+        let document = serde_json::from_str(json).unwrap();
+        grant(document, &Redactor::default()).map(|grant| grant.lifetime)
+    }
+
+    #[test]
+    fn both_endpoints_are_understood() {
+        let hour = Ok(Duration::from_secs(3599));
+        let v1 = r#"{"token_type":"Bearer","expires_in":"3599","ext_expires_in":"3599","expires_on":"1700000000","not_before":"1","resource":"r","access_token":"t"}"#;
+        let v2 =
+            r#"{"token_type":"Bearer","expires_in":3599,"ext_expires_in":3599,"access_token":"t"}"#;
+        assert_eq!(granted(v1), hour);
+        assert_eq!(granted(v2), hour);
+    }
+
+    #[test]
+    fn a_lifetime_may_be_missing_but_not_nonsense() {
+        assert_eq!(granted(r#"{"access_token":"t"}"#), Ok(UNSTATED_LIFETIME));
+        assert_eq!(
+            granted(r#"{"access_token":"t","expires_in":0}"#),
+            Ok(Duration::ZERO)
+        );
+        assert_eq!(
+            granted(r#"{"access_token":"t","expires_on":"1"}"#),
+            Ok(Duration::ZERO)
+        );
+        assert!(granted(r#"{"access_token":"t","expires_in":"soon"}"#).is_err());
+        assert!(granted(r#"{"access_token":"t","expires_in":-5}"#).is_err());
+        assert_eq!(
+            granted(r#"{"access_token":"t","expires_in":1e300}"#),
+            Ok(Duration::from_secs(86_400))
+        );
+    }
+
+    #[test]
+    fn a_200_that_grants_nothing_is_a_failure() {
+        for json in [
+            "{}",
+            r#"{"access_token":""}"#,
+            r#"{"access_token":"a b"}"#,
+            "{\"access_token\":\"a\\r\\nX: y\"}",
+            r#"{"access_token":"t","token_type":"mac"}"#,
+        ] {
+            assert!(matches!(granted(json), Err(Failure::Garbage(_))), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_grant_does_not_print_its_token() {
+        let document = serde_json::from_str(r#"{"access_token":"hunter2hunter2hunter2"}"#).unwrap();
+        let grant = grant(document, &Redactor::default()).ok().unwrap();
+        assert_eq!(format!("{:?}", grant.authorization), "Sensitive");
+    }
+}

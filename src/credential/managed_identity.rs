@@ -1,0 +1,95 @@
+//! The identity that Azure gives a machine or an app: no secret at all. Source:
+//! Microsoft, "How to use managed identities to acquire an access token" (virtual
+//! machines) and "… for App Service and Azure Functions".
+
+use std::sync::Arc;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{Method, Uri};
+use actix_web::web::Bytes;
+use serde::Serialize;
+
+use super::{Failure, Grant, grant};
+use crate::domain::{Redactor, Secret};
+use crate::transport::{HttpClient, Outgoing, SendError, Unreachable};
+
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+const METADATA: HeaderName = HeaderName::from_static("metadata");
+const IDENTITY_HEADER: HeaderName = HeaderName::from_static("x-identity-header");
+
+/// Who hands out the identity's tokens.
+#[derive(Debug)]
+pub enum ManagedEndpoint {
+    /// The metadata service of a virtual machine (IMDS).
+    Imds {
+        /// Its address.
+        url: String,
+    },
+    /// The one of App Service.
+    AppService {
+        /// `IDENTITY_ENDPOINT`
+        url: String,
+        /// `IDENTITY_HEADER`
+        header: Arc<Secret>,
+    },
+}
+
+/// The identity of the machine or app that we run on.
+#[derive(Debug)]
+pub struct ManagedIdentity {
+    /// Who hands out its tokens.
+    pub endpoint: ManagedEndpoint,
+    /// Which, if it is not the one of the machine itself.
+    pub client_id: Option<String>,
+    /// What the token is for.
+    pub resource: String,
+}
+
+#[derive(Serialize)]
+struct Query<'a> {
+    #[serde(rename = "api-version")]
+    api_version: &'static str,
+    resource: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
+}
+
+impl ManagedIdentity {
+    pub(super) async fn fetch(
+        &self,
+        http: &HttpClient,
+        redactor: &Redactor,
+    ) -> Result<Grant, Failure> {
+        let unsendable = Failure::Unreachable(SendError::NotSent(Unreachable::Request));
+        let request = self.request().ok_or(unsendable)?;
+        let answer = http.send(request).await.map_err(Failure::Unreachable)?;
+        grant::read(&answer, redactor)
+    }
+
+    fn request(&self) -> Option<Outgoing> {
+        let (url, api_version, header) = match &self.endpoint {
+            ManagedEndpoint::Imds { url } => {
+                let proof = HeaderValue::from_static("true");
+                (url, "2018-02-01", (METADATA, proof))
+            }
+            ManagedEndpoint::AppService { url, header } => {
+                let mut proof = HeaderValue::from_str(header.expose()).ok()?;
+                proof.set_sensitive(true);
+                (url, "2019-08-01", (IDENTITY_HEADER, proof))
+            }
+        };
+        let query = serde_urlencoded::to_string(Query {
+            api_version,
+            resource: &self.resource,
+            client_id: self.client_id.as_deref(),
+        });
+        Some(Outgoing {
+            method: Method::GET,
+            uri: Uri::try_from(format!("{url}?{}", query.ok()?)).ok()?,
+            headers: vec![header],
+            body: Bytes::new(),
+            max_answer: MAX_ANSWER,
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! Where tokens come from: one of several kinds.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    ClientCertificate, ClientSecret, Failure, Grant, ManagedIdentity, TokenFile, WorkloadIdentity,
+};
+use crate::domain::Redactor;
+use crate::transport::HttpClient;
+
+/// A way to earn tokens.
+#[derive(Debug)]
+pub enum Source {
+    /// An application's secret.
+    ClientSecret(ClientSecret),
+    /// An application's certificate.
+    ClientCertificate(ClientCertificate),
+    /// The platform's token.
+    WorkloadIdentity(WorkloadIdentity),
+    /// The machine's own identity.
+    ManagedIdentity(ManagedIdentity),
+    /// A token that something else renews.
+    TokenFile(TokenFile),
+}
+
+impl Source {
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::ClientSecret(_) => "client-secret",
+            Self::ClientCertificate(_) => "client-certificate",
+            Self::WorkloadIdentity(_) => "workload-identity",
+            Self::ManagedIdentity(_) => "managed-identity",
+            Self::TokenFile(_) => "token-file",
+        }
+    }
+
+    /// The file whose change is worth a fetch at once, if there is one.
+    pub(super) fn watched(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::TokenFile(source) => Some(&source.path),
+            _ => None,
+        }
+    }
+
+    /// Earns a token.
+    ///
+    /// # Errors
+    /// [`Failure`]
+    pub(super) async fn fetch(
+        &self,
+        http: &HttpClient,
+        redactor: &Redactor,
+    ) -> Result<Grant, Failure> {
+        let asked_at = Instant::now();
+        let grant = match self {
+            Self::ClientSecret(source) => source.fetch(http, redactor).await,
+            Self::ClientCertificate(source) => source.fetch(http, redactor).await,
+            Self::WorkloadIdentity(source) => source.fetch(http, redactor).await,
+            Self::ManagedIdentity(source) => source.fetch(http, redactor).await,
+            Self::TokenFile(source) => source.fetch(redactor),
+        }?;
+        // The lifetime counts from when the endpoint wrote it down, at the earliest
+        // when it was asked.
+        let lifetime: Duration = grant.lifetime.saturating_sub(asked_at.elapsed());
+        Ok(Grant { lifetime, ..grant })
+    }
+}
