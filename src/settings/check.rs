@@ -92,6 +92,7 @@ fn server(c: &mut Checker<'_>, raw: raw::Section<raw::Server>) -> (Front, Option
     let https = !matches!(raw.tls, Field::Absent);
     front.client_certificates = tls::asks_for_certificates(&raw.tls);
     let tls = tls::tls(c, &tls_key, raw.tls);
+    let allow_debugger = c.required(&at.key("allow_debugger"), raw.allow_debugger);
     let public_url = public_url(c, &at.key("public_url"), raw.public_url, listen, https);
     let workers = c.count(&at.key("workers"), raw.workers, 0..=256);
     let drain = c.seconds(&at.key("drain_seconds"), raw.drain_seconds, 0..=3600);
@@ -144,6 +145,7 @@ fn server(c: &mut Checker<'_>, raw: raw::Section<raw::Server>) -> (Front, Option
             max_body_bytes: max_body_bytes?,
             max_uri_bytes: max_uri_bytes?,
             max_header_bytes: max_header_bytes?,
+            allow_debugger: allow_debugger?,
         })
     };
     (front, server())

@@ -98,6 +98,8 @@ pub struct Server {
     pub max_uri_bytes: usize,
     /// The longest request head, in bytes.
     pub max_header_bytes: usize,
+    /// Whether core dumps and debuggers may see this process's memory.
+    pub allow_debugger: bool,
 }
 
 /// How TLS is spoken on the public listener. The files have been read.

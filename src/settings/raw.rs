@@ -51,6 +51,7 @@ pub(super) struct Server {
     pub(super) max_body_bytes: Field<u64>,
     pub(super) max_uri_bytes: Field<u64>,
     pub(super) max_header_bytes: Field<u64>,
+    pub(super) allow_debugger: Field<bool>,
 }
 
 #[derive(Default, Deserialize)]

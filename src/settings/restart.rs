@@ -63,6 +63,7 @@ fn same_server(old: &Server, new: &Server) -> bool {
         max_body_bytes,
         max_uri_bytes,
         max_header_bytes,
+        allow_debugger,
     } = old;
     *listen == new.listen
         && *public_url == new.public_url
@@ -76,6 +77,7 @@ fn same_server(old: &Server, new: &Server) -> bool {
         && *max_body_bytes == new.max_body_bytes
         && *max_uri_bytes == new.max_uri_bytes
         && *max_header_bytes == new.max_header_bytes
+        && *allow_debugger == new.allow_debugger
 }
 
 fn same_credentials(

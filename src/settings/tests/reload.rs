@@ -30,6 +30,7 @@ fn what_the_gateway_was_built_with_waits_for_a_restart() {
         ("[server]\nmax_body_bytes = 7", vec!["server"]),
         ("[server]\nmax_uri_bytes = 700", vec!["server"]),
         ("[server]\nmax_header_bytes = 7000", vec!["server"]),
+        ("[server]\nallow_debugger = true", vec!["server"]),
         ("[admin]\nlisten = \"127.0.0.1:81\"", vec!["admin"]),
         ("[portal]\nrequest_timeout_ms = 7", vec!["portal"]),
         ("[operations]\npoll_seconds = 7", vec!["operations"]),

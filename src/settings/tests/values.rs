@@ -29,6 +29,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(server.head_timeout.as_millis(), 5000);
     assert_eq!(server.body_timeout.as_millis(), 10_000);
     assert_eq!(server.keep_alive.as_secs(), 75);
+    assert!(!server.allow_debugger);
     assert_eq!(settings.admin.listen, "127.0.0.1:9090".parse().unwrap());
     assert_eq!(settings.portal.base_url, "https://cloudpartner.azure.com");
     assert_eq!(settings.portal.api_version, "2017-10-31");
