@@ -15,6 +15,7 @@ mod identity;
 mod list;
 mod load;
 mod origins;
+mod pem;
 mod problem;
 mod proof;
 mod raw;
