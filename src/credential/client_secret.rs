@@ -1,6 +1,7 @@
 //! The client credentials flow with a client secret (RFC 6749, 4.4), as Entra's
 //! v1 and v2 endpoints speak it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
@@ -48,7 +49,7 @@ pub struct ClientSecret {
     /// The application.
     pub client_id: String,
     /// Its secret.
-    pub client_secret: Secret,
+    pub client_secret: Arc<Secret>,
     /// Which endpoint.
     pub endpoint: TokenEndpoint,
 }

@@ -13,8 +13,7 @@ use std::time::Duration;
 use super::checker::Checker;
 use super::field::Field;
 use super::files;
-use super::origins::Origins;
-use super::problem::{Findings, KeyPath};
+use super::problem::KeyPath;
 use super::proof::Proofs;
 use super::raw;
 use super::url;
@@ -27,11 +26,9 @@ use super::{
 /// with already, if it does.
 pub(super) fn check(
     raw: raw::Root,
-    origins: &Origins,
-    findings: &mut Findings,
+    mut c: Checker<'_>,
     running: Option<&Settings>,
 ) -> Option<Settings> {
-    let mut c = Checker::new(origins, findings);
     let (front, server) = server(&mut c, raw.server);
     let admin = admin(&mut c, raw.admin, front.listen);
     let (upstream, portal) = portal(&mut c, raw.portal, running);
@@ -178,7 +175,7 @@ fn public_url(
         return Some(None);
     };
     let url = c.parse(key, &text, url::parse_with_path)?;
-    if !url.secure && !url.loopback {
+    if !url.secure && !url.is_loopback() {
         c.warning(
             key,
             "callers' API keys cross the network unprotected: it is plain HTTP",
@@ -230,7 +227,7 @@ fn portal(
 ) -> (Upstream, Option<Portal>) {
     let at = KeyPath::of("portal");
     let is_here = |running: &Settings| {
-        url::parse_origin(&running.portal.base_url).is_ok_and(|url| url.loopback)
+        url::parse_origin(&running.portal.base_url).is_ok_and(|url| url.is_loopback())
     };
     let mut upstream = Upstream {
         plain_http: true,
@@ -243,7 +240,7 @@ fn portal(
     upstream.plain_http = allow_plain_http.unwrap_or(true);
     let base_url = c.parsed(&at.key("base_url"), raw.base_url, url::parse_origin);
     if let Some(url) = &base_url {
-        upstream.loopback &= url.loopback;
+        upstream.loopback &= url.is_loopback();
         c.token_goes_to(&at.key("base_url"), url, upstream.plain_http);
     }
     let api_version = c.parsed(&at.key("api_version"), raw.api_version, api_version);
