@@ -2,19 +2,24 @@
 
 use std::fmt;
 
+use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 /// A secret text. Wiped when dropped; its `Debug` is a placeholder, and it has
-/// neither `Display` nor `Serialize`.
-#[derive(Clone)]
+/// neither `Display` nor `Serialize`. Nor `Clone`: whoever needs it too gets an `Arc`
+/// of it, so that there is one copy to wipe.
 pub struct Secret(SecretString);
 
 impl Secret {
     /// Takes a secret into custody.
     #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(SecretString::from(text))
+    pub fn new(mut text: String) -> Self {
+        // Taken over as it is, a text with room to spare would be moved by the allocator,
+        // and stay where it was.
+        let secret = Self(SecretString::from(text.as_str()));
+        text.zeroize();
+        secret
     }
 
     /// The secret itself, for the one line that sends it.

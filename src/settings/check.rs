@@ -13,8 +13,7 @@ use std::time::Duration;
 use super::checker::Checker;
 use super::field::Field;
 use super::files;
-use super::origins::Origins;
-use super::problem::{Findings, KeyPath};
+use super::problem::KeyPath;
 use super::proof::Proofs;
 use super::raw;
 use super::url;
@@ -27,11 +26,9 @@ use super::{
 /// with already, if it does.
 pub(super) fn check(
     raw: raw::Root,
-    origins: &Origins,
-    findings: &mut Findings,
+    mut c: Checker<'_>,
     running: Option<&Settings>,
 ) -> Option<Settings> {
-    let mut c = Checker::new(origins, findings);
     let (front, server) = server(&mut c, raw.server);
     let admin = admin(&mut c, raw.admin, front.listen);
     let (upstream, portal) = portal(&mut c, raw.portal, running);
@@ -92,6 +89,7 @@ fn server(c: &mut Checker<'_>, raw: raw::Section<raw::Server>) -> (Front, Option
     let https = !matches!(raw.tls, Field::Absent);
     front.client_certificates = tls::asks_for_certificates(&raw.tls);
     let tls = tls::tls(c, &tls_key, raw.tls);
+    let allow_debugger = c.required(&at.key("allow_debugger"), raw.allow_debugger);
     let public_url = public_url(c, &at.key("public_url"), raw.public_url, listen, https);
     let workers = c.count(&at.key("workers"), raw.workers, 0..=256);
     let drain = c.seconds(&at.key("drain_seconds"), raw.drain_seconds, 0..=3600);
@@ -144,6 +142,7 @@ fn server(c: &mut Checker<'_>, raw: raw::Section<raw::Server>) -> (Front, Option
             max_body_bytes: max_body_bytes?,
             max_uri_bytes: max_uri_bytes?,
             max_header_bytes: max_header_bytes?,
+            allow_debugger: allow_debugger?,
         })
     };
     (front, server())
@@ -176,7 +175,7 @@ fn public_url(
         return Some(None);
     };
     let url = c.parse(key, &text, url::parse_with_path)?;
-    if !url.secure && !url.loopback {
+    if !url.secure && !url.is_loopback() {
         c.warning(
             key,
             "callers' API keys cross the network unprotected: it is plain HTTP",
@@ -228,7 +227,7 @@ fn portal(
 ) -> (Upstream, Option<Portal>) {
     let at = KeyPath::of("portal");
     let is_here = |running: &Settings| {
-        url::parse_origin(&running.portal.base_url).is_ok_and(|url| url.loopback)
+        url::parse_origin(&running.portal.base_url).is_ok_and(|url| url.is_loopback())
     };
     let mut upstream = Upstream {
         plain_http: true,
@@ -241,7 +240,7 @@ fn portal(
     upstream.plain_http = allow_plain_http.unwrap_or(true);
     let base_url = c.parsed(&at.key("base_url"), raw.base_url, url::parse_origin);
     if let Some(url) = &base_url {
-        upstream.loopback &= url.loopback;
+        upstream.loopback &= url.is_loopback();
         c.token_goes_to(&at.key("base_url"), url, upstream.plain_http);
     }
     let api_version = c.parsed(&at.key("api_version"), raw.api_version, api_version);

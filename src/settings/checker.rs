@@ -3,27 +3,40 @@
 //! The only door between the mirror and the checks. What goes wrong here is told
 //! by key and place; a value is handed to a parser and otherwise dropped.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::field::{Field, Shape, Table};
-use super::load::resolve;
 use super::origins::Origins;
 use super::problem::{Findings, KeyPath, Place};
 use super::raw;
-use super::url::HttpUrl;
+use super::url::{HttpUrl, Reach};
 
 /// What is known while the sections are checked one after the other.
 pub(super) struct Checker<'a> {
     origins: &'a Origins,
+    /// Every variable; see [`Checker::fall_back`].
+    environment: &'a BTreeMap<String, String>,
+    /// The variables that stand in for keys nobody wrote.
+    stand_ins: BTreeMap<KeyPath, Place>,
     findings: &'a mut Findings,
 }
 
 impl<'a> Checker<'a> {
-    pub(super) fn new(origins: &'a Origins, findings: &'a mut Findings) -> Self {
-        Self { origins, findings }
+    pub(super) fn new(
+        origins: &'a Origins,
+        environment: &'a BTreeMap<String, String>,
+        findings: &'a mut Findings,
+    ) -> Self {
+        Self {
+            origins,
+            environment,
+            stand_ins: BTreeMap::new(),
+            findings,
+        }
     }
 
     /// Notes something that forbids using the configuration.
@@ -40,7 +53,28 @@ impl<'a> Checker<'a> {
 
     /// Where a key was written, or should have been.
     pub(super) fn place(&self, key: &KeyPath) -> Place {
-        self.origins.of(key).clone()
+        let stand_in = self.stand_ins.get(key);
+        stand_in.unwrap_or_else(|| self.origins.of(key)).clone()
+    }
+
+    /// Whether a variable that is not ours is there. An empty one is not: that is how
+    /// a container's environment unsets what its image sets.
+    pub(super) fn has_variable(&self, name: &str) -> bool {
+        self.environment
+            .get(name)
+            .is_some_and(|text| !text.is_empty())
+    }
+
+    /// Lets a variable that is not ours, but a platform's convention, stand in for a
+    /// key that nobody wrote. From then on the variable is the key's place.
+    pub(super) fn fall_back(&mut self, key: &KeyPath, field: &mut Field<String>, name: &str) {
+        if let Field::Absent = field
+            && let Some(text) = self.environment.get(name).filter(|text| !text.is_empty())
+        {
+            *field = Field::Set(text.clone());
+            let place = Place::Variable(name.to_owned());
+            self.stand_ins.insert(key.clone(), place);
+        }
     }
 
     /// Which of two keys that do not go together to name: rather one that somebody
@@ -52,9 +86,16 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// The file that a key names, as the program can open it: relative to the directory
+    /// of the file that names it, or to the working directory.
+    pub(super) fn locate(&self, key: &KeyPath, path: &str) -> PathBuf {
+        let place = self.place(key);
+        place.directory().unwrap_or(Path::new("")).join(path)
+    }
+
     /// The file that a key names; from then on the configuration depends on it.
     pub(super) fn resolve(&mut self, key: &KeyPath, path: &str) -> PathBuf {
-        let path = resolve(self.origins, key, path);
+        let path = self.locate(key, path);
         self.findings.file(path.clone());
         path
     }
@@ -189,7 +230,22 @@ impl<'a> Checker<'a> {
 
     /// Holds an address that tokens are sent to against the rule about plain HTTP.
     pub(super) fn token_goes_to(&mut self, key: &KeyPath, url: &HttpUrl, plain_http: bool) {
-        if url.secure || url.loopback {
+        let exempt = Exempt {
+            reaches: &[Reach::Loopback],
+            names: "loopback",
+        };
+        self.token_goes_to_unless(key, url, plain_http, exempt);
+    }
+
+    /// As [`Checker::token_goes_to`], with other exemptions.
+    pub(super) fn token_goes_to_unless(
+        &mut self,
+        key: &KeyPath,
+        url: &HttpUrl,
+        plain_http: bool,
+        exempt: Exempt,
+    ) {
+        if url.secure || exempt.reaches.contains(&url.reach) {
             return;
         }
         if plain_http {
@@ -198,11 +254,19 @@ impl<'a> Checker<'a> {
                 "tokens and secrets cross the network unprotected: it is plain HTTP",
             );
         } else {
-            self.problem(
-                key,
-                "must be https: plain HTTP would show tokens and secrets to the network \
-                 (only loopback may do without, or everything with portal.allow_plain_http)",
+            let message = format!(
+                "must be https: plain HTTP would show tokens and secrets to the network (only \
+                 {} may do without, or everything with portal.allow_plain_http)",
+                exempt.names
             );
+            self.problem(key, message);
         }
     }
+}
+
+/// What may be reached over plain HTTP, and what that is called.
+#[derive(Clone, Copy)]
+pub(super) struct Exempt {
+    pub(super) reaches: &'static [Reach],
+    pub(super) names: &'static str,
 }

@@ -15,6 +15,8 @@ use crate::domain::Secret;
 
 /// No secret is longer, in bytes; a wrong file may be endless.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
+const EMPTY_PATH: &str = "must not be empty";
+const READABLE_BY_ALL: &str = "names a file that every user can read";
 
 /// Why a file is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +40,7 @@ pub(super) fn path(
     match c.optional(key, field)? {
         None => Some(None),
         Some(text) if text.is_empty() => {
-            c.problem(key, "must not be empty");
+            c.problem(key, EMPTY_PATH);
             None
         }
         Some(text) => Some(Some(c.resolve(key, &text))),
@@ -54,12 +56,50 @@ pub(super) fn openable(
     let Some(path) = path(c, key, field)? else {
         return Some(None);
     };
-    match File::open(&path).and_then(|file| file.metadata()) {
+    open(c, key, &path)?;
+    Some(Some(path))
+}
+
+/// What is in a file that its user reads again and again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// Something that whoever set up the platform decides who may read.
+    Assertion,
+    /// Something for the gateway's user alone.
+    Secret,
+}
+
+/// As [`openable`], but the configuration does not depend on the file: whoever uses it
+/// reads it again on its own, so another content of it is no other configuration.
+pub(super) fn reread(
+    c: &mut Checker<'_>,
+    key: &KeyPath,
+    field: Field<String>,
+    holds: Holds,
+) -> Option<Option<PathBuf>> {
+    let Some(text) = c.optional(key, field)? else {
+        return Some(None);
+    };
+    if text.is_empty() {
+        c.problem(key, EMPTY_PATH);
+        return None;
+    }
+    let path = c.locate(key, &text);
+    let metadata = open(c, key, &path)?;
+    if holds == Holds::Secret && is_readable_by_all(&metadata) {
+        c.warning(key, READABLE_BY_ALL);
+    }
+    Some(Some(path))
+}
+
+/// Opens a file, to see whether that can be done.
+fn open(c: &mut Checker<'_>, key: &KeyPath, path: &Path) -> Option<Metadata> {
+    match File::open(path).and_then(|file| file.metadata()) {
         Ok(metadata) if metadata.is_dir() => {
             c.problem(key, "names a directory, not a file");
             None
         }
-        Ok(_) => Some(Some(path)),
+        Ok(metadata) => Some(metadata),
         Err(error) => {
             c.problem(key, NoUse::from(error).to_string());
             None
@@ -71,7 +111,9 @@ pub(super) fn openable(
 pub(super) fn read(path: &Path, limit: u64) -> Result<(Vec<u8>, Metadata), NoUse> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
-    let mut bytes = Vec::new();
+    // Room for all of it at once: a secret must not be left behind in a buffer outgrown.
+    let room = metadata.len().min(limit) + 1;
+    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
     let length = file.take(limit + 1).read_to_end(&mut bytes)?;
     if length as u64 > limit {
         return Err(NoUse::TooLong(limit));
@@ -84,7 +126,7 @@ pub(super) fn secret(c: &mut Checker<'_>, key: &KeyPath, path: &Path) -> Option<
     match read_secret(path) {
         Ok((secret, metadata)) => {
             if is_readable_by_all(&metadata) {
-                c.warning(key, "names a file that every user can read");
+                c.warning(key, READABLE_BY_ALL);
             }
             Some(secret)
         }

@@ -131,7 +131,7 @@ fn issuer(
     known.complete &= text.is_some();
     let text = text?;
     unique(c, &mut known.by_text, text.clone(), key);
-    let safe = |url: url::HttpUrl| url.secure || url.loopback;
+    let safe = |url: url::HttpUrl| url.secure || url.is_loopback();
     if discovered && !url::parse_resource(&text, url::Query::Refused).is_ok_and(safe) {
         c.problem(
             key,
@@ -170,7 +170,7 @@ fn jwks_url(c: &mut Checker<'_>, key: &KeyPath, field: Field<String>) -> Option<
     let url = c.parse(key, &text, |text| {
         url::parse_resource(text, url::Query::Allowed)
     })?;
-    if !url.secure && !url.loopback {
+    if !url.secure && !url.is_loopback() {
         c.problem(
             key,
             "must be https: whoever can change the keys on their way can be anyone (only \

@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use config::{FileFormat, Format, Map, Value, ValueKind};
 
+use super::checker::Checker;
 use super::origins::Origins;
 use super::problem::{Findings, KeyPath, Place, Problem, Problems};
 use super::{Settings, check, raw};
@@ -84,7 +85,8 @@ fn read(source: &Source, running: Option<&Settings>) -> Result<Loaded, Problems>
     let Some(mirror) = mirror(table, &origins, &mut findings) else {
         return Err(findings.into_problems());
     };
-    let settings = check::check(mirror, &origins, &mut findings, running);
+    let checker = Checker::new(&origins, &source.environment, &mut findings);
+    let settings = check::check(mirror, checker, running);
     match settings {
         Some(settings) if findings.is_usable() => {
             let (warnings, files) = findings.into_warnings();
@@ -309,10 +311,4 @@ fn is_plain_file_name(name: &str) -> bool {
 fn is_level(level: &str) -> bool {
     let legal = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
     !level.is_empty() && level.bytes().all(legal)
-}
-
-/// A path of the configuration as the program can open it: relative to the
-/// directory of the file that names it, or to the working directory.
-pub(super) fn resolve(origins: &Origins, key: &KeyPath, path: &str) -> PathBuf {
-    origins.directory(key).unwrap_or(Path::new("")).join(path)
 }

@@ -15,6 +15,7 @@ mod identity;
 mod list;
 mod load;
 mod origins;
+mod pem;
 mod problem;
 mod proof;
 mod raw;
@@ -36,9 +37,13 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
-use crate::domain::{ApiKeyHash, CallerName, PublisherId, Rule, San, Secret};
+use crate::domain::{ApiKeyHash, CallerName, PublisherId, Rule, San};
 pub use crate::telemetry::{LogFormat, LogLevel};
 
+pub use credentials::{
+    Application, AssertionAlgorithm, ClientCertificate, Credential, CredentialKind,
+    ManagedEndpoint, TokenEndpoint,
+};
 pub use load::{BASE, Loaded, Source, load, nearest, reload};
 pub use problem::{Problem, Problems};
 
@@ -98,6 +103,8 @@ pub struct Server {
     pub max_uri_bytes: usize,
     /// The longest request head, in bytes.
     pub max_header_bytes: usize,
+    /// Whether core dumps and debuggers may see this process's memory.
+    pub allow_debugger: bool,
 }
 
 /// How TLS is spoken on the public listener. The files have been read.
@@ -169,38 +176,6 @@ pub struct Operations {
     pub settle: Duration,
     /// After this, what is not confirmed is called so; longer than the other two.
     pub give_up: Duration,
-}
-
-/// An Entra application that gets tokens with a client secret.
-#[derive(Debug, Clone)]
-pub struct Credential {
-    /// The token endpoint's scheme and authority, no trailing slash.
-    pub authority: String,
-    /// The directory: a GUID or a domain name.
-    pub tenant_id: String,
-    /// The application's id.
-    pub client_id: String,
-    /// The application's secret.
-    pub client_secret: Secret,
-    /// Which token endpoint, and what to ask it for.
-    pub endpoint: TokenEndpoint,
-    /// How long a request may wait while there is no token yet.
-    pub wait: Duration,
-}
-
-/// The two generations of Entra's token endpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenEndpoint {
-    /// `/oauth2/token`.
-    V1 {
-        /// The audience asked for.
-        resource: String,
-    },
-    /// `/oauth2/v2.0/token`.
-    V2 {
-        /// The scope asked for.
-        scope: String,
-    },
 }
 
 /// A publisher that can be acted for.

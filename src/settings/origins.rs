@@ -1,7 +1,6 @@
 //! Who wrote which value: places in the shape of the configuration, without values.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use config::{Map, Value, ValueKind};
@@ -77,14 +76,6 @@ impl Origins {
             node.collect(&mut all);
         }
         all
-    }
-
-    /// The directory of the file that wrote the key; none if it was no file.
-    pub(super) fn directory(&self, key: &KeyPath) -> Option<&Path> {
-        match self.of(key) {
-            Place::File(path) => path.parent(),
-            Place::BuiltIn | Place::Variable(_) | Place::Option(_) => None,
-        }
     }
 
     fn at(&self, steps: &[Step]) -> Option<&Node> {

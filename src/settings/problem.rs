@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One thing that is wrong, or deserves a look.
@@ -177,6 +177,16 @@ pub(super) enum Place {
     Variable(String),
     /// An option of the command line.
     Option(&'static str),
+}
+
+impl Place {
+    /// The directory of a file; none if it is no file.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => path.parent(),
+            Self::BuiltIn | Self::Variable(_) | Self::Option(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Place {

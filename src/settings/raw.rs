@@ -51,6 +51,7 @@ pub(super) struct Server {
     pub(super) max_body_bytes: Field<u64>,
     pub(super) max_uri_bytes: Field<u64>,
     pub(super) max_header_bytes: Field<u64>,
+    pub(super) allow_debugger: Field<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -95,6 +96,15 @@ pub(super) struct Credential {
     pub(super) client_id: Field<String>,
     pub(super) client_secret: Field<String>,
     pub(super) client_secret_file: Field<String>,
+    pub(super) client_secret_expires: Field<String>,
+    pub(super) certificate_file: Field<String>,
+    pub(super) key_file: Field<String>,
+    pub(super) assertion_algorithm: Field<String>,
+    pub(super) assertion_file: Field<String>,
+    pub(super) endpoint: Field<String>,
+    pub(super) identity_header: Field<String>,
+    pub(super) identity_header_file: Field<String>,
+    pub(super) token_file: Field<String>,
     pub(super) endpoint_version: Field<String>,
     pub(super) resource: Field<String>,
     pub(super) scope: Field<String>,

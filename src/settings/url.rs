@@ -12,9 +12,33 @@ pub(super) struct HttpUrl {
     pub(super) text: String,
     /// Whether it is `https`.
     pub(super) secure: bool,
-    /// Whether what is sent there stays on this machine.
-    pub(super) loopback: bool,
+    /// How far what is sent there travels.
+    pub(super) reach: Reach,
 }
+
+impl HttpUrl {
+    /// Whether what is sent there stays on this machine.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.reach == Reach::Loopback
+    }
+}
+
+/// How far what is sent to a host travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// It stays on this machine.
+    Loopback,
+    /// It goes to the cloud's metadata service, which the hypervisor answers for.
+    Metadata,
+    /// It is not routed: IPv4 link-local (RFC 3927).
+    Link,
+    /// Anywhere.
+    Network,
+}
+
+/// Where Azure's virtual machines find their metadata service:
+/// <https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service>.
+const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 
 /// Reads `scheme://host[:port]`.
 pub(super) fn parse_origin(text: &str) -> Result<HttpUrl, &'static str> {
@@ -120,12 +144,12 @@ fn split(text: &str) -> Option<(HttpUrl, &str)> {
         None => (rest, ""),
     };
     let authority = authority.to_ascii_lowercase();
-    let loopback = is_loopback(host(&authority)?)?;
+    let reach = reach(host(&authority)?)?;
     let scheme = if secure { "https" } else { "http" };
     let url = HttpUrl {
         text: format!("{scheme}://{authority}"),
         secure,
-        loopback,
+        reach,
     };
     Some((url, path))
 }
@@ -142,14 +166,19 @@ fn host(authority: &str) -> Option<&str> {
     (digits && port.parse::<u16>().is_ok_and(|port| port != 0)).then_some(host)
 }
 
-/// Whether the host is this machine; none if it is no host at all.
-fn is_loopback(host: &str) -> Option<bool> {
+/// How far the host is; none if it is no host at all.
+fn reach(host: &str) -> Option<Reach> {
+    let unless_loopback = |loopback, other| if loopback { Reach::Loopback } else { other };
     if let Some(inner) = host.strip_prefix('[') {
         let address: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
-        return Some(address.is_loopback());
+        return Some(unless_loopback(address.is_loopback(), Reach::Network));
     }
     if let Ok(address) = host.parse::<Ipv4Addr>() {
-        return Some(address.is_loopback());
+        return Some(match address {
+            METADATA => Reach::Metadata,
+            address if address.is_link_local() => Reach::Link,
+            address => unless_loopback(address.is_loopback(), Reach::Network),
+        });
     }
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(legal);
@@ -158,7 +187,7 @@ fn is_loopback(host: &str) -> Option<bool> {
     let is_name = host.len() <= 253
         && host.split('.').all(label)
         && !last.starts_with(|c: char| c.is_ascii_digit());
-    is_name.then_some(host == "localhost")
+    is_name.then(|| unless_loopback(host == "localhost", Reach::Network))
 }
 
 #[cfg(test)]
@@ -167,30 +196,37 @@ mod tests {
 
     #[test]
     fn reads_origins() {
+        use Reach::{Link, Loopback, Metadata, Network};
         let table = [
-            ("https://cloudpartner.azure.com", "", true, false),
+            ("https://cloudpartner.azure.com", "", true, Network),
             (
                 "https://cloudpartner.azure.com/",
                 "https://cloudpartner.azure.com",
                 true,
-                false,
+                Network,
             ),
             (
                 "HTTPS://Login.Example:8443",
                 "https://login.example:8443",
                 true,
-                false,
+                Network,
             ),
-            ("http://127.0.0.1:7070", "", false, true),
-            ("http://127.9.9.9", "", false, true),
-            ("http://[::1]:7070", "", false, true),
-            ("http://LOCALHOST:1", "http://localhost:1", false, true),
-            ("http://127.0.0.1.example.com", "", false, false),
-            ("http://localhost.example.com", "", false, false),
-            ("http://[::ffff:127.0.0.1]", "", false, false),
-            ("http://10.0.0.1", "", false, false),
+            ("http://127.0.0.1:7070", "", false, Loopback),
+            ("http://127.9.9.9", "", false, Loopback),
+            ("http://[::1]:7070", "", false, Loopback),
+            ("http://LOCALHOST:1", "http://localhost:1", false, Loopback),
+            ("http://127.0.0.1.example.com", "", false, Network),
+            ("http://localhost.example.com", "", false, Network),
+            ("http://[::ffff:127.0.0.1]", "", false, Network),
+            ("http://10.0.0.1", "", false, Network),
+            ("http://169.254.169.254", "", false, Metadata),
+            ("http://169.254.169.254:80", "", false, Metadata),
+            ("http://169.254.130.2:8081", "", false, Link),
+            ("http://169.255.169.254", "", false, Network),
+            ("http://169.254.169.254.example", "", false, Network),
+            ("http://[::ffff:169.254.169.254]", "", false, Network),
         ];
-        for (text, normalized, secure, loopback) in table {
+        for (text, normalized, secure, reach) in table {
             let normalized = if normalized.is_empty() {
                 text
             } else {
@@ -199,7 +235,7 @@ mod tests {
             let url = HttpUrl {
                 text: normalized.into(),
                 secure,
-                loopback,
+                reach,
             };
             assert_eq!(parse_origin(text), Ok(url), "{text}");
         }

@@ -13,7 +13,7 @@ use crate::operation::outcome::Patience;
 use crate::operation::{Publishers, WatcherOptions};
 use crate::policy::Policy;
 use crate::portal::PortalOptions;
-use crate::settings::{self, Settings};
+use crate::settings::{self, CredentialKind, ManagedEndpoint, Settings};
 use crate::transport::TransportOptions;
 
 /// The longest wait for a token endpoint, connecting included.
@@ -71,8 +71,24 @@ pub fn token_transport(settings: &Settings) -> TransportOptions {
         tls: settings
             .credentials
             .values()
-            .any(|credential| credential.authority.starts_with("https:")),
+            .any(|credential| speaks_tls(&credential.kind)),
         ..portal_transport(settings)
+    }
+}
+
+fn speaks_tls(kind: &CredentialKind) -> bool {
+    match kind {
+        CredentialKind::ClientSecret { application, .. }
+        | CredentialKind::ClientCertificate { application, .. }
+        | CredentialKind::WorkloadIdentity { application, .. } => {
+            application.authority.starts_with("https:")
+        }
+        CredentialKind::ManagedIdentity { endpoint, .. } => match endpoint {
+            ManagedEndpoint::Imds { url } | ManagedEndpoint::AppService { url, .. } => {
+                url.starts_with("https:")
+            }
+        },
+        CredentialKind::TokenFile { .. } => false,
     }
 }
 
@@ -85,13 +101,29 @@ pub fn keepers(
     let mut keepers = Vec::new();
     let mut handles = BTreeMap::new();
     for (name, credential) in &settings.credentials {
-        redactor.guard(credential.client_secret.expose());
+        if let CredentialKind::ManagedIdentity {
+            endpoint: ManagedEndpoint::AppService { header, .. },
+            ..
+        } = &credential.kind
+        {
+            redactor.guard(header.expose());
+        }
+        // The other kinds can be configured before they can be used.
+        let CredentialKind::ClientSecret {
+            application,
+            secret,
+            ..
+        } = &credential.kind
+        else {
+            continue;
+        };
+        redactor.guard(secret.expose());
         let source = ClientSecret {
-            authority: credential.authority.clone(),
-            tenant_id: credential.tenant_id.clone(),
-            client_id: credential.client_id.clone(),
-            client_secret: credential.client_secret.clone(),
-            endpoint: match credential.endpoint.clone() {
+            authority: application.authority.clone(),
+            tenant_id: application.tenant_id.clone(),
+            client_id: application.client_id.clone(),
+            client_secret: Arc::clone(secret),
+            endpoint: match application.endpoint.clone() {
                 settings::TokenEndpoint::V1 { resource } => TokenEndpoint::V1 { resource },
                 settings::TokenEndpoint::V2 { scope } => TokenEndpoint::V2 { scope },
             },

@@ -7,7 +7,7 @@ use config::{FileFormat, Format, Value, ValueKind};
 use sha2::{Digest, Sha256};
 
 use super::super::problem::{Findings, KeyPath, Place};
-use super::super::{load as settings_load, raw};
+use super::super::{ManagedEndpoint, load as settings_load, raw};
 use super::*;
 
 /// `base.toml` with every switched-off key switched on.
@@ -116,20 +116,53 @@ fn base_names_every_key_and_no_other() {
 
 #[test]
 fn every_key_of_base_is_of_the_right_type() {
-    let scene = Scene::empty().file("t.toml", switched_on());
     let missing = "names a file that cannot be read: No such file or directory (os error 2)";
+    // Every kind in turn: what is of another is not looked at.
+    let twice = |key: &str| format!("{key}_file: {key} is set too (t.toml); keep one of them");
+    let resource = "resource: belongs to endpoint_version v1; v2 takes scope".to_owned();
+    for (kind, expected) in [
+        (
+            "client-secret",
+            vec![twice("client_secret"), resource.clone()],
+        ),
+        (
+            "client-certificate",
+            vec![
+                format!("certificate_file: {missing}"),
+                format!("key_file: {missing}"),
+                resource.clone(),
+            ],
+        ),
+        (
+            "workload-identity",
+            vec![format!("assertion_file: {missing}"), resource],
+        ),
+        ("managed-identity", vec![twice("identity_header")]),
+        ("token-file", vec![format!("token_file: {missing}")]),
+    ] {
+        let kind = format!("kind = \"{kind}\"");
+        let text = switched_on().replace("kind = \"client-secret\"", &kind);
+        let problems = Scene::empty().file("t.toml", text).problems();
+        let credential = |line: &&String| line.contains(": credentials.contoso.");
+        let own = |line: &&String| credential(line) && !line.contains(": belongs to kind ");
+        let found: Vec<String> = problems.iter().filter(own).cloned().collect();
+        assert_eq!(short(&found), expected.join("\n"), "{kind}");
+        assert_eq!(problems.iter().filter(|line| !credential(line)).count(), 6);
+    }
+    let scene = Scene::empty().file("t.toml", switched_on());
+    let problems = scene.problems();
+    let others = problems
+        .iter()
+        .filter(|line| !line.contains(": credentials."));
     assert_eq!(
-        scene.problems(),
+        others.cloned().collect::<Vec<_>>(),
         [
-            "t.toml: credentials.contoso.client_secret_file: credentials.contoso.client_secret is \
-             set too (t.toml); keep one of them",
-            "t.toml: credentials.contoso.resource: belongs to endpoint_version v1; v2 takes scope",
-            &format!("t.toml: identity.jwt[0].bearer_token_file: {missing}"),
-            &format!("t.toml: identity.jwt[0].ca_file: {missing}"),
-            &format!("t.toml: portal.ca_file: {missing}"),
-            &format!("t.toml: server.tls.cert_file: {missing}"),
-            &format!("t.toml: server.tls.client_ca_file: {missing}"),
-            &format!("t.toml: server.tls.key_file: {missing}"),
+            format!("t.toml: identity.jwt[0].bearer_token_file: {missing}"),
+            format!("t.toml: identity.jwt[0].ca_file: {missing}"),
+            format!("t.toml: portal.ca_file: {missing}"),
+            format!("t.toml: server.tls.cert_file: {missing}"),
+            format!("t.toml: server.tls.client_ca_file: {missing}"),
+            format!("t.toml: server.tls.key_file: {missing}"),
         ]
     );
 }
@@ -156,14 +189,26 @@ fn every_key_of_base_has_a_comment_above_it() {
 fn the_defaults_shown_for_a_credential_are_the_real_ones() {
     let shown = switched_on();
     let scene = Scene::over_good("");
-    let credential = scene.load().settings.credentials["contoso"].clone();
-    assert!(shown.contains(&format!("authority = \"{}\"", credential.authority)));
+    let credential = scene.credential();
+    let application = scene.application();
+    assert!(shown.contains(&format!("authority = \"{}\"", application.authority)));
     assert!(shown.contains(&format!("wait_ms = {}", credential.wait.as_millis())));
-    let super::super::TokenEndpoint::V2 { scope } = credential.endpoint else {
+    let super::super::TokenEndpoint::V2 { scope } = application.endpoint else {
         panic!("the default is not v2");
     };
     assert!(shown.contains(&format!("scope = \"{scope}\"")));
     assert!(shown.contains("endpoint_version = \"v2\""));
+    assert!(shown.contains("assertion_algorithm = \"PS256\""));
+    let CredentialKind::ManagedIdentity {
+        endpoint: ManagedEndpoint::Imds { url },
+        resource,
+        ..
+    } = Scene::of("kind = \"managed-identity\"\n").kind()
+    else {
+        panic!("another kind");
+    };
+    assert!(shown.contains(&format!("\nendpoint = \"{url}\"")));
+    assert!(shown.contains(&format!("\nresource = \"{resource}\"")));
 }
 
 #[test]
@@ -178,10 +223,18 @@ fn the_sandbox_profile_is_ready_to_run() {
     let settings = loaded.settings;
     assert_eq!(settings.portal.base_url, "http://127.0.0.1:7070");
     let credential = &settings.credentials["sandbox"];
-    assert_eq!(credential.authority, "http://127.0.0.1:7070");
-    assert_eq!(credential.tenant_id, "sandbox");
-    assert_eq!(credential.client_id, "offergate");
-    assert_eq!(credential.client_secret.expose(), "sandbox-secret");
+    let CredentialKind::ClientSecret {
+        application,
+        secret,
+        ..
+    } = &credential.kind
+    else {
+        panic!("another kind");
+    };
+    assert_eq!(application.authority, "http://127.0.0.1:7070");
+    assert_eq!(application.tenant_id, "sandbox");
+    assert_eq!(application.client_id, "offergate");
+    assert_eq!(secret.expose(), "sandbox-secret");
     let hash: [u8; 32] = Sha256::digest("sandbox-key-0123456789").into();
     assert_eq!(settings.callers[0].api_key_sha256, [hash.into()]);
     let sample = crate::domain::ApiKeyHash::parse(super::super::proof::HASH_OF_SAMPLE);
@@ -232,6 +285,20 @@ fn the_production_example_loads_once_it_is_filled_in() {
     let scene = Scene::empty()
         .file("t.toml", without_file)
         .variable("OFFERGATE_CREDENTIALS__MARKETPLACE__CLIENT_SECRET", "s");
+    assert_eq!(scene.warnings(), [""; 0]);
+
+    // As its comment says, a workload identity needs no more than its kind.
+    let (before, after) = filled.split_once("[credentials.marketplace]").unwrap();
+    let (_, after) = after.split_once("[[publishers]]").unwrap();
+    let kind = "[credentials.marketplace]\nkind = \"workload-identity\"";
+    let scene = Scene::empty()
+        .file("t.toml", format!("{before}{kind}\n[[publishers]]{after}"))
+        .file("assertion", "");
+    let file = scene.path("assertion").display().to_string();
+    let scene = scene
+        .variable("AZURE_FEDERATED_TOKEN_FILE", &file)
+        .variable("AZURE_TENANT_ID", "8c3c7d0e-0000-4000-8000-000000000000")
+        .variable("AZURE_CLIENT_ID", "8c3c7d0e-0000-4000-8000-000000000001");
     assert_eq!(scene.warnings(), [""; 0]);
 }
 

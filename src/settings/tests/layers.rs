@@ -22,9 +22,8 @@ fn the_profile_covers_the_base_and_the_environment_covers_both() {
     assert_eq!(settings.operations.give_up.as_secs(), 1800);
     assert_eq!(settings.telemetry.log_level, super::super::LogLevel::Warn);
     assert!(!settings.portal.allow_plain_http);
-    let credential = &settings.credentials["contoso"];
-    assert_eq!(credential.client_secret.expose(), "from-env");
-    assert_eq!(credential.client_id, "app");
+    assert_eq!(scene.client_secret(), "from-env");
+    assert_eq!(scene.application().client_id, "app");
 }
 
 #[test]
@@ -97,11 +96,9 @@ fn text_from_the_environment_stays_text() {
         .variable("OFFERGATE_CREDENTIALS__CONTOSO__CLIENT_SECRET", "0123e4")
         .variable("OFFERGATE_CREDENTIALS__CONTOSO__TENANT_ID", "007")
         .variable("OFFERGATE_CREDENTIALS__CONTOSO__CLIENT_ID", "true");
-    let settings = scene.load().settings;
-    let credential = &settings.credentials["contoso"];
-    assert_eq!(credential.client_secret.expose(), "0123e4");
-    assert_eq!(credential.tenant_id, "007");
-    assert_eq!(credential.client_id, "true");
+    assert_eq!(scene.client_secret(), "0123e4");
+    assert_eq!(scene.application().tenant_id, "007");
+    assert_eq!(scene.application().client_id, "true");
 }
 
 #[test]
@@ -212,7 +209,8 @@ fn everything_wrong_is_reported_at_once_in_order() {
         [portal]
         request_timeout_ms = 1.5
         [credentials.Contoso]
-        kind = "token-file"
+        kind = "client-certificate"
+        client_secret = 5
         [[publishers]]
         id = "con toso"
         credential = "nobody"
@@ -232,10 +230,11 @@ fn everything_wrong_is_reported_at_once_in_order() {
         "credentials.Contoso: a credential's name must be 1 to 64 characters of a-z 0-9 _ -, begin \
          and end with a letter or digit and have no two underscores in a row: it is part of the \
          variable OFFERGATE_CREDENTIALS__NAME__CLIENT_SECRET",
-        "credentials.Contoso.client_id: is required",
-        "credentials.Contoso.client_secret: is required, or client_secret_file",
-        "credentials.Contoso.kind: this kind is not built yet; client-secret is the one that is",
-        "credentials.Contoso.tenant_id: is required",
+        "credentials.Contoso.certificate_file: is required for kind client-certificate",
+        "credentials.Contoso.client_id: is required for kind client-certificate",
+        "credentials.Contoso.client_secret: belongs to kind client-secret",
+        "credentials.Contoso.key_file: is required for kind client-certificate",
+        "credentials.Contoso.tenant_id: is required for kind client-certificate",
         "portal.request_timeout_ms: must be a whole number, not a fraction",
         "publishers[0].credential: names nothing under [credentials]",
         "publishers[0].id: must be 1 to 128 characters of A-Z a-z 0-9 . _ - and neither \".\" nor \"..\"",

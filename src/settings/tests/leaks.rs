@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Every key, with the table it stands in.
-const KEYS: [(&str, &str); 74] = [
+const KEYS: [(&str, &str); 84] = [
     ("", "server"),
     ("", "credentials"),
     ("", "publishers"),
@@ -17,6 +17,7 @@ const KEYS: [(&str, &str); 74] = [
     ("[server]", "drain_seconds"),
     ("[server]", "max_connections"),
     ("[server]", "max_body_bytes"),
+    ("[server]", "allow_debugger"),
     ("[server]", "tls"),
     ("[server]", "unknown"),
     ("[server.tls]", "cert_file"),
@@ -38,6 +39,15 @@ const KEYS: [(&str, &str); 74] = [
     ("[credentials.contoso]", "client_id"),
     ("[credentials.contoso]", "client_secret"),
     ("[credentials.contoso]", "client_secret_file"),
+    ("[credentials.contoso]", "client_secret_expires"),
+    ("[credentials.contoso]", "certificate_file"),
+    ("[credentials.contoso]", "key_file"),
+    ("[credentials.contoso]", "assertion_algorithm"),
+    ("[credentials.contoso]", "assertion_file"),
+    ("[credentials.contoso]", "endpoint"),
+    ("[credentials.contoso]", "identity_header"),
+    ("[credentials.contoso]", "identity_header_file"),
+    ("[credentials.contoso]", "token_file"),
     ("[credentials.contoso]", "endpoint_version"),
     ("[credentials.contoso]", "resource"),
     ("[credentials.contoso]", "scope"),
@@ -149,6 +159,100 @@ fn one_value_in_any_key_and_of_any_type() {
         refused > KEYS.len() * SHAPES / 2,
         "only {refused} were refused"
     );
+}
+
+/// A credential of each kind, good as it is or with one more line.
+const CREDENTIALS: [&str; 5] = [
+    "kind = \"client-secret\"\ntenant_id = \"t\"\nclient_id = \"c\"\nclient_secret = \"s\"",
+    "kind = \"client-certificate\"\ntenant_id = \"t\"\nclient_id = \"c\"\n\
+     certificate_file = \"both\"\nkey_file = \"both\"",
+    "kind = \"workload-identity\"\ntenant_id = \"t\"\nclient_id = \"c\"\n\
+     assertion_file = \"both\"",
+    "kind = \"managed-identity\"\nendpoint = \"http://127.0.0.1/x\"\nidentity_header = \"h\"",
+    "kind = \"token-file\"\ntoken_file = \"both\"",
+];
+
+#[test]
+fn one_value_in_any_key_of_any_kind_of_credential() {
+    let mark = 777_001_234;
+    for credential in CREDENTIALS {
+        let good = good_with(&format!("{credential}\n"));
+        let base = |text: &str| {
+            let scene = Scene::empty().file("base.toml", &good);
+            scene
+                .file("both", include_str!("pem/pkcs1.pem"))
+                .file("t.toml", text)
+        };
+        base("").load();
+        let keys = KEYS
+            .iter()
+            .filter(|(table, _)| *table == "[credentials.contoso]");
+        let mut refused = 0;
+        for (table, key) in keys.clone() {
+            for shape in 0..SHAPES {
+                let value = marked(mark, shape);
+                let said = said(&base(&format!("{table}\n{key} = {value}")));
+                refused += usize::from(said.contains("t.toml"));
+                assert_silent(&said, mark);
+            }
+        }
+        assert!(
+            refused > keys.count() * SHAPES / 2,
+            "only {refused} were refused"
+        );
+    }
+}
+
+#[test]
+fn one_value_in_any_variable_of_a_platform() {
+    let mark = "Zq777001234";
+    let mut refused = 0;
+    for credential in [
+        "kind = \"workload-identity\"\n",
+        "kind = \"managed-identity\"\n",
+        CLIENT_SECRET,
+    ] {
+        for name in [
+            "AZURE_FEDERATED_TOKEN_FILE",
+            "AZURE_TENANT_ID",
+            "AZURE_CLIENT_ID",
+            "AZURE_AUTHORITY_HOST",
+            "IDENTITY_ENDPOINT",
+            "IDENTITY_HEADER",
+        ] {
+            for value in [
+                mark.to_owned(),
+                format!("{mark} {mark}"),
+                format!("http://u:{mark}@h/{mark}?{mark}#{mark}"),
+                format!("http://{mark}.example/{mark}"),
+                format!("/{mark}/../{mark}"),
+            ] {
+                let scene = Scene::of(credential)
+                    .variable("IDENTITY_ENDPOINT", "http://127.0.0.1/x")
+                    .variable("IDENTITY_HEADER", "h")
+                    .variable(name, &value);
+                let said = said(&scene);
+                refused += usize::from(said.contains(&format!("place: \"{name}\"")));
+                assert_silent(&said, 777_001_234);
+            }
+        }
+    }
+    assert!(refused > 15, "only {refused} were refused");
+}
+
+#[test]
+fn what_is_in_a_platform_s_secret_stays_there() {
+    let printed = |scene: &Scene| format!("{:?}", scene.load());
+    let scene = Scene::of("kind = \"managed-identity\"\n")
+        .variable("IDENTITY_ENDPOINT", "http://127.0.0.1/x")
+        .variable("IDENTITY_HEADER", "Zq777001234");
+    assert!(printed(&scene).contains("header: [secret]"));
+    assert_silent(&printed(&scene), 777_001_234);
+    for kind in [2, 4] {
+        let text = format!("{}\n", CREDENTIALS[kind]);
+        let scene = Scene::of(&text).file("both", "Zq777001234");
+        assert_silent(&printed(&scene), 777_001_234);
+    }
 }
 
 #[test]

@@ -5,10 +5,13 @@
 
 mod access;
 mod callers;
+mod certificate;
+mod credentials;
 mod files;
 mod identity;
 mod layers;
 mod leaks;
+mod managed;
 mod reload;
 mod secrets;
 mod tls;
@@ -20,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{BASE, Loaded, Source, load};
+use super::{Application, BASE, Credential, CredentialKind, Loaded, Source, load};
 
 /// Everything that has no default, as short as it gets.
 const GOOD: &str = r#"
@@ -41,6 +44,19 @@ api_key_sha256 = ["1111111111111111111111111111111111111111111111111111111111111
 allow = [{ actions = ["cancel"], publishers = ["contoso"], offers = ["contoso-*"] }]
 "#;
 
+/// What `GOOD` says of its credential.
+const CLIENT_SECRET: &str = "kind = \"client-secret\"
+tenant_id = \"contoso.example\"
+client_id = \"app\"
+client_secret = \"hush\"
+";
+
+/// `GOOD` with another credential.
+fn good_with(credential: &str) -> String {
+    assert!(GOOD.contains(CLIENT_SECRET));
+    GOOD.replace(CLIENT_SECRET, credential)
+}
+
 /// A configuration directory, and the environment beside it.
 struct Scene {
     dir: TempDir,
@@ -51,6 +67,11 @@ impl Scene {
     /// `GOOD` as `base.toml`, `text` as the profile `t` over it.
     fn over_good(text: &str) -> Self {
         Self::empty().file("base.toml", GOOD).file("t.toml", text)
+    }
+
+    /// `GOOD` with another credential, as the profile.
+    fn of(credential: &str) -> Self {
+        Self::empty().file("t.toml", good_with(credential))
     }
 
     fn empty() -> Self {
@@ -88,6 +109,41 @@ impl Scene {
         load(&self.source(profile)).unwrap_or_else(|problems| panic!("{problems}"))
     }
 
+    /// The credential of `GOOD`.
+    fn credential(&self) -> Credential {
+        self.load().settings.credentials["contoso"].clone()
+    }
+
+    fn kind(&self) -> CredentialKind {
+        self.credential().kind
+    }
+
+    fn application(&self) -> Application {
+        match self.kind() {
+            CredentialKind::ClientSecret { application, .. }
+            | CredentialKind::ClientCertificate { application, .. }
+            | CredentialKind::WorkloadIdentity { application, .. } => application,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn client_secret(&self) -> String {
+        match self.kind() {
+            CredentialKind::ClientSecret { secret, .. } => secret.expose().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What is wrong with the credential, the common beginning left out.
+    fn problems_of_credential(&self) -> String {
+        short(&self.problems())
+    }
+
+    /// What deserves a look about the credential, the common beginning left out.
+    fn warnings_of_credential(&self) -> String {
+        short(&self.warnings())
+    }
+
     /// Everything that is wrong, the directory's own path left out.
     fn problems(&self) -> Vec<String> {
         let profile = self.path("t.toml").exists().then_some("t");
@@ -106,6 +162,13 @@ impl Scene {
             .map(|problem| problem.to_string().replace(&dir, ""))
             .collect()
     }
+}
+
+fn short(lines: &[String]) -> String {
+    let lines = lines.join("\n");
+    lines
+        .replace("t.toml: credentials.contoso.", "")
+        .replace("credentials.contoso.", "")
 }
 
 /// Sets a file's mode, where there is one.

@@ -30,6 +30,7 @@ fn what_the_gateway_was_built_with_waits_for_a_restart() {
         ("[server]\nmax_body_bytes = 7", vec!["server"]),
         ("[server]\nmax_uri_bytes = 700", vec!["server"]),
         ("[server]\nmax_header_bytes = 7000", vec!["server"]),
+        ("[server]\nallow_debugger = true", vec!["server"]),
         ("[admin]\nlisten = \"127.0.0.1:81\"", vec!["admin"]),
         ("[portal]\nrequest_timeout_ms = 7", vec!["portal"]),
         ("[operations]\npoll_seconds = 7", vec!["operations"]),
@@ -45,25 +46,111 @@ fn what_the_gateway_was_built_with_waits_for_a_restart() {
 }
 
 #[test]
-fn a_credential_and_its_publishers_wait_for_a_restart() {
+fn which_credentials_there_are_and_their_publishers_wait_for_a_restart() {
+    let second = "[credentials.other]\nkind = \"client-secret\"\ntenant_id = \"t\"\n\
+                  client_id = \"c\"\nclient_secret = \"s\"";
+    assert_eq!(waiting(second), ["credentials"]);
+    let wait = "[credentials.contoso]\nwait_ms = 7";
+    assert_eq!(waiting(wait), ["credentials"]);
+    let more = "[[publishers]]\nid = \"contoso\"\ncredential = \"contoso\"\n\
+                [[publishers]]\nid = \"fabrikam\"\ncredential = \"contoso\"";
+    assert_eq!(waiting(more), ["publishers"]);
+}
+
+/// Both must be taken as equal or not from either side, and nothing may wait.
+fn assert_same(one: &Settings, other: &Settings, expected: bool, what: &str) {
+    let (a, b) = (&one.credentials["contoso"], &other.credentials["contoso"]);
+    assert!(a.is_same(&a.clone()) && b.is_same(&b.clone()), "{what}");
+    assert_eq!(a.is_same(b), expected, "{what}");
+    assert_eq!(b.is_same(a), expected, "{what}");
+    assert_eq!(one.waiting_for_restart(other), [""; 0], "{what}");
+}
+
+#[test]
+fn another_secret_is_live_and_told_from_the_old_one() {
+    let old = Scene::over_good("").load().settings;
     for line in [
         "client_secret = \"other\"",
         "client_secret = \"hus\"",
+        "client_secret_expires = \"2999-01-31\"",
         "client_id = \"other\"",
         "tenant_id = \"other\"",
         "authority = \"https://other\"",
         "scope = \"other\"",
-        "wait_ms = 7",
     ] {
         let text = format!("[credentials.contoso]\n{line}");
-        assert_eq!(waiting(&text), ["credentials"], "{line}");
+        let new = Scene::over_good(&text).load().settings;
+        assert_same(&old, &new, false, line);
     }
-    let second = "[credentials.other]\nkind = \"client-secret\"\ntenant_id = \"t\"\n\
-                  client_id = \"c\"\nclient_secret = \"s\"";
-    assert_eq!(waiting(second), ["credentials"]);
-    let more = "[[publishers]]\nid = \"contoso\"\ncredential = \"contoso\"\n\
-                [[publishers]]\nid = \"fabrikam\"\ncredential = \"contoso\"";
-    assert_eq!(waiting(more), ["publishers"]);
+    assert_same(&old, &Scene::over_good("").load().settings, true, "nothing");
+    let wait = Scene::over_good("[credentials.contoso]\nwait_ms = 7").load();
+    let wait = &wait.settings.credentials["contoso"];
+    assert!(old.credentials["contoso"].is_same(wait));
+}
+
+#[test]
+fn so_is_every_other_kind() {
+    let certificate = |pem: &str, rest: &str| {
+        let text = "kind = \"client-certificate\"\ntenant_id = \"t\"\nclient_id = \"c\"\n\
+                    certificate_file = \"both\"\nkey_file = \"both\"\n";
+        Scene::of(&format!("{text}{rest}")).file("both", pem).load()
+    };
+    let (rsa, other_rsa) = (
+        include_str!("pem/pkcs1.pem"),
+        include_str!("pem/version1.pem"),
+    );
+    // Paths are told apart as well, so the files are in one place.
+    let place = TempDir::new().unwrap();
+    let file = |name: &str| {
+        let path = place.path().join(name);
+        fs::write(&path, "").unwrap();
+        path.display().to_string()
+    };
+    let workload = |name: &str, rest: &str| {
+        let path = file(name);
+        let text = "kind = \"workload-identity\"\ntenant_id = \"t\"\nclient_id = \"c\"\n";
+        Scene::of(&format!("{text}assertion_file = \"{path}\"\n{rest}")).load()
+    };
+    let managed = |rest: &str| Scene::of(&format!("kind = \"managed-identity\"\n{rest}")).load();
+    let url = "endpoint = \"http://127.0.0.1/x\"\n";
+    let app_service = |header| managed(&format!("{url}identity_header = \"{header}\"\n"));
+    let token = |name: &str| {
+        let path = file(name);
+        Scene::of(&format!("kind = \"token-file\"\ntoken_file = \"{path}\"\n")).load()
+    };
+    let table = [
+        certificate(rsa, ""),
+        certificate(other_rsa, ""),
+        certificate(rsa, "assertion_algorithm = \"RS256\"\n"),
+        certificate(rsa, "scope = \"s\"\n"),
+        workload("a", ""),
+        workload("b", ""),
+        workload("a", "authority = \"https://other\"\n"),
+        managed(""),
+        managed("client_id = \"c\"\n"),
+        managed("resource = \"r\"\n"),
+        managed(url),
+        app_service("h"),
+        app_service("i"),
+        token("a"),
+        token("b"),
+        Scene::of(CLIENT_SECRET).load(),
+    ];
+    for (index, one) in table.iter().enumerate() {
+        for (number, other) in table.iter().enumerate() {
+            let what = format!("{index} and {number}");
+            assert_same(&one.settings, &other.settings, index == number, &what);
+        }
+    }
+    let again = [
+        certificate(rsa, ""),
+        workload("a", ""),
+        app_service("h"),
+        token("a"),
+    ];
+    for (index, again) in [0, 4, 11, 13].into_iter().zip(again) {
+        assert_same(&table[index].settings, &again.settings, true, "read again");
+    }
 }
 
 #[test]
@@ -162,6 +249,31 @@ fn every_file_that_counts_is_known() {
         "token",
     ];
     assert_eq!(relative(problems.files()), expected);
+
+    // Not those that are read again and again by whoever uses them.
+    for (keys, expected) in [
+        (
+            "kind = \"client-certificate\"\ncertificate_file = \"both\"\nkey_file = \"key\"",
+            ["base.toml", "both", "key", "t.toml"].as_slice(),
+        ),
+        (
+            "kind = \"managed-identity\"\nidentity_header_file = \"header\"",
+            &["base.toml", "header", "t.toml"],
+        ),
+        (
+            "kind = \"workload-identity\"\nassertion_file = \"both\"",
+            &["base.toml", "t.toml"],
+        ),
+        (
+            "kind = \"token-file\"\ntoken_file = \"both\"\nclient_id = \"c\"",
+            &["base.toml", "t.toml"],
+        ),
+    ] {
+        fs::write(scene.path("base.toml"), good_with(keys)).unwrap();
+        fs::write(scene.path("t.toml"), "").unwrap();
+        let problems = load(&scene.source(Some("t"))).unwrap_err();
+        assert_eq!(relative(problems.files()), expected);
+    }
 
     fs::remove_file(scene.path("base.toml")).unwrap();
     fs::write(scene.path("t.toml"), "no TOML").unwrap();

@@ -21,13 +21,6 @@ fn in_file(content: impl AsRef<[u8]>) -> Scene {
     scene
 }
 
-fn secret(scene: &Scene) -> String {
-    scene.load().settings.credentials["contoso"]
-        .client_secret
-        .expose()
-        .to_owned()
-}
-
 #[test]
 fn one_newline_at_the_end_of_a_file_is_dropped() {
     for (content, expected) in [
@@ -40,7 +33,7 @@ fn one_newline_at_the_end_of_a_file_is_dropped() {
         ("\ns3cret", "\ns3cret"),
     ] {
         let scene = in_file(content);
-        assert_eq!(secret(&scene), expected);
+        assert_eq!(scene.client_secret(), expected);
         assert_eq!(scene.warnings(), [""; 0]);
     }
 }
@@ -118,9 +111,12 @@ fn no_secret_is_one_too_few() {
     let scene = Scene::empty().file("t.toml", GOOD.replace("client_secret = \"hush\"", ""));
     assert_eq!(
         scene.problems(),
-        ["t.toml: credentials.contoso.client_secret: is required, or client_secret_file"]
+        [
+            "t.toml: credentials.contoso.client_secret: is required for kind client-secret, or \
+         client_secret_file"
+        ]
     );
-    assert_eq!(secret(&scene.variable(VARIABLE, "s")), "s");
+    assert_eq!(scene.variable(VARIABLE, "s").client_secret(), "s");
 }
 
 #[cfg(unix)]
@@ -146,7 +142,7 @@ fn a_path_from_the_environment_starts_at_the_working_directory() {
     assert_eq!(scene.problems().len(), 1);
     let absolute = scene.path("secret");
     let scene = scene.variable(&variable, absolute.to_str().unwrap());
-    assert_eq!(secret(&scene), "s3cret");
+    assert_eq!(scene.client_secret(), "s3cret");
 }
 
 #[test]

@@ -29,6 +29,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(server.head_timeout.as_millis(), 5000);
     assert_eq!(server.body_timeout.as_millis(), 10_000);
     assert_eq!(server.keep_alive.as_secs(), 75);
+    assert!(!server.allow_debugger);
     assert_eq!(settings.admin.listen, "127.0.0.1:9090".parse().unwrap());
     assert_eq!(settings.portal.base_url, "https://cloudpartner.azure.com");
     assert_eq!(settings.portal.api_version, "2017-10-31");
@@ -39,10 +40,11 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(settings.operations.settle.as_secs(), 30);
     assert_eq!(settings.operations.give_up.as_secs(), 1800);
     let credential = &settings.credentials["contoso"];
-    assert_eq!(credential.authority, "https://login.microsoftonline.com");
+    let application = Scene::over_good("").application();
+    assert_eq!(application.authority, "https://login.microsoftonline.com");
     assert_eq!(credential.wait.as_millis(), 5000);
     let scope = "https://cloudpartner.azure.com/.default".to_owned();
-    assert_eq!(credential.endpoint, TokenEndpoint::V2 { scope });
+    assert_eq!(application.endpoint, TokenEndpoint::V2 { scope });
     assert_eq!(settings.ledger.path, Path::new("offergate.db"));
     assert_eq!(settings.ledger.durability, Durability::Full);
     assert_eq!(settings.ledger.retention.as_secs(), 90 * 86_400);
@@ -341,10 +343,6 @@ fn what_is_not_built_yet_is_an_unknown_key() {
         ),
         ("[[identity.saml]]\nissuer = \"i\"", "identity.saml"),
         ("[rate_limit]\nper_second = 5", "rate_limit"),
-        (
-            "[credentials.contoso]\ntoken_file = \"f\"",
-            "credentials.contoso.token_file",
-        ),
     ] {
         refused(text, &format!("{key}: is not a known key"));
     }
