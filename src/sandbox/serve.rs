@@ -66,6 +66,14 @@ async fn respond(world: &World, request: &Request) -> (Reply, Option<u64>) {
         return (answer.into(), None);
     }
     let seq = world.journal.enter(request, route.key());
+    if route.is_for_token() {
+        // Counted before a fault can strike: a call that fails is a call all the same.
+        let counted = world.allowance().count();
+        if let Err(surplus) = counted {
+            world.journal.met(seq, "surplus");
+            return (vendor::identified(surplus.answer()).into(), Some(seq));
+        }
+    }
     let struck = world.faults().strike(&route);
     let Some(struck) = struck else {
         return (carry_out(world, &route, request, false).into(), Some(seq));

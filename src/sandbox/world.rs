@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::entra::{Application, Book, Mint};
+use super::entra::{Allowance, Application, Book, Mint};
 use super::faults::Faults;
 use super::journal::{self, Journal};
 use super::offer::{Behaviour, Offers};
@@ -19,6 +19,7 @@ pub(super) struct World {
     offers: Mutex<Offers>,
     application: Mutex<Application>,
     book: Mutex<Book>,
+    allowance: Mutex<Allowance>,
     faults: Mutex<Faults>,
     /// Rings when something was done to an offer.
     bell: watch::Sender<()>,
@@ -32,6 +33,7 @@ impl World {
             offers: Mutex::new(Offers::new(plain)),
             application: Mutex::new(Application::new(&options)),
             book: Mutex::new(Book::new(Mint::new(&options))),
+            allowance: Mutex::default(),
             faults: Mutex::default(),
             bell: watch::Sender::new(()),
             options,
@@ -44,6 +46,10 @@ impl World {
 
     pub(super) fn application(&self) -> MutexGuard<'_, Application> {
         lock(&self.application)
+    }
+
+    pub(super) fn allowance(&self) -> MutexGuard<'_, Allowance> {
+        lock(&self.allowance)
     }
 
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {

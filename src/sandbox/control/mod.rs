@@ -87,6 +87,7 @@ async fn route(world: &World, request: &Request, segments: &[String]) -> Result<
         },
         ["token"] => token::controls(world, request),
         ["token", "revoke"] => token::revoke(world, request),
+        ["token", "allowance"] => token::allowance(world, request),
         ["token", "secrets"] => credentials::secrets(world, request),
         ["certificates"] => credentials::certificates(world, request),
         ["federated"] => credentials::federated(world, request),
@@ -131,6 +132,7 @@ fn reset(world: &World) -> Answer {
     world.faults().clear();
     world.journal.clear();
     world.application().reset(&world.options);
+    *world.allowance() = super::entra::Allowance::default();
     world.book().set_controls(super::entra::Controls::default());
     world.ring();
     Answer::empty(204)

@@ -2,6 +2,7 @@
 //! checks, it checks in Entra's order and refuses in Entra's words; the tokens it hands out
 //! are remembered, so that the portal's side can tell a live one from a forged one.
 
+mod allowance;
 mod application;
 mod assertion;
 mod book;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value, json};
 use super::route::Endpoint;
 use super::wire::{Answer, Request};
 
+pub(super) use allowance::Allowance;
 pub(super) use application::{Application, Secret};
 pub(super) use book::{Book, Controls, Grant, InForm, Rejected};
 pub(super) use certificate::{Certificate, Unregistrable};

@@ -254,3 +254,17 @@ fn several_secrets_are_good_until_they_are_removed() {
     assert_eq!(application.secrets()[0]["used"], 1);
     assert!(!application.secrets().to_string().contains("sandbox-secret"));
 }
+
+#[test]
+fn a_call_beyond_the_allowance_says_so() {
+    let mut allowance = Allowance::default();
+    assert!((0..9).all(|_| allowance.count().is_ok()));
+    allowance = Allowance::of(Some(2));
+    let counted: Vec<bool> = (0..3).map(|_| allowance.count().is_ok()).collect();
+    assert_eq!(counted, [true, true, false]);
+    let surplus = allowance.count().unwrap_err();
+    assert!(surplus.to_string().contains("call 4"), "{surplus}");
+    assert_eq!(surplus.answer().status, 400);
+    let expected = json!({"calls": 2, "made": 4, "surplus": 2});
+    assert_eq!(allowance.to_json(), expected);
+}

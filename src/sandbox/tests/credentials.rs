@@ -110,6 +110,40 @@ async fn certificates_and_issuers_are_registered_by_control() {
 }
 
 #[tokio::test]
+async fn a_surplus_call_is_refused_and_in_the_journal() {
+    let sandbox = start().await;
+    let one = json!({"calls": 1});
+    sandbox.control("PUT", "token/allowance", &one).await;
+    let machine = async || sandbox.send("GET", MACHINE, "Metadata: true\r\n", "").await;
+    assert_eq!(machine().await.status, 200);
+    for surplus in [
+        machine().await,
+        token(&sandbox, "client_secret=sandbox-secret").await,
+    ] {
+        assert_eq!(
+            (surplus.status, &surplus.json()["error"]),
+            (400, &json!("surplus_call"))
+        );
+    }
+    let told = sandbox
+        .control("GET", "token/allowance", &Value::Null)
+        .await;
+    assert_eq!(told.json(), json!({"calls": 1, "made": 3, "surplus": 2}));
+    let journal = sandbox
+        .control("GET", "journal?path=token", &Value::Null)
+        .await
+        .json();
+    let faults = journal.as_array().unwrap().iter();
+    let struck = faults.filter(|entry| entry["fault"] == "surplus").count();
+    assert_eq!(struck, 2, "{journal}");
+    sandbox
+        .control("DELETE", "token/allowance", &Value::Null)
+        .await;
+    assert_eq!(machine().await.status, 200);
+    sandbox.stop().await;
+}
+
+#[tokio::test]
 async fn a_managed_identity_fails_in_its_own_words() {
     let sandbox = start().await;
     let machine = async || sandbox.send("GET", MACHINE, "Metadata: true\r\n", "").await;
