@@ -266,6 +266,12 @@ async fn the_help_page_names_every_control() {
         "cut-chunked",
         "at_least",
         "/_sandbox/token/revoke",
+        "/_sandbox/token/allowance",
+        "/_sandbox/token/secrets",
+        "/_sandbox/certificates",
+        "/_sandbox/federated",
+        "/_sandbox/identity",
+        "identity-not-ready",
     ] {
         assert!(help.body.contains(word), "{word}");
     }
