@@ -7,6 +7,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::entra::Certificate;
+
 /// How a sandbox is set up.
 ///
 /// ```
@@ -31,6 +33,12 @@ pub struct Options {
     pub client_id: String,
     /// That application's secret. Default `sandbox-secret`.
     pub client_secret: String,
+    /// Certificates registered with that application, in PEM, one after the other; more by
+    /// `PUT /_sandbox/certificates`. Default none.
+    pub certificates: String,
+    /// What App Service's managed identity endpoint wants to see as `X-IDENTITY-HEADER`.
+    /// Default `sandbox-identity-header`.
+    pub identity_header: String,
     /// Makes leaks findable: when set, the signature part of every token is this mark over
     /// and over with four random characters in between, so that of any 16 characters in a
     /// row of a signature at least 12 belong to the mark (all letters of `A-Z a-z 0-9 - _`,
@@ -47,6 +55,8 @@ impl Default for Options {
             tenant: "sandbox".into(),
             client_id: "offergate".into(),
             client_secret: "sandbox-secret".into(),
+            certificates: String::new(),
+            identity_header: "sandbox-identity-header".into(),
             token_mark: None,
         }
     }
@@ -61,6 +71,8 @@ impl fmt::Debug for Options {
             .field("tenant", &self.tenant)
             .field("client_id", &self.client_id)
             .field("client_secret", &"[redacted]")
+            .field("certificates", &self.certificates)
+            .field("identity_header", &"[redacted]")
             .field("token_mark", &self.token_mark)
             .finish()
     }
@@ -75,16 +87,25 @@ impl Options {
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         });
-        let named = [&self.tenant, &self.client_id, &self.client_secret]
-            .iter()
-            .all(|text| !text.is_empty());
+        let named = [
+            &self.tenant,
+            &self.client_id,
+            &self.client_secret,
+            &self.identity_header,
+        ]
+        .iter()
+        .all(|text| !text.is_empty());
         if !mark_fits {
             return Err(invalid("token_mark must be 1 to 128 of A-Z a-z 0-9 - _"));
         }
         if !named || self.tenant.contains(['/', '?', '%']) {
             return Err(invalid(
-                "tenant (one path segment), client_id and client_secret must not be empty",
+                "tenant (one path segment), client_id, client_secret and identity_header must \
+                 not be empty",
             ));
+        }
+        if !self.certificates.is_empty() {
+            Certificate::all_of(&self.certificates).map_err(|why| invalid(&why.to_string()))?;
         }
         Ok(())
     }
@@ -103,6 +124,17 @@ mod tests {
         let printed = format!("{:?}", Options::default());
         assert!(printed.contains("client_id: \"offergate\""));
         assert!(!printed.contains("sandbox-secret"));
+        assert!(!printed.contains("sandbox-identity-header"));
+    }
+
+    #[test]
+    fn certificates_must_be_readable() {
+        let options = Options {
+            certificates: "-----BEGIN RSA PRIVATE KEY-----".into(),
+            ..Options::default()
+        };
+        let refusal = options.check().map_err(|error| error.to_string());
+        assert!(refusal.is_err_and(|why| why.contains("private key")));
     }
 
     #[test]

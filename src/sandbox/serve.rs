@@ -4,9 +4,10 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::entra::{self, Identity};
+use super::entra;
 use super::faults::{Kind, Scene, bend};
 use super::route::Route;
 use super::wire::{Answer, Connection, Next, Reply, Request};
@@ -65,6 +66,14 @@ async fn respond(world: &World, request: &Request) -> (Reply, Option<u64>) {
         return (answer.into(), None);
     }
     let seq = world.journal.enter(request, route.key());
+    if route.is_for_token() {
+        // Counted before a fault can strike: a call that fails is a call all the same.
+        let counted = world.allowance().count();
+        if let Err(surplus) = counted {
+            world.journal.met(seq, "surplus");
+            return (vendor::identified(surplus.answer()).into(), Some(seq));
+        }
+    }
     let struck = world.faults().strike(&route);
     let Some(struck) = struck else {
         return (carry_out(world, &route, request, false).into(), Some(seq));
@@ -80,6 +89,10 @@ async fn respond(world: &World, request: &Request) -> (Reply, Option<u64>) {
     let scene = Scene {
         request,
         for_token: route.is_for_token(),
+        identity: match &route {
+            Route::ManagedIdentity(host) => Some(*host),
+            _ => None,
+        },
         options: &world.options,
         normal,
     };
@@ -89,17 +102,14 @@ async fn respond(world: &World, request: &Request) -> (Reply, Option<u64>) {
 fn carry_out(world: &World, route: &Route, request: &Request, again: bool) -> Answer {
     match route {
         Route::Token { tenant, endpoint } => {
-            let mut book = world.book();
-            let answer = entra::token(request, tenant, *endpoint, &world.options, &mut book, again);
+            let now = Timestamp::now();
+            let judged = entra::judge(request, tenant, *endpoint, &mut world.application(), now);
+            let answer = entra::token(judged, *endpoint, &mut world.book(), again, now);
             vendor::identified(answer)
         }
         Route::ManagedIdentity(host) => {
-            let identity = Identity {
-                host: *host,
-                options: &world.options,
-                again,
-            };
-            let answer = entra::managed_identity(request, &identity, &mut world.book());
+            let judged = entra::judge_identity(request, *host, &world.application());
+            let answer = entra::identity_answer(judged, *host, &mut world.book(), again);
             vendor::identified(answer)
         }
         _ => vendor::call(world, route, request),

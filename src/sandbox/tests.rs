@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod client;
+mod credentials;
+pub(super) mod signer;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -264,6 +266,12 @@ async fn the_help_page_names_every_control() {
         "cut-chunked",
         "at_least",
         "/_sandbox/token/revoke",
+        "/_sandbox/token/allowance",
+        "/_sandbox/token/secrets",
+        "/_sandbox/certificates",
+        "/_sandbox/federated",
+        "/_sandbox/identity",
+        "identity-not-ready",
     ] {
         assert!(help.body.contains(word), "{word}");
     }

@@ -1,4 +1,5 @@
-//! Everything that one sandbox knows: offers, tokens, orders for faults, the journal. Each
+//! Everything that one sandbox knows: offers, the application, tokens, orders for faults, the
+//! journal. Each
 //! has a lock of its own, is held for one call only and never while another is taken, so
 //! there is no order of locks to keep.
 
@@ -6,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::entra::{Book, Mint};
+use super::entra::{Allowance, Application, Book, Mint};
 use super::faults::Faults;
 use super::journal::{self, Journal};
 use super::offer::{Behaviour, Offers};
@@ -16,7 +17,9 @@ pub(super) struct World {
     pub(super) options: Options,
     pub(super) journal: Journal,
     offers: Mutex<Offers>,
+    application: Mutex<Application>,
     book: Mutex<Book>,
+    allowance: Mutex<Allowance>,
     faults: Mutex<Faults>,
     /// Rings when something was done to an offer.
     bell: watch::Sender<()>,
@@ -28,7 +31,9 @@ impl World {
         Self {
             journal: Journal::new(journal::LIMIT),
             offers: Mutex::new(Offers::new(plain)),
+            application: Mutex::new(Application::new(&options)),
             book: Mutex::new(Book::new(Mint::new(&options))),
+            allowance: Mutex::default(),
             faults: Mutex::default(),
             bell: watch::Sender::new(()),
             options,
@@ -37,6 +42,14 @@ impl World {
 
     pub(super) fn offers(&self) -> MutexGuard<'_, Offers> {
         lock(&self.offers)
+    }
+
+    pub(super) fn application(&self) -> MutexGuard<'_, Application> {
+        lock(&self.application)
+    }
+
+    pub(super) fn allowance(&self) -> MutexGuard<'_, Allowance> {
+        lock(&self.allowance)
     }
 
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {

@@ -2,6 +2,7 @@
 //! of what is emulated, and strict where the vendor is lax: an unknown member, parameter or
 //! name is refused with a sentence that says what there is.
 
+mod credentials;
 mod journal;
 mod offers;
 mod token;
@@ -86,6 +87,11 @@ async fn route(world: &World, request: &Request, segments: &[String]) -> Result<
         },
         ["token"] => token::controls(world, request),
         ["token", "revoke"] => token::revoke(world, request),
+        ["token", "allowance"] => token::allowance(world, request),
+        ["token", "secrets"] => credentials::secrets(world, request),
+        ["certificates"] => credentials::certificates(world, request),
+        ["federated"] => credentials::federated(world, request),
+        ["identity"] => credentials::identity(world, request),
         ["offers", publisher, offer] => offers::offer(world, request, publisher, offer).await,
         ["offers", publisher, offer, step] => offers::step(world, request, publisher, offer, step),
         _ => Err(Refused::Missing(
@@ -125,6 +131,8 @@ fn reset(world: &World) -> Answer {
     world.offers().clear();
     world.faults().clear();
     world.journal.clear();
+    world.application().reset(&world.options);
+    *world.allowance() = super::entra::Allowance::default();
     world.book().set_controls(super::entra::Controls::default());
     world.ring();
     Answer::empty(204)

@@ -1,11 +1,12 @@
-//! How the next tokens are to be, and the end of those handed out.
+//! How the next tokens are to be, how many calls for one are allowed, and the end of those
+//! handed out.
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Refused, ok, parameters};
-use crate::sandbox::entra::{Book, Controls, InForm};
+use crate::sandbox::entra::{Allowance, Book, Controls, InForm};
 use crate::sandbox::wire::{Answer, Request};
 use crate::sandbox::world::World;
 
@@ -45,6 +46,26 @@ pub(super) fn revoke(world: &World, request: &Request) -> Result<Answer, Refused
     let mut book = world.book();
     book.revoke_all();
     Ok(ok(&describe(&book)))
+}
+
+/// The body of `PUT /_sandbox/token/allowance`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Calls {
+    calls: u64,
+}
+
+/// How many calls for a token are allowed, counted from the moment it is said.
+pub(super) fn allowance(world: &World, request: &Request) -> Result<Answer, Refused> {
+    parameters(request, &[])?;
+    let mut allowance = world.allowance();
+    match request.method.as_str() {
+        "GET" => {}
+        "PUT" => *allowance = Allowance::of(Some(request.json::<Calls>()?.calls)),
+        "DELETE" => *allowance = Allowance::default(),
+        _ => return Err(Refused::Method("GET, PUT, DELETE")),
+    }
+    Ok(ok(&allowance.to_json()))
 }
 
 fn describe(book: &Book) -> Value {

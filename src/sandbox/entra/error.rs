@@ -85,16 +85,85 @@ pub(in crate::sandbox) enum Trouble {
          at https://learn.microsoft.com/entra/identity-platform/certificate-credentials."
     )]
     AssertionAudience,
-    /// An assertion too late or too early: the current time and its end.
+    /// An assertion too late, too early or too long: the current time, its begin and its end.
     #[error(
-        "Client assertion is not within its valid time range. Current time: {0}, expiry time of \
-         assertion {1}. Review the documentation at \
+        "Client assertion is not within its valid time range. Current time: {0}, assertion \
+         valid from {1}, expiry time of assertion {2}. Review the documentation at \
          https://learn.microsoft.com/entra/identity-platform/certificate-credentials."
     )]
-    AssertionTime(String, String),
-    /// An assertion whose signature or certificate is not accepted.
+    AssertionTime(String, String, String),
+    /// An assertion whose signature cannot be verified at all.
     #[error("Client assertion failed signature validation.")]
     AssertionSignature,
+    /// An assertion that names no certificate.
+    #[error("Invalid JWT token. No certificate thumbprint specified in token header.")]
+    AssertionThumbprint,
+    /// An assertion that came before. Entra has no code of its own for that; this one is for
+    /// assertions that are "invalid because of various reasons", and no other refusal here
+    /// has it.
+    #[error(
+        "Assertion is invalid because of various reasons. The value of the claim 'jti' has \
+         been used before."
+    )]
+    AssertionReplayed,
+    /// A certificate that is not registered: its thumbprint.
+    #[error(
+        "The certificate with identifier used to sign the client assertion is not registered \
+         on application. [Reason - The key was not found., Thumbprint of key used by client: \
+         '{0}']"
+    )]
+    CertificateUnknown(String),
+    /// A certificate that has ended, or not begun: begin, end, thumbprint.
+    #[error(
+        "The certificate with identifier used to sign the client assertion is expired on \
+         application. [Reason - The key used is expired., Found key 'Start={0}, End={1}', \
+         Thumbprint of key used by client: '{2}']"
+    )]
+    CertificateExpired(String, String, String),
+    /// Another key than that of the certificate: its thumbprint.
+    #[error(
+        "Client assertion contains an invalid signature. [Reason - The key was found, but use \
+         of the key to verify the signature failed., Thumbprint of key used by client: '{0}']"
+    )]
+    CertificateSignature(String),
+    /// No federated credential at all: issuer, subject and audience.
+    #[error(
+        "No matching federated identity record found for presented assertion. Assertion \
+         Issuer: '{}'. Assertion Subject: '{}'. Assertion Audience: '{}'. \
+         https://learn.microsoft.com/entra/workload-id/workload-identity-federation", .0[0], .0[1], .0[2]
+    )]
+    FederatedNone([String; 3]),
+    /// No federated credential of that issuer.
+    #[error(
+        "No matching federated identity record found for presented assertion issuer '{0}'. \
+         Check your federated identity credential Subject, Audience and Issuer against the \
+         presented assertion. \
+         https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
+    )]
+    FederatedIssuer(String),
+    /// None for that audience.
+    #[error(
+        "No matching federated identity record found for presented assertion audience '{0}'. \
+         Check your federated identity credential Subject, Audience and Issuer against the \
+         presented assertion. \
+         https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
+    )]
+    FederatedAudience(String),
+    /// None for that subject.
+    #[error(
+        "No matching federated identity record found for presented assertion subject '{0}'. \
+         Check your federated identity credential Subject, Audience and Issuer against the \
+         presented assertion. \
+         https://learn.microsoft.com/entra/workload-id/workload-identity-federation"
+    )]
+    FederatedSubject(String),
+    /// A signature by none of that issuer's keys.
+    #[error(
+        "The certificate used to sign the federated credential could not be found in the \
+         metadata of identity provider {0}. Please validate that your Identity Provider's \
+         metadata exposes the key used to sign the incoming token."
+    )]
+    FederatedSignature(String),
     /// Too many requests.
     #[error("The request was throttled due to too many requests. Please wait and try again.")]
     Throttled,
@@ -115,11 +184,20 @@ impl Trouble {
             Self::Method(_) => (900561, "invalid_request", 405),
             Self::NoCredential => (7000216, "invalid_client", 401),
             Self::TwoCredentials => (90014, "invalid_request", 400),
-            Self::AssertionMalformed => (50027, "invalid_request", 400),
+            Self::AssertionMalformed | Self::AssertionThumbprint => (50027, "invalid_request", 400),
+            Self::AssertionReplayed => (50013, "invalid_client", 401),
             Self::AssertionSubject => (700021, "invalid_client", 401),
             Self::AssertionAudience => (700023, "invalid_client", 401),
             Self::AssertionTime(..) => (700024, "invalid_client", 401),
-            Self::AssertionSignature => (700027, "invalid_client", 401),
+            Self::AssertionSignature
+            | Self::CertificateUnknown(_)
+            | Self::CertificateExpired(..)
+            | Self::CertificateSignature(_) => (700027, "invalid_client", 401),
+            Self::FederatedNone(_) => (70021, "invalid_request", 400),
+            Self::FederatedIssuer(_) => (700211, "invalid_client", 401),
+            Self::FederatedAudience(_) => (700212, "invalid_client", 401),
+            Self::FederatedSubject(_) => (700213, "invalid_client", 401),
+            Self::FederatedSignature(_) => (7000272, "invalid_client", 401),
             Self::Throttled => (90055, "temporarily_unavailable", 429),
         }
     }
@@ -129,6 +207,12 @@ impl Trouble {
         let (client, tenant) = (client.to_owned(), tenant.to_owned());
         let resource = super::PORTAL.to_owned();
         let now = Timestamp::now().to_string();
+        let [issuer, subject, audience] = [
+            "https://issuer.example",
+            "system:serviceaccount:a:b",
+            "api://AzureADTokenExchange",
+        ]
+        .map(str::to_owned);
         let all = [
             Self::Tenant(tenant.clone()),
             Self::Application(client.clone(), tenant.clone()),
@@ -142,8 +226,14 @@ impl Trouble {
             Self::AssertionMalformed,
             Self::AssertionSubject,
             Self::AssertionAudience,
-            Self::AssertionTime(now.clone(), now),
+            Self::AssertionTime(now.clone(), now.clone(), now),
             Self::AssertionSignature,
+            Self::AssertionReplayed,
+            Self::FederatedNone([issuer.clone(), subject.clone(), audience.clone()]),
+            Self::FederatedIssuer(issuer.clone()),
+            Self::FederatedAudience(audience),
+            Self::FederatedSubject(subject),
+            Self::FederatedSignature(issuer),
             Self::Throttled,
         ];
         all.into_iter().find(|trouble| trouble.terms().0 == code)

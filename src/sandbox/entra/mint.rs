@@ -29,7 +29,7 @@ pub(in crate::sandbox) struct Mint {
 impl Mint {
     pub(in crate::sandbox) fn new(options: &Options) -> Self {
         Self {
-            tenant: stable_guid("tenant", &options.tenant.to_ascii_lowercase()),
+            tenant: tenant_id(&options.tenant),
             object: stable_guid("service principal", &options.client_id),
             client: options.client_id.clone(),
             key: base64url(&random(20)),
@@ -37,9 +37,12 @@ impl Mint {
         }
     }
 
-    /// The tenant's GUID: the same for the same name, in every sandbox.
     pub(in crate::sandbox) fn tenant_id(&self) -> Uuid {
         self.tenant
+    }
+
+    pub(super) fn client(&self) -> &str {
+        &self.client
     }
 
     /// A new token for `audience`.
@@ -85,6 +88,11 @@ impl Mint {
         }
         signature
     }
+}
+
+/// A tenant's GUID: the same for the same name, in every sandbox.
+pub(super) fn tenant_id(name: &str) -> Uuid {
+    stable_guid("tenant", &name.to_ascii_lowercase())
 }
 
 /// Random bytes. Version 4 UUIDs are where the sandbox has its randomness from; the bits

@@ -2,22 +2,30 @@
 //! checks, it checks in Entra's order and refuses in Entra's words; the tokens it hands out
 //! are remembered, so that the portal's side can tell a live one from a forged one.
 
+mod allowance;
+mod application;
 mod assertion;
 mod book;
+mod certificate;
 mod error;
+mod federated;
 mod managed;
 mod mint;
+mod validity;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::options::Options;
 use super::route::Endpoint;
 use super::wire::{Answer, Request};
 
+pub(super) use allowance::Allowance;
+pub(super) use application::{Application, Secret};
 pub(super) use book::{Book, Controls, Grant, InForm, Rejected};
+pub(super) use certificate::{Certificate, Unregistrable};
 pub(super) use error::Trouble;
-pub(super) use managed::{Identity, managed_identity};
+pub(super) use federated::Federated;
+pub(super) use managed::{NoIdentity, identity_answer, judge_identity};
 pub(super) use mint::Mint;
 
 /// The one resource whose tokens the portal accepts.
@@ -29,39 +37,18 @@ const RESOURCES: [&str; 3] = [
     "https://graph.microsoft.com",
 ];
 
-/// The answer to `POST /{tenant}/oauth2[/v2.0]/token`.
-pub(super) fn token(
+/// The resource that `POST /{tenant}/oauth2[/v2.0]/token` may have a token for.
+pub(super) fn judge(
     request: &Request,
     tenant: &str,
     endpoint: Endpoint,
-    options: &Options,
-    book: &mut Book,
-    again: bool,
-) -> Answer {
-    let now = Timestamp::now();
-    match grant(request, tenant, endpoint, options, book, again, now) {
-        Ok(grant) => Answer::json(200, &document(&grant, endpoint, book.controls(), now)),
-        Err(trouble) => trouble.answer(now),
-    }
-    .with("Cache-Control", "no-store, no-cache")
-    .with("Pragma", "no-cache")
-    .with("X-Content-Type-Options", "nosniff")
-}
-
-fn grant(
-    request: &Request,
-    tenant: &str,
-    endpoint: Endpoint,
-    options: &Options,
-    book: &mut Book,
-    again: bool,
+    application: &mut Application,
     now: Timestamp,
-) -> Result<Grant, Trouble> {
+) -> Result<&'static str, Trouble> {
     if request.method != "POST" {
         return Err(Trouble::Method(request.method.clone()));
     }
-    let guid = book.mint().tenant_id().to_string();
-    if !tenant.eq_ignore_ascii_case(&options.tenant) && !tenant.eq_ignore_ascii_case(&guid) {
+    if !application.is_tenant(tenant) {
         return Err(Trouble::Tenant(tenant.to_owned()));
     }
     let form = Form::of(request);
@@ -70,25 +57,10 @@ fn grant(
         return Err(Trouble::GrantType(kind.to_owned()));
     }
     let client = form.required("client_id")?;
-    if !client.eq_ignore_ascii_case(&options.client_id) {
+    if !client.eq_ignore_ascii_case(&application.client) {
         return Err(Trouble::Application(client.to_owned(), tenant.to_owned()));
     }
-    match (form.get("client_secret"), form.get("client_assertion")) {
-        (Some(secret), None) if secret == options.client_secret => {}
-        (Some(_), None) => return Err(Trouble::Secret(client.to_owned())),
-        (None, Some(text)) => {
-            let kind = form.required("client_assertion_type")?;
-            assertion::check(
-                text,
-                kind,
-                &options.client_id,
-                [&options.tenant, &guid],
-                now,
-            )?;
-        }
-        (None, None) => return Err(Trouble::NoCredential),
-        (Some(_), Some(_)) => return Err(Trouble::TwoCredentials),
-    }
+    application.authenticate(&form, request.header("host"), now)?;
     let resource = match endpoint {
         Endpoint::V1 => form.required("resource")?.to_owned(),
         Endpoint::V2 => {
@@ -99,8 +71,27 @@ fn grant(
                 .to_owned()
         }
     };
-    let audience = known(&resource).ok_or_else(|| Trouble::Resource(resource, tenant.into()))?;
-    Ok(book.issue(audience, again, now))
+    known(&resource).ok_or_else(|| Trouble::Resource(resource, tenant.into()))
+}
+
+/// The answer to a request that was judged so.
+pub(super) fn token(
+    judged: Result<&'static str, Trouble>,
+    endpoint: Endpoint,
+    book: &mut Book,
+    again: bool,
+    now: Timestamp,
+) -> Answer {
+    match judged {
+        Ok(audience) => {
+            let grant = book.issue(audience, again, now);
+            Answer::json(200, &document(&grant, endpoint, book.controls(), now))
+        }
+        Err(trouble) => trouble.answer(now),
+    }
+    .with("Cache-Control", "no-store, no-cache")
+    .with("Pragma", "no-cache")
+    .with("X-Content-Type-Options", "nosniff")
 }
 
 /// The resource as the tenant knows it, be it asked for with a slash at the end or without.

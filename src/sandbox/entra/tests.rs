@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use super::*;
-use crate::sandbox::route::Host;
-use crate::sandbox::text::{base64url, later};
+mod certificate;
+mod federated;
+mod managed;
 
-const KIND: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+use super::*;
+use crate::sandbox::options::Options;
+use crate::sandbox::text::later;
 
 fn post(form: &[(&str, &str)]) -> Request {
     Request {
@@ -25,11 +27,53 @@ fn post(form: &[(&str, &str)]) -> Request {
     }
 }
 
+/// What an application of its own makes of a form.
 fn ask(form: &[(&str, &str)], tenant: &str, endpoint: Endpoint) -> (u16, Value) {
-    let options = Options::default();
-    let mut book = Book::new(Mint::new(&options));
-    let answer = token(&post(form), tenant, endpoint, &options, &mut book, false);
+    let mut application = Application::new(&Options::default());
+    ask_at(&mut application, form, tenant, endpoint)
+}
+
+fn ask_at(
+    application: &mut Application,
+    form: &[(&str, &str)],
+    tenant: &str,
+    endpoint: Endpoint,
+) -> (u16, Value) {
+    let now = Timestamp::now();
+    let mut request = post(form);
+    request
+        .headers
+        .push(("host".into(), "127.0.0.1:7070".into()));
+    let mut book = Book::new(Mint::new(&Options::default()));
+    let judged = judge(&request, tenant, endpoint, application, now);
+    let answer = token(judged, endpoint, &mut book, false, now);
     (answer.status, serde_json::from_slice(&answer.body).unwrap())
+}
+
+/// The code that an assertion is refused with; null if it is good.
+fn present(application: &mut Application, assertion: &str) -> Value {
+    presented(application, assertion)["error_codes"][0].clone()
+}
+
+/// The words that an assertion is refused with.
+fn why(application: &mut Application, assertion: &str) -> String {
+    let body = presented(application, assertion);
+    body["error_description"].as_str().unwrap().to_owned()
+}
+
+fn presented(application: &mut Application, assertion: &str) -> Value {
+    let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    let form = [
+        GOOD[0],
+        GOOD[1],
+        GOOD[3],
+        ("client_assertion_type", kind),
+        ("client_assertion", assertion),
+    ];
+    let (status, body) = ask_at(application, &form, "sandbox", Endpoint::V1);
+    assert_eq!(status == 200, body["access_token"].is_string());
+    assert!(!body.to_string().contains(assertion));
+    body
 }
 
 const GOOD: [(&str, &str); 5] = [
@@ -131,64 +175,6 @@ fn every_refusal_has_its_code_error_and_status() {
     assert_eq!((status, &body["error_codes"]), (400, &json!([1002012])));
 }
 
-fn assertion(header: &Value, claims: &Value) -> String {
-    let encode = |part: &Value| base64url(part.to_string().as_bytes());
-    format!("{}.{}.c2ln", encode(header), encode(claims))
-}
-
-fn ask_with(assertion: &str) -> Value {
-    let form = [
-        GOOD[0],
-        GOOD[1],
-        GOOD[3],
-        ("client_assertion_type", KIND),
-        ("client_assertion", assertion),
-    ];
-    let (_, body) = ask(&form, "sandbox", Endpoint::V1);
-    body["error_codes"][0].clone()
-}
-
-#[test]
-fn an_assertion_is_judged_by_everything_but_its_signature() {
-    let header = json!({"alg": "PS256", "typ": "JWT", "x5t#S256": base64url(&[7; 32])});
-    let now = Timestamp::now().as_second();
-    let claims = json!({
-        "iss": "offergate", "sub": "offergate", "jti": "1", "nbf": now, "iat": now,
-        "exp": now + 600, "aud": "https://127.0.0.1:1/sandbox/oauth2/v2.0/token",
-    });
-    let with = |name: &str, value: Value| {
-        let mut claims = claims.clone();
-        claims[name] = value;
-        assertion(&header, &claims)
-    };
-    assert_eq!(ask_with(&assertion(&header, &claims)), Value::Null);
-    assert_eq!(
-        ask_with(&with("aud", json!("https://x/y/oauth2/token"))),
-        700023
-    );
-    assert_eq!(ask_with(&with("sub", json!("x"))), 700021);
-    assert_eq!(ask_with(&with("exp", json!(now - 301))), 700024);
-    assert_eq!(ask_with(&with("exp", json!(now + 3_600))), 700024);
-    assert_eq!(ask_with(&with("nbf", json!(now + 3_600))), 700024);
-    assert_eq!(
-        ask_with(&assertion(&json!({"alg": "none"}), &claims)),
-        700027
-    );
-    assert_eq!(ask_with("not a token"), 50027);
-}
-
-#[test]
-fn a_workload_identity_brings_an_assertion_of_its_own() {
-    let header = json!({"alg": "RS256", "kid": "1"});
-    let claims = |audience: &str| {
-        let exp = Timestamp::now().as_second() + 3_600;
-        json!({"iss": "https://oidc", "sub": "system:serviceaccount:a:b", "aud": [audience], "exp": exp})
-    };
-    let good = claims("api://AzureADTokenExchange");
-    assert_eq!(ask_with(&assertion(&header, &good)), Value::Null);
-    assert_eq!(ask_with(&assertion(&header, &claims("x"))), 700023);
-}
-
 #[test]
 fn the_portal_accepts_only_live_tokens_for_itself() {
     let mut book = Book::new(Mint::new(&Options::default()));
@@ -247,34 +233,38 @@ fn expires_in_is_written_as_ordered() {
 }
 
 #[test]
-fn a_managed_identity_wants_its_header_and_version() {
-    let options = Options::default();
-    let mut book = Book::new(Mint::new(&options));
-    let mut ask = |host, header: &str, query: &str| {
-        let mut request = post(&[]);
-        request.method = "GET".into();
-        request.query = query.into();
-        request.headers = vec![(header.into(), "true".into())];
-        let identity = Identity {
-            host,
-            options: &options,
-            again: false,
-        };
-        let answer = managed_identity(&request, &identity, &mut book);
-        let body: Value = serde_json::from_slice(&answer.body).unwrap();
-        (answer.status, body["expires_on"].is_string())
+fn several_secrets_are_good_until_they_are_removed() {
+    let mut application = Application::new(&Options::default());
+    let mut code = |secrets: &[(&str, bool)]| {
+        let secrets = secrets.iter().map(|(text, old)| Secret::new(text, *old));
+        application.set_secrets(secrets.collect());
+        let (_, body) = ask_at(&mut application, &GOOD, "sandbox", Endpoint::V1);
+        body["error_codes"][0].clone()
     };
-    let machine = "api-version=2018-02-01&resource=https://cloudpartner.azure.com";
-    assert_eq!(ask(Host::VirtualMachine, "metadata", machine), (200, true));
-    assert_eq!(ask(Host::VirtualMachine, "x", machine), (400, false));
-    let service = "api-version=2019-08-01&resource=https://cloudpartner.azure.com/";
     assert_eq!(
-        ask(Host::AppService, "x-identity-header", service),
-        (200, true)
+        code(&[("new", false), ("sandbox-secret", false)]),
+        Value::Null
     );
-    assert_eq!(
-        ask(Host::AppService, "x-identity-header", machine),
-        (400, false)
-    );
-    assert_eq!(ask(Host::AppService, "metadata", service), (401, false));
+    assert_eq!(code(&[("new", false), ("sandbox-secret", true)]), 7000222);
+    assert_eq!(code(&[("new", false)]), 7000215);
+    assert_eq!(code(&[]), 7000215);
+    application.reset(&Options::default());
+    let (status, _) = ask_at(&mut application, &GOOD, "sandbox", Endpoint::V1);
+    assert_eq!(status, 200);
+    assert_eq!(application.secrets()[0]["used"], 1);
+    assert!(!application.secrets().to_string().contains("sandbox-secret"));
+}
+
+#[test]
+fn a_call_beyond_the_allowance_says_so() {
+    let mut allowance = Allowance::default();
+    assert!((0..9).all(|_| allowance.count().is_ok()));
+    allowance = Allowance::of(Some(2));
+    let counted: Vec<bool> = (0..3).map(|_| allowance.count().is_ok()).collect();
+    assert_eq!(counted, [true, true, false]);
+    let surplus = allowance.count().unwrap_err();
+    assert!(surplus.to_string().contains("call 4"), "{surplus}");
+    assert_eq!(surplus.answer().status, 400);
+    let expected = json!({"calls": 2, "made": 4, "surplus": 2});
+    assert_eq!(allowance.to_json(), expected);
 }

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::kind::{Kind, Part, RetryForm};
-use crate::sandbox::entra::{Rejected, Trouble};
+use crate::sandbox::entra::{NoIdentity, Rejected, Trouble};
 use crate::sandbox::options::Options;
+use crate::sandbox::route::Host;
 use crate::sandbox::text::{http_date, later};
 use crate::sandbox::vendor::{Fault, identified};
 use crate::sandbox::wire::{Answer, Manner, Reply, Request};
@@ -26,6 +27,8 @@ pub(in crate::sandbox) struct Scene<'a> {
     pub(in crate::sandbox) request: &'a Request,
     /// Whether it is on the token endpoint's side.
     pub(in crate::sandbox) for_token: bool,
+    /// Whose managed identity it is about, if it is about one.
+    pub(in crate::sandbox) identity: Option<Host>,
     pub(in crate::sandbox) options: &'a Options,
     /// What the answer would have been.
     pub(in crate::sandbox) normal: Answer,
@@ -37,9 +40,13 @@ pub(in crate::sandbox) fn bend(kind: Kind, scene: Scene<'_>) -> Reply {
     let Scene {
         request,
         for_token,
+        identity,
         options,
         normal,
     } = scene;
+    if let Some(refused) = identity.and_then(|host| refuse_identity(&kind, host, now)) {
+        return identified(refused).into();
+    }
     let in_manner = |answer: Answer, manner: Manner| Reply {
         manner,
         ..Reply::from(answer)
@@ -75,6 +82,10 @@ pub(in crate::sandbox) fn bend(kind: Kind, scene: Scene<'_>) -> Reply {
         } => identified(any_status(status, &body, headers)).into(),
         Kind::Redirect { status, location } => {
             identified(Answer::empty(status).with("Location", location)).into()
+        }
+        Kind::IdentityNotReady { status } => {
+            let host = identity.unwrap_or(Host::VirtualMachine);
+            identified(NoIdentity::NotReady(status).answer(host)).into()
         }
         Kind::Unauthorized {} if for_token => Trouble::Secret(options.client_id.clone())
             .answer(now)
@@ -127,6 +138,22 @@ fn any_status(status: u16, body: &Value, headers: BTreeMap<String, String>) -> A
     headers
         .into_iter()
         .fold(answer, |answer, (name, value)| answer.with(&name, value))
+}
+
+/// The managed identity endpoints refuse in their own words.
+fn refuse_identity(kind: &Kind, host: Host, now: Timestamp) -> Option<Answer> {
+    match kind {
+        Kind::Unauthorized {} => Some(NoIdentity::Header.answer(host)),
+        Kind::InternalError {} => Some(NoIdentity::Internal.answer(host)),
+        Kind::Throttle {
+            retry_after_seconds,
+            form,
+        } => {
+            let answer = NoIdentity::Throttled.answer(host);
+            Some(retry_after(answer, *retry_after_seconds, *form, now))
+        }
+        _ => None,
+    }
 }
 
 fn too_many() -> Answer {
@@ -193,7 +220,9 @@ fn path_of(location: &str) -> String {
 
 /// What a hostile vendor could do with the credential that it was sent.
 fn reflect(request: &Request, for_token: bool, status: u16, part: Part) -> Answer {
-    let received = if for_token {
+    let received = if let Some(header) = request.header("x-identity-header") {
+        header.to_owned()
+    } else if for_token {
         String::from_utf8_lossy(&request.body).into_owned()
     } else {
         request

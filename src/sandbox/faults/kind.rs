@@ -78,6 +78,11 @@ pub(in crate::sandbox) enum Kind {
     },
     /// The vendor's own 500.
     InternalError {},
+    /// 404 or 410, as the managed identity endpoints answer while a machine starts.
+    IdentityNotReady {
+        #[serde(default = "gone")]
+        status: u16,
+    },
     /// An error of Entra, by its number without AADSTS.
     EntraError { code: u32 },
     /// A page of some front end.
@@ -159,6 +164,9 @@ fn ok() -> u16 {
 fn bad_request() -> u16 {
     400
 }
+fn gone() -> u16 {
+    410
+}
 fn a_while() -> u32 {
     7
 }
@@ -181,6 +189,7 @@ impl Kind {
             Self::Unauthorized {} => "unauthorized",
             Self::Throttle { .. } => "throttle",
             Self::InternalError {} => "internal-error",
+            Self::IdentityNotReady { .. } => "identity-not-ready",
             Self::EntraError { .. } => "entra-error",
             Self::Html { .. } => "html",
             Self::Gzip {} => "gzip",
@@ -205,6 +214,7 @@ impl Kind {
                 | Self::Unauthorized {}
                 | Self::Throttle { .. }
                 | Self::InternalError {}
+                | Self::IdentityNotReady { .. }
                 | Self::EntraError { .. }
                 | Self::Html { .. }
                 | Self::Reflect { .. }
@@ -233,10 +243,14 @@ impl Kind {
                 (2..=1 << 32).contains(bytes),
                 "bytes must be from 2 to 4294967296",
             ),
+            Self::IdentityNotReady { status } => {
+                (matches!(status, 404 | 410), "status must be 404 or 410")
+            }
             Self::EntraError { code } => (
                 crate::sandbox::entra::Trouble::of_code(*code, "", "").is_some(),
-                "code must be one of 50027, 70003, 90002, 90055, 500011, 700016, 700021, 700023, \
-                 700024, 700027, 900144, 1002012, 7000215, 7000216, 7000222",
+                "code must be one of 50013, 50027, 70003, 70021, 90002, 90055, 500011, 700016, \
+                 700021, 700023, 700024, 700027, 700211, 700212, 700213, 900144, 1002012, \
+                 7000215, 7000216, 7000222, 7000272",
             ),
             _ => (true, ""),
         };

@@ -100,6 +100,10 @@ fn what_is_no_order_is_refused_with_the_reason() {
             json!({"on": "token", "fault": {"kind": "entra-error", "code": 1}}),
             "7000222",
         ),
+        (
+            json!({"on": "token", "fault": {"kind": "identity-not-ready", "status": 500}}),
+            "404 or 410",
+        ),
         (json!([]), "invalid"),
     ] {
         let refusal = order(&document).unwrap_err();
@@ -127,6 +131,7 @@ fn every_kind_is_named_as_it_is_written() {
         ("unauthorized", json!({})),
         ("throttle", json!({"retryAfterSeconds": 1, "as": "date"})),
         ("internal-error", json!({})),
+        ("identity-not-ready", json!({"status": 404})),
         ("entra-error", json!({"code": 7000222})),
         ("html", json!({})),
         ("gzip", json!({})),
@@ -168,6 +173,7 @@ fn bent(fault: Value, for_token: bool) -> Answer {
     let scene = Scene {
         request: &request,
         for_token,
+        identity: None,
         options: &Options::default(),
         normal,
     };
