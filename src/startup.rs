@@ -3,6 +3,7 @@
 
 pub mod access;
 mod background;
+pub mod credentials;
 mod listeners;
 pub mod options;
 mod reload;
@@ -104,10 +105,10 @@ impl Gateway {
         let public_url = public_url(&settings.server, public_address);
 
         let redactor = Arc::new(Redactor::default());
-        let (keepers, handles) = options::keepers(&settings, &redactor);
+        let (keepers, handles) = credentials::keepers(&settings, &redactor);
         let vendors = Vendors {
             transport: Transport::new(&options::portal_transport(&settings))?,
-            portal: options::portal(&settings, redactor),
+            portal: options::portal(&settings, Arc::clone(&redactor)),
             publishers: options::publishers(&settings, &handles),
         };
         let (access, key_keepers) = access::build(&settings, None)?;
@@ -138,6 +139,8 @@ impl Gateway {
             Arc::clone(&access),
             tls.clone(),
             background.keep_keys.clone(),
+            handles.clone(),
+            redactor,
         );
 
         let tasks = TaskTracker::new();
@@ -150,7 +153,7 @@ impl Gateway {
         };
         let vitals = Vitals {
             ledger: ledger.clone(),
-            credentials: options::credentials(&settings, &handles),
+            credentials: credentials::vitals(&settings, &handles),
             draining,
             background_ended: background.ended.clone(),
             warnings: {

@@ -6,7 +6,8 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 
-use super::{CredentialVitals, Vitals, millis};
+use super::Vitals;
+use super::credential::CredentialHealth;
 
 /// `GET /healthz`: the process answers.
 pub async fn healthz() -> HttpResponse {
@@ -25,17 +26,6 @@ struct Readiness {
     /// What does not keep the gateway from serving somebody.
     warnings: Vec<String>,
     credentials: Vec<CredentialHealth>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CredentialHealth {
-    name: String,
-    publishers: Vec<String>,
-    /// For how long the current token may still be used; null without one.
-    token_usable_ms: Option<u64>,
-    /// Why the last attempt to get a token failed.
-    last_failure: Option<String>,
 }
 
 /// `GET /readyz`: 200 if new actions can be served, else 503 with the reasons.
@@ -65,52 +55,21 @@ fn judge(vitals: &Vitals) -> Readiness {
     if let Err(error) = vitals.ledger.healthy() {
         reasons.push(error.to_string());
     }
-    let credentials: Vec<CredentialHealth> = vitals.credentials.iter().map(health_of).collect();
-    let some_work = credentials.iter().any(|c| c.token_usable_ms.is_some());
+    let credentials = vitals.credentials.iter();
+    let credentials: Vec<CredentialHealth> = credentials.map(CredentialHealth::of).collect();
+    let some_work = credentials.iter().any(CredentialHealth::works);
     for credential in &credentials {
-        match complaint(credential) {
-            Some(text) if credential.token_usable_ms.is_none() && !some_work => reasons.push(text),
+        match credential.complaint() {
+            Some(text) if !credential.works() && !some_work => reasons.push(text),
             Some(text) => warnings.push(text),
             None => {}
         }
+        warnings.extend(credential.warnings());
     }
     Readiness {
         ready: reasons.is_empty(),
         reasons,
         warnings,
         credentials,
-    }
-}
-
-fn health_of(vitals: &CredentialVitals) -> CredentialHealth {
-    let CredentialVitals { handle, publishers } = vitals;
-    CredentialHealth {
-        name: handle.name().to_owned(),
-        publishers: publishers.clone(),
-        token_usable_ms: handle.current().map(|token| millis(token.left())),
-        last_failure: handle.standing().failure.map(|failure| failure.to_string()),
-    }
-}
-
-fn complaint(credential: &CredentialHealth) -> Option<String> {
-    let CredentialHealth {
-        name,
-        publishers,
-        token_usable_ms,
-        last_failure,
-    } = credential;
-    let publishers = match publishers.as_slice() {
-        [] => "no publisher".to_owned(),
-        some => some.join(", "),
-    };
-    match (token_usable_ms, last_failure) {
-        (Some(_), None) => None,
-        (Some(_), Some(failure)) => Some(format!(
-            "credential {name}: renewing fails, the present token still serves {publishers}: {failure}"
-        )),
-        (None, Some(failure)) => Some(format!(
-            "credential {name}: no token for {publishers}: {failure}"
-        )),
-        (None, None) => Some(format!("credential {name}: no token yet for {publishers}")),
     }
 }

@@ -1,5 +1,6 @@
 //! The admin listener: for the platform, not for callers.
 
+mod credential;
 mod health;
 
 use std::sync::Arc;
@@ -7,6 +8,8 @@ use std::time::Duration;
 
 use actix_web::web;
 use tokio_util::sync::CancellationToken;
+
+pub use credential::{CredentialHealth, days_until, vendor_remedy};
 
 use crate::credential::Handle;
 use crate::ledger::Ledger;

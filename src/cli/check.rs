@@ -3,14 +3,16 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::task::LocalSet;
 
-use super::{ConfigArgs, EXIT_UNAVAILABLE, block_on, log_to};
+use super::{ConfigArgs, EXIT_UNAVAILABLE, block_on, harden, log_to, unavailable};
+use crate::admin::{days_until, vendor_remedy};
 use crate::credential::Handle;
 use crate::domain::{PublisherId, Redactor};
 use crate::portal::{Portal, ReadError};
 use crate::settings::{LogLevel, Settings};
-use crate::startup::{access, options};
+use crate::startup::{access, credentials, options};
 use crate::transport::{SendError, Transport, Unreachable};
 
 /// One line of the table.
@@ -31,6 +33,9 @@ pub fn run(args: ConfigArgs) -> ExitCode {
         Ok(guard) => guard,
         Err(code) => return code,
     };
+    if let Err(error) = harden(&loaded.settings) {
+        return unavailable(&error);
+    }
     for warning in &loaded.warnings {
         println!("warning  {warning}");
     }
@@ -61,7 +66,7 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
             return findings;
         }
     };
-    let (keepers, handles) = options::keepers(settings, &redactor);
+    let (keepers, handles) = credentials::keepers(settings, &redactor);
     for keeper in keepers {
         tokio::task::spawn_local(keeper.run(tokens.client()));
     }
@@ -110,11 +115,21 @@ async fn token(handle: &Handle) -> Result<String, String> {
     let standing = handle.first_attempt().await;
     match (handle.current(), standing.failure) {
         (Some(token), _) => Ok(format!(
-            "token received, usable for {} s",
-            token.left().as_secs()
+            "{}: token received, usable for {} s{}",
+            standing.kind,
+            token.left().as_secs(),
+            standing.ends.map(end_of).unwrap_or_default()
         )),
-        (None, Some(failure)) => Err(failure.to_string()),
+        (None, Some(failure)) => Err(format!("{}: {failure}", standing.kind)),
         (None, None) => Err("the token endpoint has not answered".into()),
+    }
+}
+
+/// When a credential's secret or certificate ends.
+fn end_of(end: Timestamp) -> String {
+    match days_until(end) {
+        ..0 => "; its secret or certificate HAS ENDED".to_owned(),
+        days => format!("; its secret or certificate ends in {days} day(s)"),
     }
 }
 
@@ -131,12 +146,8 @@ async fn read(portal: &Portal, publisher: &PublisherId, handle: &Handle) -> Resu
 /// What a beginner most likely has to do.
 fn remedy(error: ReadError) -> &'static str {
     match error {
-        ReadError::Unauthorized => {
-            "the token is not meant for the vendor; check resource or scope, and portal.base_url"
-        }
-        ReadError::Status(403) => {
-            "add the application to the publisher's account (as service principal, with its object id from Enterprise applications)"
-        }
+        ReadError::Unauthorized => vendor_remedy(401),
+        ReadError::Status(status @ 403) => vendor_remedy(status),
         ReadError::Status(404) => "the vendor knows no such publisher; check publishers.id",
         ReadError::Status(400) => "check portal.api_version",
         ReadError::Status(300..=399) => "check portal.base_url; redirects are never followed",

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod harden;
 mod healthcheck;
 mod keys;
 mod plain;
@@ -9,6 +10,7 @@ mod policy;
 mod sandbox;
 mod serve;
 mod shutdown;
+mod token;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -17,6 +19,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+use harden::harden;
 
 use crate::settings::{self, Loaded, Source};
 use crate::telemetry::LogOptions;
@@ -47,6 +51,11 @@ enum Command {
     Check(ConfigArgs),
     /// Ask a running gateway for its health: 0 if it is well, for containers without a shell
     Healthcheck(healthcheck::HealthcheckArgs),
+    /// Look at the vendor's tokens
+    Token {
+        #[command(subcommand)]
+        command: token::TokenCommand,
+    },
     /// Make API keys
     Keys {
         #[command(subcommand)]
@@ -111,6 +120,7 @@ pub fn run() -> ExitCode {
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Check(args) => check::run(args),
         Command::Healthcheck(args) => healthcheck::run(&args),
+        Command::Token { command } => token::run(command),
         Command::Keys { command } => keys::run(&command),
         Command::Policy { command } => policy::run(command),
     }

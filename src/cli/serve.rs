@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::shutdown::Shutdown;
-use super::{ConfigArgs, block_on, load, log_to, unavailable};
+use super::{ConfigArgs, block_on, harden, load, log_to, unavailable};
 use crate::settings::{Loaded, Source};
 use crate::startup::{Gateway, Reloaded, Watched, log_warnings};
 
@@ -28,6 +28,9 @@ pub fn run(args: ConfigArgs) -> ExitCode {
         Ok(guard) => guard,
         Err(code) => return code,
     };
+    if let Err(error) = harden(&loaded.settings) {
+        return unavailable(&error);
+    }
     block_on(serve(source, begun, loaded))
 }
 

@@ -39,6 +39,7 @@ pub struct ClientCertificate {
     application: Application,
     identity: Arc<CertifiedKey>,
     algorithm: AssertionAlgorithm,
+    ends: Timestamp,
     /// How far the endpoint's clock is ahead of ours, in seconds.
     ahead: AtomicI64,
 }
@@ -52,19 +53,26 @@ impl fmt::Debug for ClientCertificate {
 }
 
 impl ClientCertificate {
-    /// An application that signs with this key.
+    /// An application that signs with this key, whose certificate ends then.
     #[must_use]
     pub fn new(
         application: Application,
         identity: Arc<CertifiedKey>,
         algorithm: AssertionAlgorithm,
+        ends: Timestamp,
     ) -> Self {
         Self {
             application,
             identity,
             algorithm,
+            ends,
             ahead: AtomicI64::new(0),
         }
+    }
+
+    /// When the certificate ends.
+    pub(super) fn ends(&self) -> Timestamp {
+        self.ends
     }
 
     pub(super) async fn fetch(

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::application::{Application, Proof};
 use super::{Failure, Grant};
 use crate::domain::{Redactor, Secret};
@@ -14,6 +16,8 @@ pub struct ClientSecret {
     pub application: Application,
     /// Its secret.
     pub secret: Arc<Secret>,
+    /// When it ends, if that is known.
+    pub ends: Option<Timestamp>,
 }
 
 impl ClientSecret {

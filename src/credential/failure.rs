@@ -61,9 +61,7 @@ fn code_text(aadsts: &Option<u32>) -> String {
 }
 
 fn error_text(error: &Option<&'static str>) -> String {
-    error
-        .map(|word| format!(", {word}"))
-        .unwrap_or_default()
+    error.map(|word| format!(", {word}")).unwrap_or_default()
 }
 
 fn remedy_text(aadsts: &Option<u32>) -> String {

@@ -108,7 +108,11 @@ fn grant(document: Document, redactor: &Redactor) -> Result<Grant, Failure> {
     if !document.token_type.as_ref().is_none_or(is_bearer) {
         return Err(Failure::Garbage("its token_type is not Bearer"));
     }
-    bearer(&token, lifetime(document.expires_in, document.expires_on)?, redactor)
+    bearer(
+        &token,
+        lifetime(document.expires_in, document.expires_on)?,
+        redactor,
+    )
 }
 
 /// A token as a header's value, which no `Debug` prints.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
@@ -18,13 +19,15 @@ pub struct Standing {
     pub next_attempt: Option<Instant>,
     /// Why the last attempt failed; none if it did not.
     pub failure: Option<Failure>,
-    /// When the last one that did not fail ended.
-    pub succeeded_at: Option<Instant>,
+    /// When the last one that did not fail ended, by the machine's clock.
+    pub succeeded_at: Option<Timestamp>,
     /// Why a changed secret, certificate or file is not in use yet; none if there is
     /// no such.
     pub rotation: Option<Failure>,
     /// The kind of credential that is in use.
     pub kind: &'static str,
+    /// When its secret or certificate ends, if it does and that is known.
+    pub ends: Option<Timestamp>,
 }
 
 /// There is no usable token.
@@ -85,7 +88,7 @@ pub(super) enum Verdict {
 impl Handle {
     pub(super) fn new(
         name: String,
-        kind: &'static str,
+        source: &Source,
         wait: Duration,
         commands: mpsc::UnboundedSender<Command>,
     ) -> Self {
@@ -94,7 +97,8 @@ impl Handle {
             failure: None,
             succeeded_at: None,
             rotation: None,
-            kind,
+            kind: source.kind(),
+            ends: source.ends(),
         };
         let shared = Shared {
             name,

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -66,7 +67,7 @@ impl Keeper {
         redactor: Arc<Redactor>,
     ) -> (Self, Handle) {
         let (sender, commands) = mpsc::unbounded_channel();
-        let handle = Handle::new(name, source.kind(), wait, sender);
+        let handle = Handle::new(name, &source, wait, sender);
         let keeper = Self {
             source,
             candidate: None,
@@ -117,6 +118,7 @@ impl Keeper {
             Ok(pause) => {
                 let kind = candidate.source.kind();
                 tracing::info!(credential = self.shared.name, kind, "credential replaced");
+                let ends = candidate.source.ends();
                 self.source = candidate.source;
                 let next = Instant::now() + pause;
                 self.report(|standing| {
@@ -124,6 +126,7 @@ impl Keeper {
                     standing.failure = None;
                     standing.rotation = None;
                     standing.kind = kind;
+                    standing.ends = ends;
                 });
                 Some(next)
             }
@@ -162,7 +165,7 @@ impl Keeper {
             usable_until: now + usable,
         })));
         self.backoff = Backoff::default();
-        self.report(|standing| standing.succeeded_at = Some(now));
+        self.report(|standing| standing.succeeded_at = Some(Timestamp::now()));
         tracing::info!(
             credential = self.shared.name,
             seconds_left = grant.lifetime.as_secs(),

@@ -19,6 +19,8 @@ mod workload_identity;
 use std::time::Duration;
 
 use actix_web::http::header::HeaderValue;
+use jsonwebtoken::dangerous::insecure_decode_claims;
+use serde::Deserialize;
 use tokio::time::Instant;
 
 pub use application::{Application, TokenEndpoint};
@@ -60,6 +62,37 @@ impl Token {
     #[must_use]
     pub fn left(&self) -> Duration {
         self.usable_until.saturating_duration_since(Instant::now())
+    }
+}
+
+/// What a token says of itself, as far as it helps an operator. Nothing of it is
+/// decided by, and it is not the token.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TokenFacts {
+    /// Whom it is for.
+    #[serde(default)]
+    pub aud: serde_json::Value,
+    /// The application (v1).
+    pub appid: Option<String>,
+    /// The application (v2).
+    pub azp: Option<String>,
+    /// The tenant.
+    pub tid: Option<String>,
+    /// The application's object in the tenant.
+    pub oid: Option<String>,
+    /// What the application may, in the tenant's words.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// When it ends, in seconds since 1970.
+    pub exp: Option<i64>,
+}
+
+impl Token {
+    /// What it says of itself; none if it is no JWT.
+    #[must_use]
+    pub fn facts(&self) -> Option<TokenFacts> {
+        let value = self.authorization.to_str().ok()?;
+        insecure_decode_claims(value.strip_prefix("Bearer ")?).ok()
     }
 }
 

@@ -1,6 +1,9 @@
 //! Where tokens come from: one of several kinds.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
 
 use super::{
     ClientCertificate, ClientSecret, Failure, Grant, ManagedIdentity, TokenFile, WorkloadIdentity,
@@ -36,8 +39,18 @@ impl Source {
         }
     }
 
+    /// When the secret or the certificate ends, if it does and that is known.
+    #[must_use]
+    pub fn ends(&self) -> Option<Timestamp> {
+        match self {
+            Self::ClientSecret(source) => source.ends,
+            Self::ClientCertificate(source) => Some(source.ends()),
+            Self::WorkloadIdentity(_) | Self::ManagedIdentity(_) | Self::TokenFile(_) => None,
+        }
+    }
+
     /// The file whose change is worth a fetch at once, if there is one.
-    pub(super) fn watched(&self) -> Option<&std::path::Path> {
+    pub(super) fn watched(&self) -> Option<&Path> {
         match self {
             Self::TokenFile(source) => Some(&source.path),
             _ => None,

@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::HeaderValue;
 use jiff::Timestamp;
 
-use crate::credential::{Handle, Refreshed, Unavailable};
+use crate::credential::{Handle, Refreshed, Token, Unavailable};
 use crate::domain::{Email, PublisherId, now};
 use crate::policy::{Cancel, Permit};
-use crate::portal::{Answer, Location, Meaning, Portal, ReadError, SendError, Submission, Target};
+use crate::portal::{
+    Answer, Location, Meaning, Portal, ReadError, Refusal, SendError, Submission, Target,
+};
 
 /// Which credential serves which publisher.
 #[derive(Clone, Default)]
@@ -76,6 +78,11 @@ impl Vendor {
                     .await;
                 took += begun.elapsed();
                 let answer = answer.map_err(NoAnswer::Send)?;
+                handle.note(match answer.meaning {
+                    Meaning::Unauthorized => Some(401),
+                    Meaning::Refused(Refusal::Forbidden) => Some(403),
+                    _ => None,
+                });
                 if answer.meaning != Meaning::Unauthorized || refused_once {
                     return Ok(answer);
                 }
@@ -141,10 +148,27 @@ impl Vendor {
     ) -> Result<T, Unread> {
         let handle = self.handle(&target.publisher).map_err(Unread::NoToken)?;
         let token = handle.token().await.map_err(Unread::NoToken)?;
+        let answer = self.read_with(handle, &token, call).await;
+        handle.note(match &answer {
+            Err(Unread::Read(ReadError::Unauthorized)) => Some(401),
+            Err(Unread::Read(ReadError::Status(403))) => Some(403),
+            Ok(_) => None,
+            // Nothing is learnt of the token.
+            Err(_) => handle.refusal(),
+        });
+        answer
+    }
+
+    async fn read_with<T>(
+        &self,
+        handle: &Handle,
+        token: &Token,
+        call: impl AsyncFn(&HeaderValue) -> Result<T, ReadError>,
+    ) -> Result<T, Unread> {
         match call(token.authorization()).await {
             Err(ReadError::Unauthorized) => {
                 let Refreshed::Token(newer) =
-                    handle.replace(&token).await.map_err(Unread::NoToken)?
+                    handle.replace(token).await.map_err(Unread::NoToken)?
                 else {
                     return Err(Unread::Read(ReadError::Unauthorized));
                 };

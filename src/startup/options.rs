@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::admin::CredentialVitals;
-use crate::credential::{ClientSecret, Handle, Keeper, TokenEndpoint};
+use super::credentials;
+use crate::credential::Handle;
 use crate::domain::Redactor;
 use crate::http::{BodyLimits, HeadLimits, Limits};
 use crate::ledger::{Durability, Options as LedgerOptions};
@@ -13,7 +13,7 @@ use crate::operation::outcome::Patience;
 use crate::operation::{Publishers, WatcherOptions};
 use crate::policy::Policy;
 use crate::portal::PortalOptions;
-use crate::settings::{self, CredentialKind, ManagedEndpoint, Settings};
+use crate::settings::{self, Settings};
 use crate::transport::TransportOptions;
 
 /// The longest wait for a token endpoint, connecting included.
@@ -68,94 +68,9 @@ pub fn portal_transport(settings: &Settings) -> TransportOptions {
 pub fn token_transport(settings: &Settings) -> TransportOptions {
     TransportOptions {
         request_timeout: TOKEN_TIMEOUT.min(settings.portal.request_timeout),
-        tls: settings
-            .credentials
-            .values()
-            .any(|credential| speaks_tls(&credential.kind)),
+        tls: credentials::speak_tls(settings),
         ..portal_transport(settings)
     }
-}
-
-fn speaks_tls(kind: &CredentialKind) -> bool {
-    match kind {
-        CredentialKind::ClientSecret { application, .. }
-        | CredentialKind::ClientCertificate { application, .. }
-        | CredentialKind::WorkloadIdentity { application, .. } => {
-            application.authority.starts_with("https:")
-        }
-        CredentialKind::ManagedIdentity { endpoint, .. } => match endpoint {
-            ManagedEndpoint::Imds { url } | ManagedEndpoint::AppService { url, .. } => {
-                url.starts_with("https:")
-            }
-        },
-        CredentialKind::TokenFile { .. } => false,
-    }
-}
-
-/// A keeper for each credential, and the handles to their tokens by name.
-#[must_use]
-pub fn keepers(
-    settings: &Settings,
-    redactor: &Arc<Redactor>,
-) -> (Vec<Keeper>, BTreeMap<String, Handle>) {
-    let mut keepers = Vec::new();
-    let mut handles = BTreeMap::new();
-    for (name, credential) in &settings.credentials {
-        if let CredentialKind::ManagedIdentity {
-            endpoint: ManagedEndpoint::AppService { header, .. },
-            ..
-        } = &credential.kind
-        {
-            redactor.guard(header.expose());
-        }
-        // The other kinds can be configured before they can be used.
-        let CredentialKind::ClientSecret {
-            application,
-            secret,
-            ..
-        } = &credential.kind
-        else {
-            continue;
-        };
-        redactor.guard(secret.expose());
-        let source = ClientSecret {
-            authority: application.authority.clone(),
-            tenant_id: application.tenant_id.clone(),
-            client_id: application.client_id.clone(),
-            client_secret: Arc::clone(secret),
-            endpoint: match application.endpoint.clone() {
-                settings::TokenEndpoint::V1 { resource } => TokenEndpoint::V1 { resource },
-                settings::TokenEndpoint::V2 { scope } => TokenEndpoint::V2 { scope },
-            },
-        };
-        let (keeper, handle) =
-            Keeper::new(name.clone(), source, credential.wait, Arc::clone(redactor));
-        keepers.push(keeper);
-        handles.insert(name.clone(), handle);
-    }
-    (keepers, handles)
-}
-
-/// Every credential, with the publishers it serves.
-#[must_use]
-pub fn credentials(
-    settings: &Settings,
-    handles: &BTreeMap<String, Handle>,
-) -> Vec<CredentialVitals> {
-    let served_by = |name: &String| {
-        let publishers = settings.publishers.iter();
-        publishers
-            .filter(|publisher| publisher.credential == *name)
-            .map(|publisher| publisher.id.as_str().to_owned())
-            .collect()
-    };
-    handles
-        .iter()
-        .map(|(name, handle)| CredentialVitals {
-            handle: handle.clone(),
-            publishers: served_by(name),
-        })
-        .collect()
 }
 
 /// Where operations are recorded.

@@ -4,6 +4,7 @@
 //! Callers, their credentials, rules and limits, issuers and the listener's
 //! certificates are exchanged. What differs elsewhere waits for a restart, and says so.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,8 +15,11 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::access;
 use super::background::KeepKeys;
+use super::credentials;
 use super::tls::ListenerTls;
 use super::watched::Watched;
+use crate::credential::Handle;
+use crate::domain::Redactor;
 use crate::http::CurrentAccess;
 use crate::settings::{self, Loaded, Problem, Settings, Source};
 
@@ -44,6 +48,10 @@ struct Shared {
     access: CurrentAccess,
     tls: Option<ListenerTls>,
     keep_keys: KeepKeys,
+    credentials: BTreeMap<String, Handle>,
+    redactor: Arc<Redactor>,
+    /// The last version that was taken over.
+    latest: Mutex<Settings>,
     notices: ArcSwap<Vec<String>>,
     /// One at a time.
     turn: Mutex<()>,
@@ -55,8 +63,13 @@ impl Reloader {
         access: CurrentAccess,
         tls: Option<ListenerTls>,
         keep_keys: KeepKeys,
+        credentials: BTreeMap<String, Handle>,
+        redactor: Arc<Redactor>,
     ) -> Self {
         Self(Arc::new(Shared {
+            latest: Mutex::new(running.clone()),
+            credentials,
+            redactor,
             running,
             access,
             tls,
@@ -133,6 +146,7 @@ impl Reloader {
         if let (Some(listener), Some(tls)) = (tls, &loaded.settings.server.tls) {
             listener.apply(tls, access.load().identity.client_ca());
         }
+        self.rotate(&loaded.settings);
         log_warnings(&loaded.warnings);
         for section in &waiting {
             tracing::warn!(
@@ -148,6 +162,19 @@ impl Reloader {
         self.notice(waiting.iter().map(|section| {
             format!("configuration: {section} has changed, which takes effect at a restart only")
         }));
+    }
+
+    /// Changed credentials go to their keepers, who try them before they use them.
+    fn rotate(&self, settings: &Settings) {
+        let Shared {
+            latest,
+            credentials,
+            redactor,
+            ..
+        } = &*self.0;
+        let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
+        credentials::rotate(&latest, settings, credentials, redactor);
+        *latest = settings.clone();
     }
 
     fn notice(&self, notices: impl IntoIterator<Item = String>) {

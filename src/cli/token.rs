@@ -1,0 +1,109 @@
+//! `offergate token show NAME`: what a credential's token says, and never the token.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Subcommand;
+use jiff::Timestamp;
+use tokio::task::LocalSet;
+
+use super::{ConfigArgs, block_on, harden, unavailable};
+use crate::credential::{Handle, TokenFacts};
+use crate::domain::Redactor;
+use crate::settings::Settings;
+use crate::startup::{credentials, options};
+use crate::transport::Transport;
+
+/// How `clap` reports what cannot be asked.
+const EXIT_USAGE: u8 = 2;
+
+#[derive(Subcommand)]
+pub enum TokenCommand {
+    /// Fetch a credential's token, and print the claims that matter; never the token
+    Show {
+        /// The credential: its table under [credentials]
+        name: String,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
+
+pub fn run(command: TokenCommand) -> ExitCode {
+    let TokenCommand::Show { name, config } = command;
+    let mut settings = match config.load() {
+        Ok(loaded) => loaded.settings,
+        Err(code) => return code,
+    };
+    if let Err(error) = harden(&settings) {
+        return unavailable(&error);
+    }
+    settings.credentials.retain(|known, _| *known == name);
+    if settings.credentials.is_empty() {
+        eprintln!("offergate: there is no such table under [credentials]");
+        return ExitCode::from(EXIT_USAGE);
+    }
+    block_on(async { LocalSet::new().run_until(show(&settings)).await })
+}
+
+async fn show(settings: &Settings) -> ExitCode {
+    let redactor = Arc::new(Redactor::default());
+    let transport = match Transport::new(&options::token_transport(settings)) {
+        Ok(transport) => transport,
+        Err(error) => return unavailable(&error.to_string()),
+    };
+    let (keepers, handles) = credentials::keepers(settings, &redactor);
+    for keeper in keepers {
+        tokio::task::spawn_local(keeper.run(transport.client()));
+    }
+    for handle in handles.values() {
+        match describe(handle).await {
+            Ok(lines) => {
+                for (name, value) in lines {
+                    println!("{name:12} {}", redactor.redact(&value));
+                }
+            }
+            Err(message) => return unavailable(&message),
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+async fn describe(handle: &Handle) -> Result<Vec<(&'static str, String)>, String> {
+    let standing = handle.first_attempt().await;
+    let Some(token) = handle.current() else {
+        let failure = standing.failure.map(|failure| failure.to_string());
+        return Err(failure.unwrap_or_else(|| "the token endpoint has not answered".into()));
+    };
+    let mut lines = vec![("kind", standing.kind.to_owned())];
+    match token.facts() {
+        Some(facts) => lines.extend(claims(facts)),
+        None => lines.push(("claims", "the token is no JWT: it says nothing".into())),
+    }
+    lines.push(("usable for", format!("{} s", token.left().as_secs())));
+    Ok(lines)
+}
+
+fn claims(facts: TokenFacts) -> Vec<(&'static str, String)> {
+    let text = |value: Option<String>| value.map_or("-".into(), |text| shown(&text));
+    let expiry = facts.exp.and_then(|at| Timestamp::from_second(at).ok());
+    let audience = match facts.aud {
+        serde_json::Value::String(one) => shown(&one),
+        other => shown(&other.to_string()),
+    };
+    vec![
+        ("audience", audience),
+        ("application", text(facts.appid.or(facts.azp))),
+        ("object", text(facts.oid)),
+        ("tenant", text(facts.tid)),
+        ("roles", shown(&facts.roles.join(", "))),
+        ("expires", expiry.map_or("-".into(), |at| at.to_string())),
+    ]
+}
+
+/// The endpoint's text, on one line.
+fn shown(text: &str) -> String {
+    match text {
+        "" => "-".to_owned(),
+        text => text.escape_debug().to_string(),
+    }
+}
