@@ -13,8 +13,9 @@ use moka::sync::Cache;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::claims::Claims;
 use super::jwks::Key;
-use super::jwt::{Claims, Rules, TokenRefused, Unverified};
+use super::jwt::{Rules, TokenRefused, Unverified};
 use super::keys::{Keys, NoKey};
 use crate::domain::{Caller, CallerName};
 
@@ -51,7 +52,10 @@ impl Issuer {
     ///
     /// # Errors
     /// [`NotProven`]
-    pub async fn prove(&self, token: &Unverified<'_>) -> Result<(Claims, Arc<Key>), NotProven> {
+    pub async fn prove<'t>(
+        &self,
+        token: &'t Unverified<'_>,
+    ) -> Result<(&'t Claims, Arc<Key>), NotProven> {
         token.check_header(&self.rules)?;
         let (kid, algorithm): (Option<&str>, Algorithm) = token.key();
         let key = self.keys.find(kid, algorithm).await?;
@@ -230,8 +234,8 @@ impl Tokens {
         let issuer = &self.issuers[position];
         let (claims, key) = issuer.prove(&token).await?;
         let verified = Verified {
-            mark: mark(&issuer.rules, &claims),
-            caller: self.whose(token.issuer(), &claims),
+            mark: mark(&issuer.rules, claims),
+            caller: self.whose(token.issuer(), claims),
         };
         if let Some(end) = claims.get("exp").and_then(seconds) {
             let remembered = Remembered {
