@@ -6,7 +6,7 @@
 //!
 //! Header and claims are parsed once each, before the signature is looked at, since
 //! what the token says is needed to find the key. `jsonwebtoken::decode` would parse
-//! both twice more, which costs half as much as an RSA signature.
+//! both twice more.
 
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
