@@ -29,6 +29,7 @@ pub(super) fn check(
     mut c: Checker<'_>,
     running: Option<&Settings>,
 ) -> Option<Settings> {
+    c.running = running.is_some();
     let (front, server) = server(&mut c, raw.server);
     let admin = admin(&mut c, raw.admin, front.listen);
     let (upstream, portal) = portal(&mut c, raw.portal, running);

@@ -23,6 +23,9 @@ pub(super) struct Checker<'a> {
     /// The variables that stand in for keys nobody wrote.
     stand_ins: BTreeMap<KeyPath, Place>,
     findings: &'a mut Findings,
+    /// A gateway runs already, whose callers must not wait for what only time has
+    /// changed.
+    pub(super) running: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -35,6 +38,7 @@ impl<'a> Checker<'a> {
             origins,
             environment,
             stand_ins: BTreeMap::new(),
+            running: false,
             findings,
         }
     }

@@ -10,9 +10,10 @@ use jsonwebtoken::Algorithm;
 
 use super::checker::Checker;
 use super::field::{Field, OneOrMore};
+use super::files::{self, Holds};
 use super::list::{each, unique};
 use super::problem::KeyPath;
-use super::{JwtIssuer, files, raw, url};
+use super::{JwtIssuer, raw, url};
 
 /// Between two fetches of an issuer's keys, in seconds.
 const DEFAULT_REFRESH_SECONDS: u64 = 300;
@@ -101,7 +102,9 @@ fn jwt_issuer(
         other => other,
     };
     let ca_file = files::openable(c, &at.key("ca_file"), raw.ca_file);
-    let bearer_token_file = files::openable(c, &at.key("bearer_token_file"), raw.bearer_token_file);
+    let bearer_key = at.key("bearer_token_file");
+    let bearer = raw.bearer_token_file;
+    let bearer_token_file = files::reread(c, &bearer_key, bearer, Holds::Assertion);
     let refresh_seconds = match raw.refresh_seconds {
         Field::Absent => Field::Set(DEFAULT_REFRESH_SECONDS),
         field => field,

@@ -246,7 +246,6 @@ fn every_file_that_counts_is_known() {
         "portal-ca",
         "secret",
         "t.toml",
-        "token",
     ];
     assert_eq!(relative(problems.files()), expected);
 
