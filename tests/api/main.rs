@@ -11,6 +11,7 @@ mod certificates;
 mod certs;
 mod cli;
 mod client;
+mod config;
 mod credential;
 mod drain;
 mod forged;
