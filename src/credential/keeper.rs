@@ -160,7 +160,7 @@ impl Keeper {
     fn install(&mut self, grant: Grant) -> Result<Duration, Failure> {
         let usable = grant.lifetime.saturating_sub(MARGIN);
         if usable.is_zero() {
-            return Err(Failure::Garbage("the token is at its end already"));
+            return Err(Failure::Spent);
         }
         self.serial += 1;
         let now = Instant::now();
