@@ -83,14 +83,18 @@ impl ClientCertificate {
         let assertion = self.assertion(Timestamp::now())?;
         let proof = Proof::Assertion(&assertion);
         let Asked { grant, date } = self.application.ask(proof, http, redactor).await;
-        // A machine whose clock is wrong is told so by a refusal; the next statement
-        // goes by the endpoint's clock.
-        if let Some(date) = date {
-            let ahead = date.as_second() - Timestamp::now().as_second();
-            let ahead = if ahead.abs() > TRIFLE { ahead } else { 0 };
-            self.ahead.store(ahead, Ordering::Relaxed);
+        if let Some(theirs) = date {
+            self.compare_clocks(Timestamp::now(), theirs);
         }
         grant
+    }
+
+    /// A machine whose clock is wrong is told so by a refusal; the next statement goes
+    /// by the endpoint's clock.
+    fn compare_clocks(&self, ours: Timestamp, theirs: Timestamp) {
+        let ahead = theirs.as_second() - ours.as_second();
+        let ahead = if ahead.abs() > TRIFLE { ahead } else { 0 };
+        self.ahead.store(ahead, Ordering::Relaxed);
     }
 
     /// A signed statement of who we are, which is never the same twice.
@@ -130,4 +134,70 @@ impl ClientCertificate {
 
 fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::TokenEndpoint;
+    use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
+    use rustls::pki_types::PrivateKeyDer;
+    use serde_json::Value;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn source() -> ClientCertificate {
+        let pair = KeyPair::generate_for(&PKCS_RSA_SHA256).unwrap();
+        let params = CertificateParams::new(["gateway.example".to_owned()]).unwrap();
+        let certificate = params.self_signed(&pair).unwrap();
+        let key = PrivateKeyDer::try_from(pair.serialize_der()).unwrap();
+        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+        let identity = CertifiedKey::new(vec![certificate.into()], key);
+        let application = Application {
+            authority: "https://login.example".into(),
+            tenant_id: "t".into(),
+            client_id: "c".into(),
+            endpoint: TokenEndpoint::V2 { scope: "s".into() },
+        };
+        let algorithm = AssertionAlgorithm::Ps256;
+        ClientCertificate::new(application, Arc::new(identity), algorithm, at(NOW))
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn claims(source: &ClientCertificate) -> Value {
+        let assertion = source.assertion(at(NOW)).unwrap();
+        let claims = assertion.split('.').nth(1).unwrap();
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_wrong_clock_is_made_up_for_and_a_trifle_is_not() {
+        let source = source();
+        for (theirs, iat) in [
+            (NOW + 3600, NOW + 3600),
+            (NOW - 86_400, NOW - 86_400),
+            (NOW + 5, NOW),
+            (NOW - 6, NOW - 6),
+            (NOW, NOW),
+        ] {
+            source.compare_clocks(at(NOW), at(theirs));
+            let claims = claims(&source);
+            let times = ["iat", "nbf", "exp"].map(|name| claims[name].as_i64().unwrap());
+            assert_eq!(times, [iat, iat, iat + GOOD_FOR]);
+        }
+    }
+
+    #[test]
+    fn no_statement_is_made_twice() {
+        let source = source();
+        let (first, second) = (claims(&source), claims(&source));
+        assert_ne!(first["jti"], second["jti"]);
+        let token_url = "https://login.example/t/oauth2/v2.0/token";
+        for (name, value) in [("aud", token_url), ("iss", "c"), ("sub", "c")] {
+            assert_eq!(first[name], value);
+        }
+    }
 }

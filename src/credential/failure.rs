@@ -8,7 +8,7 @@ use crate::transport::SendError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// It could not be reached, or did not answer.
-    #[error("token endpoint: {0}; check authority, DNS and the firewall")]
+    #[error("token endpoint: {0}; check authority or endpoint, DNS and the firewall")]
     Unreachable(SendError),
     /// It refused, with Entra's own code where it gave one.
     #[error("token endpoint answered with an error ({status}{}{}){}", code_text(.aadsts), error_text(.error), remedy_text(.aadsts))]
@@ -34,6 +34,9 @@ pub enum Failure {
     /// The file that holds the token or the assertion is of no use.
     #[error("its file is of no use: {0}; check assertion_file or token_file")]
     File(&'static str),
+    /// What came is of no use any more.
+    #[error("the token that came is at its end already")]
+    Spent,
     /// The certificate's key does not sign.
     #[error("the certificate's key cannot sign; check key_file and assertion_algorithm")]
     Signing,
@@ -49,6 +52,7 @@ impl Failure {
             | Self::Refused { .. }
             | Self::Garbage(_)
             | Self::File(_)
+            | Self::Spent
             | Self::Signing => None,
         }
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
 use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Failure, Grant};
 use crate::domain::Redactor;
@@ -48,6 +50,8 @@ struct Document {
     expires_on: Option<Number>,
     error: Option<String>,
     error_codes: Vec<u32>,
+    /// Managed identities give Entra's number in here only.
+    error_description: Value,
 }
 
 #[derive(Deserialize)]
@@ -92,7 +96,7 @@ pub(super) fn read(incoming: &Incoming, redactor: &Redactor) -> Result<Grant, Fa
             let document = document.unwrap_or_default();
             Err(Failure::Refused {
                 status,
-                aadsts: document.error_codes.first().copied(),
+                aadsts: aadsts(&document),
                 error: document.error.as_deref().and_then(error_word),
             })
         }
@@ -155,9 +159,31 @@ fn lifetime(expires_in: Option<Number>, expires_on: Option<Number>) -> Result<Du
 }
 
 fn retry_after(incoming: &Incoming) -> Option<Duration> {
-    let value = incoming.headers().get(header::RETRY_AFTER)?;
-    let seconds = value.to_str().ok()?.trim().parse::<u32>().ok()?;
-    Some(Duration::from_secs(seconds.into()))
+    let text = |name| incoming.headers().get(name)?.to_str().ok().map(str::trim);
+    wait(text(header::RETRY_AFTER)?, text(header::DATE))
+}
+
+/// `Retry-After` is seconds or a date (RFC 9110, 10.2.3). The endpoint's clock counts:
+/// ours may be off.
+fn wait(asked: &str, now: Option<&str>) -> Option<Duration> {
+    if let Ok(seconds) = asked.parse::<u32>() {
+        return Some(Duration::from_secs(seconds.into()));
+    }
+    let date = |text: &str| rfc2822::DateTimeParser::new().parse_timestamp(text).ok();
+    let now = now.and_then(date).unwrap_or_else(Timestamp::now);
+    let wait = date(asked)?.duration_since(now);
+    Some(Duration::try_from(wait).unwrap_or_default())
+}
+
+/// Entra's number. Nothing else of its text is repeated: it could be a piece of what was
+/// sent.
+fn aadsts(document: &Document) -> Option<u32> {
+    if let Some(code) = document.error_codes.first() {
+        return Some(*code);
+    }
+    let (_, rest) = document.error_description.as_str()?.split_once("AADSTS")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit());
+    rest.get(..end.unwrap_or(rest.len()))?.parse().ok()
 }
 
 fn error_word(word: &str) -> Option<&'static str> {
@@ -213,6 +239,48 @@ mod tests {
         ] {
             assert!(matches!(granted(json), Err(Failure::Garbage(_))), "{json}");
         }
+    }
+
+    #[test]
+    fn entras_number_is_found_where_it_is() {
+        for (json, code) in [
+            (
+                r#"{"error_codes":[7000215,1],"error_description":"AADSTS2: x"}"#,
+                Some(7_000_215),
+            ),
+            (
+                r#"{"error_description":"x AADSTS500011: The resource"}"#,
+                Some(500_011),
+            ),
+            (r#"{"error_description":"AADSTS90002"}"#, Some(90_002)),
+            (r#"{"error_description":"AADSTS: é"}"#, None),
+            (r#"{"error_description":"AADSTS99999999999"}"#, None),
+            (r#"{"error_description":{"AADSTS90002":1}}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(aadsts(&serde_json::from_str(json).unwrap()), code, "{json}");
+        }
+    }
+
+    #[test]
+    fn to_stay_away_is_asked_for_in_two_ways() {
+        let (now, then) = (
+            "Mon, 23 Nov 2026 15:29:00 GMT",
+            "Mon, 23 Nov 2026 15:30:10 GMT",
+        );
+        for (asked, seconds) in [
+            ("7", Some(7)),
+            (then, Some(70)),
+            (now, Some(0)),
+            ("soon", None),
+        ] {
+            assert_eq!(
+                wait(asked, Some(now)),
+                seconds.map(Duration::from_secs),
+                "{asked}"
+            );
+        }
+        assert_eq!(wait(now, Some(then)), Some(Duration::ZERO));
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct Keeper {
     serial: u64,
     forced_at: Option<Instant>,
     backoff: Backoff,
+    /// Looks from before each fetch: what changes while it is under way counts.
+    disturbance: Disturbance,
 }
 
 /// A changed credential that has not earned a token yet.
@@ -69,6 +71,7 @@ impl Keeper {
         let (sender, commands) = mpsc::unbounded_channel();
         let handle = Handle::new(name, &source, wait, sender);
         let keeper = Self {
+            disturbance: Disturbance::watch(source.watched()),
             source,
             candidate: None,
             redactor,
@@ -96,6 +99,7 @@ impl Keeper {
     /// Earns a token; says when to do so again.
     async fn renew(&mut self, http: &HttpClient) -> Instant {
         self.report(|standing| standing.next_attempt = None);
+        self.disturbance = Disturbance::watch(self.source.watched());
         let outcome = self.source.fetch(http, &self.redactor).await;
         let (pause, failure) = match outcome.and_then(|grant| self.install(grant)) {
             Ok(pause) => (pause, None),
@@ -113,6 +117,7 @@ impl Keeper {
     /// of the old one; says when to renew.
     async fn try_candidate(&mut self, http: &HttpClient) -> Option<Instant> {
         let mut candidate = self.candidate.take()?;
+        let disturbance = Disturbance::watch(candidate.source.watched());
         let outcome = candidate.source.fetch(http, &self.redactor).await;
         match outcome.and_then(|grant| self.install(grant)) {
             Ok(pause) => {
@@ -120,6 +125,7 @@ impl Keeper {
                 tracing::info!(credential = self.shared.name, kind, "credential replaced");
                 let ends = candidate.source.ends();
                 self.source = candidate.source;
+                self.disturbance = disturbance;
                 let next = Instant::now() + pause;
                 self.report(|standing| {
                     standing.next_attempt = Some(next);
@@ -131,7 +137,7 @@ impl Keeper {
                 Some(next)
             }
             Err(failure) => {
-                let pause = candidate.backoff.pause();
+                let pause = pause_after(&failure, &mut candidate.backoff);
                 tracing::warn!(
                     credential = self.shared.name,
                     error = %failure,
@@ -154,7 +160,7 @@ impl Keeper {
     fn install(&mut self, grant: Grant) -> Result<Duration, Failure> {
         let usable = grant.lifetime.saturating_sub(MARGIN);
         if usable.is_zero() {
-            return Err(Failure::Garbage("the token is at its end already"));
+            return Err(Failure::Spent);
         }
         self.serial += 1;
         let now = Instant::now();
@@ -175,11 +181,7 @@ impl Keeper {
     }
 
     fn back_off(&mut self, failure: &Failure) -> Duration {
-        let pause = self.backoff.pause();
-        let pause = match failure.retry_after() {
-            Some(asked) => asked.clamp(pause, LONGEST_RETRY_AFTER.max(pause)),
-            None => pause,
-        };
+        let pause = pause_after(failure, &mut self.backoff);
         let usable = self.shared.current.load();
         let left = usable.as_ref().map_or(0, |token| token.left().as_secs());
         tracing::warn!(
@@ -194,7 +196,6 @@ impl Keeper {
 
     /// Waits until `next`, or until there is something else to do.
     async fn rest(&mut self, next: Instant) -> Call {
-        let mut disturbance = Disturbance::watch(self.source.watched());
         loop {
             let candidate = self.candidate.as_ref().map(|c| c.next_attempt);
             tokio::select! {
@@ -202,7 +203,7 @@ impl Keeper {
                 () = sleep_until(candidate.unwrap_or(next)), if candidate.is_some() => {
                     return Call::Try;
                 }
-                () = disturbance.noticed() => return Call::Renew,
+                () = self.disturbance.noticed() => return Call::Renew,
                 command = self.commands.recv() => match command {
                     None => return Call::End,
                     Some(Command::Rotate(source)) => {
@@ -247,6 +248,15 @@ impl Keeper {
         );
         let _gone = rejection.answer.send(Verdict::Handled);
         true
+    }
+}
+
+/// How long to stay away: at least as long as was asked for.
+fn pause_after(failure: &Failure, backoff: &mut Backoff) -> Duration {
+    let pause = backoff.pause();
+    match failure.retry_after() {
+        Some(asked) => asked.clamp(pause, LONGEST_RETRY_AFTER.max(pause)),
+        None => pause,
     }
 }
 

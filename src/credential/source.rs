@@ -53,7 +53,9 @@ impl Source {
     pub(super) fn watched(&self) -> Option<&Path> {
         match self {
             Self::TokenFile(source) => Some(&source.path),
-            _ => None,
+            // Whether the platform's next token is any good is best known early.
+            Self::WorkloadIdentity(source) => Some(&source.assertion_file),
+            Self::ClientSecret(_) | Self::ClientCertificate(_) | Self::ManagedIdentity(_) => None,
         }
     }
 

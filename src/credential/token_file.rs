@@ -37,6 +37,7 @@ impl TokenFile {
         let left = Duration::try_from_secs_f64(left)
             .map_err(|_| Failure::File("the token in it has expired"))?;
         grant::bearer(&token, left, redactor)
+            .map_err(|_| Failure::File("what is in it cannot be a header's value"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `/healthz` and `/readyz`: alive, and ready or why not. The reasons that need a
 //! broken token endpoint, ledger or shutdown are with those.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::client;
@@ -26,16 +27,33 @@ async fn alive_and_ready() {
         .as_u64()
         .unwrap();
     assert!((3_400_000..3_600_000).contains(&usable), "{readiness}");
-    readiness["credentials"][0]["tokenUsableMs"] = json!("…");
+    let age = readiness["credentials"][0]["tokenAgeMs"].as_u64().unwrap();
+    assert!(age < 60_000, "{readiness}");
+    let success: Timestamp = readiness["credentials"][0]["lastSuccess"]
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| panic!("{readiness}"));
+    let since = Timestamp::now().duration_since(success).as_secs();
+    assert!((0..60).contains(&since), "{readiness}");
+    for name in ["tokenAgeMs", "tokenUsableMs", "lastSuccess"] {
+        readiness["credentials"][0][name] = json!("…");
+    }
     let expected = json!({
         "ready": true,
         "reasons": [],
         "warnings": [],
         "credentials": [{
             "name": "main",
+            "kind": "client-secret",
             "publishers": ["contoso"],
+            "tokenAgeMs": "…",
             "tokenUsableMs": "…",
+            "lastSuccess": "…",
             "lastFailure": null,
+            "rotationFailure": null,
+            "vendorRefusal": null,
+            "ends": null,
+            "endsInDays": null,
         }],
     });
     assert_eq!(readiness, expected);
@@ -58,9 +76,16 @@ async fn not_ready_before_there_is_a_token_but_alive() {
         "warnings": [],
         "credentials": [{
             "name": "main",
+            "kind": "client-secret",
             "publishers": ["contoso"],
+            "tokenAgeMs": null,
             "tokenUsableMs": null,
+            "lastSuccess": null,
             "lastFailure": null,
+            "rotationFailure": null,
+            "vendorRefusal": null,
+            "ends": null,
+            "endsInDays": null,
         }],
     });
     assert_eq!(readiness.json(), expected);

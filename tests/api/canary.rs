@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::{self, Answer};
-use crate::helpers::{KEY, Setup, write_config};
+use crate::config::write_config;
+use crate::helpers::{KEY, Setup};
 use crate::marks::{SECRET, TOKEN_MARK, assert_clean, leak, windows};
 use crate::process::{Process, Served, run};
 use crate::vendor::Vendor;

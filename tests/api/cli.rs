@@ -7,7 +7,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client;
-use crate::helpers::{KEY, Setup, write_config};
+use crate::config::write_config;
+use crate::helpers::{KEY, Setup};
 use crate::idp::Idp;
 use crate::mint::Signer;
 use crate::process::{Process, Served, run};

@@ -1,13 +1,12 @@
 //! A gateway and a sandbox on free ports, and what tests ask of them.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use offergate::sandbox::Options;
-use offergate::settings::{Settings, Source, load};
+use offergate::settings::{Settings, load};
 use offergate::startup::Gateway;
 use rustls::ClientConfig;
 use serde_json::Value;
@@ -18,6 +17,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::client::{self, Answer};
+use crate::config::{source, write_config, write_with_hashes};
 use crate::tls_client;
 use crate::vendor::Vendor;
 
@@ -38,6 +38,11 @@ pub struct Setup {
     /// TOML laid over everything else; `$pipeline`, `$reader` and `$nobody` stand
     /// for the hashes of their keys.
     pub toml: String,
+    /// What `[credentials.main]` says instead of a client secret; in both, `$vendor`
+    /// stands for the sandbox's address.
+    pub credential: Option<String>,
+    /// What lies in the configuration's directory, beside it.
+    pub files: Vec<(&'static str, String)>,
     /// What no configuration may say.
     pub tune: fn(&mut Settings),
     /// What the sandbox is told (by POST) before the gateway starts.
@@ -54,6 +59,8 @@ impl Default for Setup {
                 ..Options::default()
             },
             toml: String::new(),
+            credential: None,
+            files: Vec::new(),
             tune: |_| (),
             prepare: Vec::new(),
             tls: None,
@@ -87,11 +94,16 @@ pub async fn spawn_toml(toml: &str) -> World {
 }
 
 pub async fn spawn_with(setup: Setup) -> World {
-    let directory = TempDir::new().unwrap();
     let vendor = Vendor::start(setup.vendor.clone()).await;
     for (path, body) in &setup.prepare {
         vendor.control("POST", path, body.clone()).await;
     }
+    spawn_before(vendor, setup).await
+}
+
+/// A gateway before a vendor that is there already, prepared as it is.
+pub async fn spawn_before(vendor: Vendor, setup: Setup) -> World {
+    let directory = TempDir::new().unwrap();
     let settings = settings(&directory, vendor.address, &setup);
     let gateway = Gateway::start(settings.clone()).await.unwrap();
     World {
@@ -103,51 +115,6 @@ pub async fn spawn_with(setup: Setup) -> World {
         settings,
         tls: setup.tls,
     }
-}
-
-/// Writes `base.toml` and the profile `test` for a gateway in front of `vendor`.
-pub fn write_config(directory: &TempDir, vendor: SocketAddr, setup: &Setup) {
-    let base = format!(
-        r#"
-[server]
-listen = "127.0.0.1:0"
-workers = 2
-drain_seconds = 10
-[admin]
-listen = "127.0.0.1:0"
-[portal]
-base_url = "http://{vendor}"
-request_timeout_ms = 2000
-[credentials.main]
-kind = "client-secret"
-authority = "http://{vendor}"
-tenant_id = "{tenant}"
-client_id = "{client_id}"
-client_secret = "{client_secret}"
-wait_ms = 3000
-[[publishers]]
-id = "contoso"
-credential = "main"
-[[callers]]
-name = "pipeline"
-default_publisher = "contoso"
-api_key_sha256 = ["$pipeline"]
-allow = [ {{ actions = ["*"], publishers = ["contoso"], offers = ["*"] }} ]
-[[callers]]
-name = "reader"
-default_publisher = "contoso"
-api_key_sha256 = ["$reader"]
-allow = [ {{ actions = ["read"], publishers = ["*"], offers = ["*"] }} ]
-[[callers]]
-name = "nobody"
-api_key_sha256 = ["$nobody"]
-"#,
-        tenant = setup.vendor.tenant,
-        client_id = setup.vendor.client_id,
-        client_secret = setup.vendor.client_secret,
-    );
-    write_with_hashes(directory, "base.toml", &base);
-    write_with_hashes(directory, "test.toml", &setup.toml);
 }
 
 fn settings(directory: &TempDir, vendor: SocketAddr, setup: &Setup) -> Settings {
@@ -162,28 +129,6 @@ fn settings(directory: &TempDir, vendor: SocketAddr, setup: &Setup) -> Settings 
     settings.ledger.path = directory.path().join("ledger.db");
     (setup.tune)(&mut settings);
     settings
-}
-
-pub fn source(directory: &TempDir) -> Source {
-    Source {
-        dir: Some(directory.path().to_owned()),
-        profile: Some("test".into()),
-        environment: BTreeMap::new(),
-    }
-}
-
-fn write_with_hashes(directory: &TempDir, name: &str, toml: &str) {
-    let mut toml = toml.to_owned();
-    for (word, key) in [
-        ("$pipeline", KEY),
-        ("$reader", READER_KEY),
-        ("$nobody", NOBODY_KEY),
-    ] {
-        let hash = offergate::identity::hash(key.as_bytes());
-        let digits: String = hash.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
-        toml = toml.replace(word, &digits);
-    }
-    std::fs::write(directory.path().join(name), toml).unwrap();
 }
 
 /// What the ledger's file says of an offer's operations, oldest first: status,

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 
 use tempfile::TempDir;
 
-use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, Setup, spawn_toml, write_config};
+use crate::config::write_config;
+use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, Setup, spawn_toml};
 use crate::process::{Ended, run};
 
 /// Nothing is asked of the vendor.

@@ -7,7 +7,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::helpers::{Setup, write_config};
+use crate::config::write_config;
+use crate::helpers::Setup;
 use crate::idp::Idp;
 use crate::jwt::{cancel_with, spawn_jwt, toml};
 use crate::marks::windows;

@@ -12,7 +12,8 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use crate::client::{self, Answer};
-use crate::helpers::{KEY, Setup, write_config};
+use crate::config::write_config;
+use crate::helpers::{KEY, Setup};
 use crate::vendor::Vendor;
 
 /// How long a process may take to do anything.

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::certs::Ca;
 use crate::client;
-use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, Setup, World, source, spawn, write_config};
+use crate::config::{source, write_config};
+use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, Setup, World, spawn};
 use crate::idp::Idp;
 use crate::jwt::{cancel_with, spawn_jwt, toml};
 use crate::mint::Signer;
