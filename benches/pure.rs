@@ -6,20 +6,33 @@
 // criterion_group! makes public functions.
 #![allow(missing_docs)]
 
+#[path = "common/token.rs"]
+mod token;
+
+use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Bytes;
-use criterion::{Criterion, criterion_group, criterion_main};
+use aws_lc_rs::signature::{
+    KeyPair, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use offergate::domain::{
     Action, Caller, CallerName, Delivered, Evidence, Glob, OfferId, PublisherId, Redactor, Rule,
 };
+use offergate::identity::{ApiKeys, ClaimMatch, Issuer, KeySet, Keys, Rules, Tokens, hash};
 use offergate::operation::outcome::{self, Case, Look, Patience};
 use offergate::policy::{Cancel, Policy};
 use offergate::portal::{Location, RunState, Submission, Target, action_answer};
 use offergate::transport::Body;
+use token::{AUDIENCE, AZP, ISSUER, Signer};
 use uuid::Uuid;
 
 const GUID: &str = "56615b67-2185-49fe-80d2-c4ddf77bb2e8";
@@ -70,12 +83,96 @@ fn policy(callers: usize, rules: usize) -> (Policy, Caller) {
 
 fn policies(c: &mut Criterion) {
     let Target { publisher, offer } = target();
-    for (callers, rules) in [(3, 2), (1000, 50)] {
+    for (callers, rules) in [(1, 1), (3, 2), (1000, 50), (10_000, 5)] {
         let (policy, caller) = policy(callers, rules);
         c.bench_function(
             &format!("Policy::permit, {callers} callers with {rules} rules"),
             |b| b.iter(|| policy.permit::<Cancel>(black_box(&caller), &publisher, &offer)),
         );
+    }
+}
+
+fn caller(n: usize) -> Arc<Caller> {
+    Arc::new(Caller {
+        name: CallerName::parse(&format!("caller-{n}")).unwrap(),
+        default_publisher: None,
+    })
+}
+
+fn api_keys(c: &mut Criterion) {
+    let key = |n| format!("an-api-key-of-43-characters-0123456789-{n:04}");
+    for callers in [1, 10_000] {
+        let hashes = |n| vec![hash(key(n).as_bytes())];
+        let keys = ApiKeys::new((0..callers).map(|n| (caller(n), hashes(n)))).unwrap();
+        let presented = key(callers / 2);
+        c.bench_function(&format!("ApiKeys::authenticate, one of {callers}"), |b| {
+            b.iter(|| keys.authenticate(black_box(presented.as_bytes())))
+        });
+    }
+}
+
+/// Tokens of an application, as many callers' as that; the last one is its.
+fn tokens_of(signer: &Signer, callers: usize) -> Tokens {
+    let rules = Rules {
+        issuer: ISSUER.to_owned(),
+        audiences: vec![AUDIENCE.to_owned()],
+        algorithms: vec![jsonwebtoken::Algorithm::RS256],
+        typ: None,
+    };
+    let set = KeySet::parse(signer.key_set().as_bytes(), None).unwrap();
+    let keys = Keys::fixed(ISSUER.to_owned(), set);
+    let azp = |n| match n + 1 == callers {
+        true => AZP.to_owned(),
+        false => format!("2f1f0c6a-8d54-4f0e-9a57-{n:012}"),
+    };
+    let claims = |n| ClaimMatch {
+        issuer: ISSUER.to_owned(),
+        claims: BTreeMap::from([("azp".to_owned(), azp(n))]),
+    };
+    let callers = (0..callers).map(|n| (caller(n), claims(n)));
+    Tokens::new(vec![Issuer { rules, keys }], callers)
+}
+
+/// What a first check costs beside the signature that it cannot do without.
+fn tokens(c: &mut Criterion) {
+    let signer = Signer::new().unwrap();
+    let token = signer.token(token::ID).unwrap();
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let key: RsaPublicKeyComponents<Vec<u8>> = signer.public();
+    let check = |key: &RsaPublicKeyComponents<Vec<u8>>| {
+        let message = black_box(message).as_bytes();
+        key.verify(&RSA_PKCS1_2048_8192_SHA256, message, &signature)
+    };
+    assert!(check(&key).is_ok());
+    c.bench_function("RS256, the signature alone, the key as in a key set", |b| {
+        b.iter(|| check(&key))
+    });
+
+    let parsed = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, signer.0.public_key()).unwrap();
+    c.bench_function("RS256, the signature alone, the key parsed before", |b| {
+        b.iter(|| parsed.verify_sig(black_box(message).as_bytes(), &signature))
+    });
+
+    let authenticate = |tokens: &Tokens| {
+        let known = tokens.authenticate(black_box(&token)).now_or_never();
+        known.unwrap().unwrap()
+    };
+    c.bench_function("Tokens::authenticate, first time", |b| {
+        // A token that has been seen is not forgotten, so each time another memory; in
+        // one that has just been made, the first token of all costs more.
+        let other = signer.token("another").unwrap();
+        let fresh = || {
+            let tokens = tokens_of(&signer, 1);
+            assert!(tokens.authenticate(&other).now_or_never().unwrap().is_ok());
+            tokens
+        };
+        b.iter_batched_ref(fresh, |tokens| authenticate(tokens), BatchSize::SmallInput)
+    });
+    for callers in [1, 10_000] {
+        let tokens = tokens_of(&signer, callers);
+        let name = format!("Tokens::authenticate, remembered, one of {callers}");
+        c.bench_function(&name, |b| b.iter(|| authenticate(&tokens)));
     }
 }
 
@@ -187,6 +284,6 @@ fn outcomes(c: &mut Criterion) {
 }
 
 criterion_group!(
-    benches, ids, policies, locations, redaction, normalize, outcomes
+    benches, ids, policies, api_keys, tokens, locations, redaction, normalize, outcomes
 );
 criterion_main!(benches);

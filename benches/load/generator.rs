@@ -14,7 +14,6 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{sleep, timeout};
 
 use crate::process::Server;
-use crate::workplace::KEY;
 
 /// The longest that the answers still under way at the end may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,18 +24,38 @@ type Id = [u8; 36];
 /// What every request of a run asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
-    /// A cancel of an offer that was never named before, through the forwarder.
-    Forward,
-    /// The same through a gateway whose operations are to be shown later.
+    /// A cancel of an offer that was never named before.
     Cancel,
-    /// The same through another gateway.
-    RelaxedCancel,
+    /// The same, of an operation that is to be shown later.
+    CancelToShow,
     /// An operation that was canceled before: each once, then from the beginning.
     Show,
 }
 
+/// How every request of a run says who asks.
+#[derive(Clone, Copy)]
+pub enum Credential {
+    Key,
+    Token,
+}
+
+/// What both callers present.
+pub struct Credentials {
+    pub key: &'static str,
+    pub token: String,
+}
+
+/// One kind of load on one server.
+#[derive(Clone, Copy)]
+pub struct Load<'s> {
+    pub server: &'s Server,
+    pub connections: usize,
+    pub ask: Ask,
+    pub credential: Credential,
+}
+
 /// What one run has measured.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Sample {
     /// Requests answered.
     pub count: usize,
@@ -44,7 +63,7 @@ pub struct Sample {
     pub took: Duration,
     /// With this much CPU time of the server.
     pub cpu: Duration,
-    /// Each request's time, shortest first.
+    /// Each request's time, shortest first at last.
     pub latencies: Vec<Duration>,
 }
 
@@ -56,8 +75,8 @@ pub struct Generator {
     measured: Duration,
 }
 
-#[derive(Default)]
 struct Shared {
+    credentials: Credentials,
     /// Offers named so far.
     offers: Cell<u64>,
     /// Operations begun so far at the gateway that is asked to show them.
@@ -70,49 +89,81 @@ struct Shared {
 }
 
 impl Generator {
-    pub fn new(warm_up: Duration, measured: Duration) -> Result<Self, Error> {
+    pub fn new(
+        credentials: Credentials,
+        warm_up: Duration,
+        measured: Duration,
+    ) -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         Ok(Self {
             runtime,
-            shared: Rc::default(),
+            shared: Rc::new(Shared::new(credentials)),
             warm_up,
             measured,
         })
     }
 
     /// One request, to see that it works.
-    pub fn once(&self, server: &Server, ask: Ask) -> Result<(), Error> {
+    pub fn once(&self, load: Load<'_>) -> Result<(), Error> {
         let shared = Rc::clone(&self.shared);
         shared.ending.set(true);
         self.runtime.block_on(async {
-            let conversation = shared.converse(server.address(), ask);
+            let Load {
+                server,
+                ask,
+                credential,
+                ..
+            } = load;
+            let conversation = shared.converse(server.address(), ask, credential);
             timeout(PATIENCE, conversation).await?
         })
     }
 
+    /// Makes one load after the other, and then the same in the opposite order, each for
+    /// half of the time: on a machine that gets faster or slower, all are equally lucky.
+    pub fn there_and_back<const N: usize>(
+        &self,
+        loads: [Load<'_>; N],
+    ) -> Result<[Sample; N], Error> {
+        let mut samples = std::array::from_fn(|_| Sample::default());
+        for i in (0..N).chain((0..N).rev()) {
+            samples[i].add(self.run(loads[i], self.measured / 2)?);
+        }
+        for sample in &mut samples {
+            sample.latencies.sort_unstable();
+        }
+        Ok(samples)
+    }
+
     /// Loads the server; measures after the warm-up.
-    pub fn run(&self, server: &Server, connections: usize, ask: Ask) -> Result<Sample, Error> {
+    fn run(&self, load: Load<'_>, measured: Duration) -> Result<Sample, Error> {
         let shared = &self.shared;
+        let Load {
+            server,
+            connections,
+            ask,
+            credential,
+        } = load;
         shared.ending.set(false);
         LocalSet::new().block_on(&self.runtime, async {
             let mut conversations = JoinSet::new();
             for _ in 0..connections {
-                conversations.spawn_local(Rc::clone(shared).converse(server.address(), ask));
+                let conversation = Rc::clone(shared).converse(server.address(), ask, credential);
+                conversations.spawn_local(conversation);
             }
             sleep(self.warm_up).await;
             let (begun, cpu) = (Instant::now(), server.cpu()?);
             shared.recording.set(true);
-            sleep(self.measured).await;
+            sleep(measured).await;
             shared.recording.set(false);
             let (took, cpu) = (begun.elapsed(), server.cpu()?.saturating_sub(cpu));
             shared.ending.set(true);
-            let mut latencies = shared.latencies.take();
+            let latencies = shared.latencies.take();
             while let Some(ended) = timeout(PATIENCE, conversations.join_next()).await? {
                 ended.map_err(Error::other)??;
             }
-            latencies.sort_unstable();
             Ok(Sample {
                 count: latencies.len(),
                 took,
@@ -123,23 +174,50 @@ impl Generator {
     }
 }
 
+impl Sample {
+    /// Two runs as one; the latencies are no longer in order.
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.took += other.took;
+        self.cpu += other.cpu;
+        self.latencies.extend(other.latencies);
+    }
+}
+
 impl Shared {
+    fn new(credentials: Credentials) -> Self {
+        Self {
+            credentials,
+            offers: Cell::default(),
+            operations: RefCell::default(),
+            shown: Cell::default(),
+            recording: Cell::default(),
+            ending: Cell::default(),
+            latencies: RefCell::default(),
+        }
+    }
+
     /// Asks and listens on one connection until the end.
-    async fn converse(self: Rc<Self>, address: SocketAddr, ask: Ask) -> Result<(), Error> {
+    async fn converse(
+        self: Rc<Self>,
+        address: SocketAddr,
+        ask: Ask,
+        credential: Credential,
+    ) -> Result<(), Error> {
         let mut stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let mut request = Vec::with_capacity(256);
+        let mut request = Vec::with_capacity(2048);
         let mut answer = vec![0; 8 * 1024];
         loop {
             request.clear();
-            self.write_request(&mut request, ask)?;
+            self.write_request(&mut request, ask, credential)?;
             let begun = Instant::now();
             stream.write_all(&request).await?;
             let body = read_answer(&mut stream, &mut answer).await?;
             if self.recording.get() {
                 self.latencies.borrow_mut().push(begun.elapsed());
             }
-            if ask == Ask::Cancel
+            if ask == Ask::CancelToShow
                 && let Some(id) = body
                     .strip_prefix(br#"{"id":""#)
                     .and_then(<[u8]>::first_chunk)
@@ -153,9 +231,14 @@ impl Shared {
     }
 
     /// The same headers whoever is asked.
-    fn write_request(&self, to: &mut Vec<u8>, ask: Ask) -> Result<(), Error> {
+    fn write_request(
+        &self,
+        to: &mut Vec<u8>,
+        ask: Ask,
+        credential: Credential,
+    ) -> Result<(), Error> {
         match ask {
-            Ask::Forward | Ask::Cancel | Ask::RelaxedCancel => {
+            Ask::Cancel | Ask::CancelToShow => {
                 let offer = self.offers.get() + 1;
                 self.offers.set(offer);
                 write!(to, "POST /offers/bench-{offer:08}/cancel")?;
@@ -173,7 +256,13 @@ impl Shared {
                 to.extend_from_slice(b" HTTP/1.1\r\n");
             }
         }
-        write!(to, "Host: gateway\r\nX-Api-Key: {KEY}\r\n\r\n")
+        let Credentials { key, token } = &self.credentials;
+        match credential {
+            Credential::Key => write!(to, "Host: gateway\r\nX-Api-Key: {key}\r\n\r\n"),
+            Credential::Token => {
+                write!(to, "Host: gateway\r\nAuthorization: Bearer {token}\r\n\r\n")
+            }
+        }
     }
 }
 

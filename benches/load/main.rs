@@ -2,25 +2,33 @@
 //!
 //! `cargo bench --bench load` runs, each as a process of its own and each with one
 //! worker, a stand-in for the vendor, a bare actix-web + awc forwarder and the real
-//! gateway (once with a durable and once with a relaxed ledger), loads them in turns
-//! on loopback, and reports CPU time, latency and memory against the aims. Rounds
-//! alternate between the servers, so that a machine that drifts spoils no ratio.
-//! `-- --quick` measures shorter; under `cargo test` it only proves that it works.
+//! gateway (with a durable ledger, with a relaxed one, and with a durable one and very
+//! many callers), loads them in turns on loopback, and reports CPU time, latency and
+//! memory against the aims. Each round takes the servers in turns, there and back, so
+//! that a machine that drifts spoils no ratio. `-- --quick` measures shorter; under
+//! `cargo test` it only proves that it works.
 
+mod configuration;
+mod figures;
 mod forwarder;
 mod generator;
 mod process;
 mod report;
 mod standin;
+#[path = "../common/token.rs"]
+mod token;
 mod workplace;
 
 use std::io::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use generator::{Ask, Generator, Sample};
+use configuration::{Configuration, KEY};
+use figures::Memory;
+use generator::{Ask, Credential, Credentials, Generator, Load};
 use process::{ROLE, Server};
-use report::{Memory, Report, Round};
+use report::{Reading, Report, Round, Weighed};
+use token::Signer;
 use workplace::Workplace;
 
 /// The gateway uses it; so does everything that it is compared with.
@@ -35,6 +43,10 @@ struct Plan {
     rounds: usize,
     warm_up: Duration,
     measured: Duration,
+    /// Callers where there are many, with five rules each.
+    crowd: usize,
+    /// How often that configuration is read again.
+    reloads: usize,
 }
 
 impl Plan {
@@ -42,14 +54,16 @@ impl Plan {
         let has = |flag| arguments.iter().any(|argument| argument == flag);
         let (rounds, warm_up, measured) = match (has("--bench"), has("--quick")) {
             (false, _) => (1, 50, 200),
-            (true, true) => (3, 200, 500),
-            (true, false) => (9, 300, 1300),
+            (true, true) => (3, 150, 500),
+            (true, false) => (15, 150, 1000),
         };
         Self {
             telling: has("--bench"),
             rounds,
             warm_up: Duration::from_millis(warm_up),
             measured: Duration::from_millis(measured),
+            crowd: if has("--bench") { 10_000 } else { 100 },
+            reloads: if has("--bench") { 10 } else { 2 },
         }
     }
 }
@@ -57,7 +71,7 @@ impl Plan {
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match std::env::var(ROLE).as_deref() {
-        Ok("standin") => standin::run(),
+        Ok("standin") => standin::run(&arguments),
         Ok("forwarder") => forwarder::run(&arguments),
         _ => measure(Plan::of(&arguments)),
     };
@@ -72,33 +86,107 @@ fn main() -> ExitCode {
 
 fn measure(plan: Plan) -> Result<(), Error> {
     let place = Workplace::new()?;
-    let standin = Server::of_this_program("standin", &[])?;
+    let signer = Signer::new()?;
+    let standin = Server::of_this_program("standin", &[signer.key_set()])?;
     let vendor = standin.address();
     let forwarder = Server::of_this_program("forwarder", &[vendor.to_string()])?;
-    let durable = place.gateway("full", vendor)?;
-    let relaxed = place.gateway("relaxed", vendor)?;
-    let generator = Generator::new(plan.warm_up, plan.measured)?;
+    let gateway = |name, durability, callers| {
+        let configuration = Configuration {
+            name,
+            durability,
+            callers,
+        };
+        place.gateway(&configuration, vendor)
+    };
+    // Few and many callers get the very same load, so that their ledgers grow alike;
+    // what else is asked of a durable gateway is asked of another.
+    let few = gateway("few", "full", 2)?;
+    let crowded = gateway("many", "full", plan.crowd)?;
+    let durable = gateway("busy", "full", 2)?;
+    let relaxed = gateway("relaxed", "relaxed", 2)?;
+    let credentials = Credentials {
+        key: KEY,
+        token: signer.token(token::ID)?,
+    };
+    let generator = Generator::new(credentials, plan.warm_up, plan.measured)?;
 
-    // The first cancel waits for the gateway's token: what follows is at rest.
-    generator.once(&durable, Ask::Cancel)?;
-    generator.once(&relaxed, Ask::RelaxedCancel)?;
-    generator.once(&forwarder, Ask::Forward)?;
-    let mut report = Report::new(Memory::of(&forwarder)?, Memory::of(&durable)?);
+    let load = |server, connections, ask, credential| Load {
+        server,
+        connections,
+        ask,
+        credential,
+    };
+    let (ours, many) = (&durable.server, &crowded.server);
+    let loads = [
+        load(&forwarder, 64, Ask::Cancel, Credential::Key),
+        load(&few.server, 64, Ask::Cancel, Credential::Key),
+        load(&few.server, 64, Ask::Cancel, Credential::Token),
+        load(many, 64, Ask::Cancel, Credential::Token),
+        load(many, 64, Ask::Cancel, Credential::Key),
+        load(ours, 256, Ask::CancelToShow, Credential::Key),
+        load(ours, 64, Ask::Show, Credential::Key),
+        load(&relaxed.server, 64, Ask::Cancel, Credential::Key),
+    ];
+    // The first cancel waits for the gateway's token, the first JWT for its issuer's
+    // keys: what follows is at rest.
+    let warm = || loads.into_iter().try_for_each(|load| generator.once(load));
+    warm()?;
+    let at_rest = |name, server: &Server| -> Result<Weighed, Error> {
+        let memory = Memory::of(server)?;
+        Ok(Weighed {
+            name,
+            at_rest: memory,
+            reloaded: None,
+            loaded: memory,
+        })
+    };
+    let mut report = Report {
+        rounds: Vec::new(),
+        syncs: Vec::new(),
+        forwarder: at_rest("bare forwarder", &forwarder)?,
+        gateway: at_rest("gateway, full", ours)?,
+        crowded: at_rest("gateway, many callers", many)?,
+        reading: Reading {
+            callers: plan.crowd,
+            started_in: crowded.started_in,
+            small_started_in: durable.started_in,
+            reloads: (0..plan.reloads)
+                .map(|_| crowded.reload())
+                .collect::<Result<_, _>>()?,
+        },
+    };
+    report.crowded.reloaded = Some(Memory::of(many)?);
+    // A reload forgets tokens.
+    warm()?;
     for round in 1..=plan.rounds {
         eprintln!("load: round {round} of {}", plan.rounds);
-        report.fdatasync(place.fdatasync()?);
-        let run = |server, connections, ask| -> Result<Sample, Error> {
-            generator.run(server, connections, ask)
-        };
-        report.round(Round {
-            forwarder: run(&forwarder, 64, Ask::Forward)?,
-            cancel: run(&durable, 64, Ask::Cancel)?,
-            show: run(&durable, 64, Ask::Show)?,
-            relaxed: run(&relaxed, 64, Ask::RelaxedCancel)?,
-            crowd: run(&durable, 256, Ask::Cancel)?,
+        report.syncs.extend(place.fdatasync()?);
+        let samples = generator.there_and_back(loads)?;
+        let [
+            forwarder,
+            key,
+            token,
+            crowded_token,
+            crowded_key,
+            busy,
+            show,
+            relaxed,
+        ] = samples;
+        report.rounds.push(Round {
+            forwarder,
+            key,
+            token,
+            crowded_key,
+            crowded_token,
+            show,
+            relaxed,
+            busy,
         });
     }
-    report.after(Memory::of(&forwarder)?, Memory::of(&durable)?);
+    report.syncs.sort_unstable();
+    report.forwarder.loaded = Memory::of(&forwarder)?;
+    report.gateway.loaded = Memory::of(ours)?;
+    report.crowded.loaded = Memory::of(many)?;
     if plan.telling {
         report.print()
     } else {

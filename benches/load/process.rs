@@ -57,6 +57,17 @@ impl Server {
         self.address
     }
 
+    /// Sends SIGHUP, for which the standard library has no words.
+    pub fn hang_up(&self) -> Result<(), Error> {
+        let told = Command::new("sh")
+            .args(["-c", &format!("kill -HUP {}", self.child.id())])
+            .status()?;
+        match told.success() {
+            true => Ok(()),
+            false => Err(Error::other("kill -HUP failed")),
+        }
+    }
+
     /// The CPU time of all its threads so far, dead ones included.
     pub fn cpu(&self) -> Result<Duration, Error> {
         let stat = self.proc("stat")?;

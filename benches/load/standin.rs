@@ -1,5 +1,5 @@
-//! A stand-in for the vendor and its token endpoint that costs next to nothing: it
-//! looks only for the end of each request and answers one of two fixed texts.
+//! A stand-in for the vendor, its token endpoint and an issuer of JWTs that costs next
+//! to nothing: it looks only for the end of each request and answers a fixed text.
 
 use std::io::Error;
 use std::sync::Arc;
@@ -15,17 +15,20 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 struct Answers {
     cancel: Vec<u8>,
     token: Vec<u8>,
+    keys: Vec<u8>,
 }
 
-/// Serves on one thread until its standard input ends.
-pub fn run() -> Result<(), Error> {
+/// Serves on one thread until its standard input ends; as an issuer, the key set that
+/// it is given.
+pub fn run(arguments: &[String]) -> Result<(), Error> {
+    let key_set = arguments.first().map_or("", String::as_str);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         announce(listener.local_addr()?);
-        let answers = Arc::new(answers()?);
+        let answers = Arc::new(answers(key_set)?);
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
@@ -35,7 +38,7 @@ pub fn run() -> Result<(), Error> {
     })
 }
 
-fn answers() -> Result<Answers, Error> {
+fn answers(key_set: &str) -> Result<Answers, Error> {
     let date = jiff::fmt::rfc2822::DateTimePrinter::new()
         .timestamp_to_rfc9110_string(&jiff::Timestamp::now())
         .map_err(Error::other)?;
@@ -47,14 +50,17 @@ fn answers() -> Result<Answers, Error> {
         r#"{{"token_type":"Bearer","expires_in":3599,"access_token":"{}"}}"#,
         "t".repeat(TOKEN_LENGTH)
     );
-    let token = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-         Date: {date}\r\n\r\n{grant}",
-        grant.len()
-    );
+    let document = |json: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             Date: {date}\r\n\r\n{json}",
+            json.len()
+        )
+    };
     Ok(Answers {
         cancel: cancel.into(),
-        token: token.into(),
+        token: document(&grant).into(),
+        keys: document(key_set).into(),
     })
 }
 
@@ -94,6 +100,7 @@ fn next<'a>(bytes: &[u8], answers: &'a Answers) -> Result<Option<(usize, &'a [u8
     let answer = match (request.method, path) {
         (Some("POST"), path) if path.ends_with("/cancel") => &answers.cancel,
         (Some("POST"), path) if path.ends_with("/oauth2/v2.0/token") => &answers.token,
+        (Some("GET"), "/keys") => &answers.keys,
         (method, path) => return Err(Error::other(format!("{method:?} {path}"))),
     };
     Ok((bytes.len() >= head + body).then_some((head + body, answer.as_slice())))

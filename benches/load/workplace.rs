@@ -4,25 +4,55 @@
 use std::fs::{self, File};
 use std::io::{Error, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::configuration::Configuration;
 use crate::process::Server;
 
-/// What the load generator presents.
-pub const KEY: &str = "load-bench-key-0123456789";
 /// As long as an application's token of Entra's is, in bytes.
 pub const TOKEN_LENGTH: usize = 1500;
 
 /// Longest wait for a gateway to listen.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A gateway tells nobody when its log is written.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 const SYNCS: usize = 200;
 const BLOCK: [u8; 4096] = [0x5a; 4096];
 
 pub struct Workplace(TempDir);
+
+/// A running gateway.
+pub struct Gateway {
+    pub server: Server,
+    log: PathBuf,
+    /// From its start until it listened.
+    pub started_in: Duration,
+}
+
+impl Gateway {
+    /// Has it read its configuration again, and waits until that is taken over. Says how
+    /// long it took.
+    pub fn reload(&self) -> Result<Duration, Error> {
+        let taken_over = || -> Result<usize, Error> {
+            let text = fs::read_to_string(&self.log)?;
+            Ok(text.matches("configuration taken over").count())
+        };
+        let before = taken_over()?;
+        let begun = Instant::now();
+        self.server.hang_up()?;
+        while begun.elapsed() < PATIENCE {
+            if taken_over()? > before {
+                return Ok(begun.elapsed());
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Err(Error::other("the gateway does not reload"))
+    }
+}
 
 impl Workplace {
     /// On the disk that holds `target`, since a temporary directory may be memory.
@@ -35,11 +65,16 @@ impl Workplace {
 
     /// The real program, as it is deployed: with a configuration file, and a log
     /// at `info` that goes to a file.
-    pub fn gateway(&self, durability: &str, vendor: SocketAddr) -> Result<Server, Error> {
-        let directory = self.0.path().join(durability);
+    pub fn gateway(
+        &self,
+        configuration: &Configuration,
+        vendor: SocketAddr,
+    ) -> Result<Gateway, Error> {
+        let directory = self.0.path().join(configuration.name);
         fs::create_dir(&directory)?;
-        fs::write(directory.join("base.toml"), settings(durability, vendor))?;
+        fs::write(directory.join("base.toml"), configuration.text(vendor)?)?;
         let log = directory.join("log");
+        let begun = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_offergate"))
             .args(["serve", "--config", "."])
             .current_dir(&directory)
@@ -48,7 +83,12 @@ impl Workplace {
             .stdin(Stdio::null())
             .stdout(File::create(&log)?)
             .spawn()?;
-        Server::with_address(child, |child| listening(child, &log))
+        let server = Server::with_address(child, |child| listening(child, &log))?;
+        Ok(Gateway {
+            server,
+            log,
+            started_in: begun.elapsed(),
+        })
     }
 
     /// How long it takes to append 4 KiB and have them on the disk, many times.
@@ -81,45 +121,7 @@ fn listening(child: &mut Child, log: &Path) -> Result<SocketAddr, Error> {
         if let Some(status) = child.try_wait()? {
             return Err(Error::other(format!("the gateway ended: {status}\n{text}")));
         }
-        // The gateway tells nobody when its log is written.
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(LOOK_EVERY);
     }
     Err(Error::other("the gateway does not listen"))
-}
-
-fn settings(durability: &str, vendor: SocketAddr) -> String {
-    let hash = offergate::identity::hash(KEY.as_bytes());
-    let digits: String = hash.as_bytes().iter().map(|b| format!("{b:02x}")).collect();
-    format!(
-        r#"
-[server]
-listen = "127.0.0.1:0"
-workers = 1
-max_in_flight_actions = 1024
-[admin]
-listen = "127.0.0.1:0"
-[portal]
-base_url = "http://{vendor}"
-[credentials.main]
-kind = "client-secret"
-authority = "http://{vendor}"
-tenant_id = "contoso.onmicrosoft.com"
-client_id = "7a2c0d60-0000-4000-8000-000000000001"
-client_secret = "load-bench-secret-0123456789"
-[[publishers]]
-id = "contoso"
-credential = "main"
-[[callers]]
-name = "load"
-default_publisher = "contoso"
-api_key_sha256 = ["{digits}"]
-allow = [ {{ actions = ["read", "cancel"], publishers = ["contoso"], offers = ["bench-*"] }} ]
-[ledger]
-url = "sqlite:ledger.db"
-durability = "{durability}"
-[telemetry]
-log_level = "info"
-log_format = "json"
-"#
-    )
 }

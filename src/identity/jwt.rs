@@ -3,20 +3,18 @@
 //! Nothing in a token chooses how it is checked: the issuer's entry in the
 //! configuration names the algorithms, and the issuer's own key set the keys.
 //! `jku`, `x5u`, `x5c` and `jwk` in a header are not looked at.
+//!
+//! Header and claims are parsed once each, before the signature is looked at, since
+//! what the token says is needed to find the key. `jsonwebtoken::decode` would parse
+//! both twice more.
 
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, get_current_timestamp};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use jsonwebtoken::{Algorithm, Header, crypto, decode_header};
+use serde_json::Value;
 
+use super::claims::{self, Claims, Unique};
 use super::jwks::Key;
-
-/// How far clocks may be apart, in seconds.
-pub const LEEWAY_SECONDS: u64 = 30;
-
-/// What a token says, once its signature is known to be good.
-pub type Claims = Map<String, Value>;
 
 /// What an issuer's tokens must be like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,18 +81,16 @@ pub struct Unverified<'t> {
     text: &'t str,
     header: Header,
     issuer: String,
+    claims: Claims,
 }
 
 impl<'t> Unverified<'t> {
     /// Takes a token apart.
     ///
     /// # Errors
-    /// [`TokenRefused`] if it is no JWT in compact form, or demands extensions.
+    /// [`TokenRefused`] if it is no JWT in compact form, says something twice, does not
+    /// say who has issued it, or demands extensions.
     pub fn read(text: &'t str) -> Result<Self, TokenRefused> {
-        #[derive(Deserialize)]
-        struct Issuer {
-            iss: String,
-        }
         if text.bytes().filter(|b| *b == b'.').count() != 2 {
             return Err(TokenRefused::Malformed);
         }
@@ -102,11 +98,16 @@ impl<'t> Unverified<'t> {
         if header.crit.is_some() {
             return Err(TokenRefused::Critical);
         }
-        let claims: Issuer = insecure_decode_claims(text).map_err(|_| TokenRefused::Malformed)?;
+        let claims = insecure_decode_claims(text);
+        let Unique(claims) = claims.map_err(|_| TokenRefused::Malformed)?;
+        let Some(Value::String(issuer)) = claims.get("iss") else {
+            return Err(TokenRefused::Malformed);
+        };
         Ok(Self {
             text,
             header,
-            issuer: claims.iss,
+            issuer: issuer.clone(),
+            claims,
         })
     }
 
@@ -146,12 +147,17 @@ impl<'t> Unverified<'t> {
     ///
     /// # Errors
     /// [`TokenRefused`]
-    pub fn verify(&self, key: &Key, rules: &Rules) -> Result<Claims, TokenRefused> {
+    pub fn verify(&self, key: &Key, rules: &Rules) -> Result<&Claims, TokenRefused> {
         self.check_header(rules)?;
-        let validation = validation(self.header.alg, rules);
-        decode::<Claims>(self.text, key.decoding(), &validation)
-            .map(|token| token.claims)
-            .map_err(|error| refusal(error.kind()))
+        let (message, signature) = self.text.rsplit_once('.').unwrap_or_default();
+        let algorithm = self.header.alg;
+        match crypto::verify(signature, message.as_bytes(), key.decoding(), algorithm) {
+            Ok(true) => {}
+            Ok(false) => return Err(TokenRefused::Signature),
+            Err(error) => return Err(unverifiable(error.kind())),
+        }
+        claims::check(&self.claims, rules)?;
+        Ok(&self.claims)
     }
 
     /// Whether what it says would be accepted, had its issuer signed it. For explaining
@@ -161,49 +167,15 @@ impl<'t> Unverified<'t> {
     /// [`TokenRefused`], whoever has signed it.
     pub fn check_unproven(&self, rules: &Rules) -> Result<(), TokenRefused> {
         self.check_header(rules)?;
-        let claims = self.unproven_claims()?;
-        let second = |name| match claims.get(name) {
-            None => Ok(None),
-            Some(value) => value.as_f64().map(Some).ok_or(TokenRefused::Claims),
-        };
-        let (end, begin) = (second("exp")?, second("nbf")?);
-        let (now, leeway) = (get_current_timestamp() as f64, LEEWAY_SECONDS as f64);
-        let audience = match claims.get("aud").ok_or(TokenRefused::Claims)? {
-            Value::Array(several) => several.iter().collect(),
-            one => vec![one],
-        };
-        let mut named = audience.into_iter().filter_map(Value::as_str);
-        if end.ok_or(TokenRefused::Claims)? < now - leeway {
-            return Err(TokenRefused::Expired);
-        }
-        if begin.is_some_and(|begin| begin > now + leeway) {
-            return Err(TokenRefused::NotYet);
-        }
-        match named.any(|name| rules.audiences.iter().any(|wanted| wanted == name)) {
-            true => Ok(()),
-            false => Err(TokenRefused::Audience),
-        }
+        claims::check(&self.claims, rules)
     }
 
     /// What it says, without any knowledge whether that is true. For explaining
     /// only: nothing may be decided by it.
-    ///
-    /// # Errors
-    /// [`TokenRefused::Malformed`]
-    pub fn unproven_claims(&self) -> Result<Claims, TokenRefused> {
-        insecure_decode_claims(self.text).map_err(|_| TokenRefused::Malformed)
+    #[must_use]
+    pub fn unproven_claims(&self) -> &Claims {
+        &self.claims
     }
-}
-
-/// What must hold besides the signature.
-fn validation(algorithm: Algorithm, rules: &Rules) -> Validation {
-    let mut validation = Validation::new(algorithm);
-    validation.leeway = LEEWAY_SECONDS;
-    validation.validate_nbf = true;
-    validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-    validation.set_issuer(&[&rules.issuer]);
-    validation.set_audience(&rules.audiences);
-    validation
 }
 
 /// A media type without the prefix that may be left out (RFC 7515 section 4.1.9).
@@ -214,20 +186,10 @@ fn plain_type(typ: &str) -> &str {
     }
 }
 
-fn refusal(kind: &ErrorKind) -> TokenRefused {
+/// Why a signature cannot even be looked at.
+fn unverifiable(kind: &ErrorKind) -> TokenRefused {
     match kind {
-        ErrorKind::InvalidSignature => TokenRefused::Signature,
-        ErrorKind::ExpiredSignature => TokenRefused::Expired,
-        ErrorKind::ImmatureSignature => TokenRefused::NotYet,
-        ErrorKind::InvalidAudience => TokenRefused::Audience,
-        ErrorKind::InvalidIssuer => TokenRefused::Issuer,
-        ErrorKind::MissingRequiredClaim(_) | ErrorKind::InvalidClaimFormat(_) => {
-            TokenRefused::Claims
-        }
-        ErrorKind::InvalidAlgorithm | ErrorKind::MissingAlgorithm => TokenRefused::Algorithm,
-        ErrorKind::InvalidToken | ErrorKind::Base64(_) | ErrorKind::Json(_) => {
-            TokenRefused::Malformed
-        }
+        ErrorKind::Base64(_) => TokenRefused::Malformed,
         // The rest tells of a key that cannot have signed this.
         _ => TokenRefused::Signature,
     }

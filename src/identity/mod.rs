@@ -5,6 +5,7 @@
 
 mod api_key;
 mod certificate;
+mod claims;
 mod issuer;
 mod jwks;
 mod jwt;
@@ -17,9 +18,10 @@ pub use api_key::{ApiKeys, DuplicateKey, KeyRefused, MAX_KEY, MIN_KEY, hash};
 pub use certificate::{
     CertificateRefused, ClientCa, ClientCertificates, DuplicateSan, InvalidCa, PeerCertificate,
 };
+pub use claims::Claims;
 pub use issuer::{KeySource, KeysFailure};
 pub use jwks::{KeySet, NoKeySet};
-pub use jwt::{Claims, Rules, TokenRefused, Unverified};
+pub use jwt::{Rules, TokenRefused, Unverified};
 pub use keys::{KeyKeeper, Keys};
 pub use token::{ClaimMatch, Issuer, NotKnown, NotOne, NotProven, Tokens};
 

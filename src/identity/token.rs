@@ -14,8 +14,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::MAX_LOGGED;
+use super::claims::Claims;
 use super::jwks::Key;
-use super::jwt::{Claims, Rules, TokenRefused, Unverified};
+use super::jwt::{Rules, TokenRefused, Unverified};
 use super::keys::{Keys, NoKey};
 use crate::domain::{Caller, CallerName, IDENTIFYING_CLAIMS};
 
@@ -47,7 +48,10 @@ impl Issuer {
     ///
     /// # Errors
     /// [`NotProven`]
-    pub async fn prove(&self, token: &Unverified<'_>) -> Result<(Claims, Arc<Key>), NotProven> {
+    pub async fn prove<'t>(
+        &self,
+        token: &'t Unverified<'_>,
+    ) -> Result<(&'t Claims, Arc<Key>), NotProven> {
         token.check_header(&self.rules)?;
         let (kid, algorithm): (Option<&str>, Algorithm) = token.key();
         let key = self.keys.find(kid, algorithm).await?;
@@ -213,8 +217,8 @@ impl Tokens {
         let position = position.ok_or(NotKnown::Refused(TokenRefused::Issuer))?;
         let issuer = &self.issuers[position];
         let (claims, key) = issuer.prove(&token).await?;
-        let mark = mark(&issuer.rules, &claims);
-        let caller = match self.whose(token.issuer(), &claims) {
+        let mark = mark(&issuer.rules, claims);
+        let caller = match self.whose(token.issuer(), claims) {
             Ok(caller) => caller,
             Err(not_one) => {
                 let several = not_one != NotOne::None;

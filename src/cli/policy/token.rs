@@ -33,21 +33,12 @@ enum Doubt {
 struct Read<'a> {
     tokens: &'a Tokens,
     token: Unverified<'a>,
-    claims: Claims,
 }
 
 /// Whether whoever sends this token may do what is asked.
 pub async fn explain(case: &Case<'_>, tokens: &Tokens, text: &str, keys: KeysFrom) -> Explanation {
-    let read = Unverified::read(text).and_then(|token| {
-        let claims = token.unproven_claims()?;
-        Ok(Read {
-            tokens,
-            token,
-            claims,
-        })
-    });
-    let read = match read {
-        Ok(read) => read,
+    let read = match Unverified::read(text) {
+        Ok(token) => Read { tokens, token },
         Err(reason) => {
             let signature = format!("signature: {}", refusal::signature(reason));
             let remedy = refusal::remedy_unread(reason).to_owned();
@@ -112,6 +103,10 @@ impl Read<'_> {
         explanation
     }
 
+    fn claims(&self) -> &Claims {
+        self.token.unproven_claims()
+    }
+
     /// Whose the token is, and what they may.
     fn explain(&self, case: &Case<'_>, signature: &str, standing: Standing) -> Explanation {
         let (is, proviso) = match standing {
@@ -119,7 +114,7 @@ impl Read<'_> {
             Standing::Unproven => ("the token, even if it is good,", ", if the token is good"),
         };
         let denied = |whose: &str, todo: &str| {
-            let why = [identifying(&self.claims), format!("to do: {todo}")];
+            let why = [identifying(self.claims()), format!("to do: {todo}")];
             Explanation::denied(&format!("{is} {whose}"), why)
         };
         let (mut explanation, caller) = match self.whose() {
@@ -145,7 +140,7 @@ impl Read<'_> {
     /// A token that the gateway does not accept.
     fn refused(&self, reason: TokenRefused, signature: &str) -> Explanation {
         let issuers = self.tokens.issuers();
-        let remedy = refusal::remedy(reason, &self.token, &self.claims, issuers);
+        let remedy = refusal::remedy(reason, &self.token, self.claims(), issuers);
         let mut explanation = Explanation::denied(&refusal::verdict(reason), [remedy]);
         let caller = match self.whose() {
             Ok(name) => format!("{name}, if it were accepted"),
@@ -157,12 +152,12 @@ impl Read<'_> {
     }
 
     fn whose(&self) -> Result<CallerName, NotOne> {
-        let caller = self.tokens.whose(self.token.issuer(), &self.claims)?;
+        let caller = self.tokens.whose(self.token.issuer(), self.claims())?;
         Ok(caller.name.clone())
     }
 
     fn facts(&self, caller: &str, signature: &str) -> [String; 4] {
-        let subject = self.claims.get("sub").and_then(Value::as_str);
+        let subject = self.claims().get("sub").and_then(Value::as_str);
         [
             format!("issuer: {}", shown(self.token.issuer())),
             format!("subject: {}", subject.map_or("-".to_owned(), shown)),
