@@ -13,6 +13,7 @@ mod cli;
 mod client;
 mod credential;
 mod drain;
+mod endpoint_oidc;
 mod forged;
 mod helpers;
 mod http2;
