@@ -63,6 +63,12 @@ impl CredentialHealth {
         self.token_usable_ms.is_some()
     }
 
+    /// Whether any publisher is served with it.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        !self.publishers.is_empty()
+    }
+
     /// What is wrong with its token.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {

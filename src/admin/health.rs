@@ -41,8 +41,8 @@ pub async fn readyz(vitals: web::Data<Vitals>) -> HttpResponse {
         .json(readiness)
 }
 
-/// With several credentials, one without a token is a warning as long as another
-/// has one.
+/// With several credentials, one without a token is a warning as long as another has one
+/// for some publisher. One that no publisher uses makes no difference.
 fn judge(vitals: &Vitals) -> Readiness {
     let mut reasons = Vec::new();
     let mut warnings = (vitals.warnings)();
@@ -57,11 +57,13 @@ fn judge(vitals: &Vitals) -> Readiness {
     }
     let credentials = vitals.credentials.iter();
     let credentials: Vec<CredentialHealth> = credentials.map(CredentialHealth::of).collect();
-    let some_work = credentials.iter().any(CredentialHealth::works);
+    let somebody_is_served = credentials.iter().any(|one| one.works() && one.is_used());
     for credential in &credentials {
         match credential.complaint() {
-            Some(text) if !credential.works() && !some_work => reasons.push(text),
-            Some(text) => warnings.push(text),
+            Some(text) if somebody_is_served || credential.works() || !credential.is_used() => {
+                warnings.push(text);
+            }
+            Some(text) => reasons.push(text),
             None => {}
         }
         warnings.extend(credential.warnings());

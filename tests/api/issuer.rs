@@ -22,8 +22,16 @@ pub const PIPELINE: &str = "release-pipeline";
 pub const BOARD: &str = "status-board";
 pub const STRANGER: &str = "stranger";
 
+/// The gateway itself, as its token endpoint knows it: by a secret and by a certificate.
+pub const BY_SECRET: &str = "offergate-secret";
+pub const SECRET: &str = "no-part-of-its-name-0123456789";
+pub const BY_CERTIFICATE: &str = "offergate-certificate";
+/// The tenant whose token endpoint it is.
+pub const TENANT: &str = "contoso.test";
+
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 const JWKS: &str = "/jwks";
+const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
 /// How a token should differ from the usual: an access token for `offergate`, by RS256.
 #[derive(Debug, Clone)]
@@ -83,7 +91,9 @@ impl Wanted {
 pub struct Counts {
     pub discovery: u32,
     pub jwks: u32,
-    /// Those of both that were answered 503.
+    /// At the token endpoint.
+    pub tokens: u32,
+    /// Those of discovery and keys that were answered 503.
     pub refused: u32,
 }
 
@@ -94,6 +104,15 @@ pub struct Issuer {
     /// What stands in the `iss` of its tokens.
     pub url: String,
     pub address: SocketAddr,
+    assertions: bool,
+}
+
+/// What it says when it listens.
+#[derive(Deserialize)]
+struct Listening {
+    issuer: String,
+    /// Whether this Node has what client assertions are checked with.
+    assertions: bool,
 }
 
 impl Issuer {
@@ -110,13 +129,42 @@ impl Issuer {
             .current_dir(home())
             .stdin(Stdio::piped());
         let mut process = Process::spawn(&mut node);
-        let url = process.says(listening).await;
-        let address = url.strip_prefix("http://").unwrap().parse().unwrap();
+        let listening = |line: &str| serde_json::from_str(line).ok();
+        let Listening { issuer, assertions } = process.says(listening).await;
+        let address = issuer.strip_prefix("http://").unwrap().parse().unwrap();
         Some(Self {
             _process: process,
-            url,
+            url: issuer,
             address,
+            assertions,
         })
+    }
+
+    /// None as with [`Issuer::start`], and also if it cannot check client assertions.
+    pub async fn start_for_assertions() -> Option<Self> {
+        let issuer = Self::start().await?;
+        if !issuer.assertions {
+            skipped("client assertions need Node 20.12 or later");
+            return None;
+        }
+        Some(issuer)
+    }
+
+    /// Checks client assertions with these certificates (PEM) from now on.
+    pub async fn register(&self, certificates: &str) {
+        let path = "/_control/certificates";
+        self.ask("POST", path, &[], certificates).await;
+    }
+
+    /// Where tokens are made: the audience of client assertions.
+    pub fn token_url(&self) -> String {
+        format!("{}{}", self.url, token_path())
+    }
+
+    /// What it answers to this form at the token endpoint.
+    pub async fn answer_to(&self, form: &[(&str, &str)]) -> Answer {
+        let form = serde_urlencoded::to_string(form).unwrap();
+        client::send(self.address, "POST", &token_path(), &[FORM], &form).await
     }
 
     /// Where its keys are.
@@ -132,17 +180,15 @@ impl Issuer {
             ("claims", &wanted.claims.to_string()),
             ("header", &wanted.header.to_string()),
         ]);
-        let form = serde_urlencoded::to_string([
+        let resource = format!("https://resource.test/?{}", order.unwrap());
+        let form = [
             ("grant_type", "client_credentials"),
             ("client_id", client),
             ("client_secret", &format!("{client}-secret")),
-            (
-                "resource",
-                &format!("https://resource.test/?{}", order.unwrap()),
-            ),
-        ]);
-        let headers = [("Content-Type", "application/x-www-form-urlencoded")];
-        let answer = self.ask("POST", "/token", &headers, &form.unwrap()).await;
+            ("resource", &resource),
+        ];
+        let answer = self.answer_to(&form).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["access_token"].as_str().unwrap().to_owned()
     }
 
@@ -201,10 +247,8 @@ fn home() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/issuer")
 }
 
-/// The issuer in the line that says that it listens.
-fn listening(line: &str) -> Option<String> {
-    let line: Value = serde_json::from_str(line).ok()?;
-    Some(line["issuer"].as_str()?.to_owned())
+fn token_path() -> String {
+    format!("/{TENANT}/oauth2/v2.0/token")
 }
 
 /// Installs the packages unless they are there, and as the lock file has them; or says

@@ -14,6 +14,7 @@ mod client;
 mod config;
 mod credential;
 mod drain;
+mod endpoint_oidc;
 mod entra;
 mod forged;
 mod health;

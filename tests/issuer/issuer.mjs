@@ -1,7 +1,14 @@
 // A real OpenID issuer (panva's oidc-provider) for tests/api: `node issuer.mjs [PORT]`.
 //
-// Prints {"issuer": "http://127.0.0.1:PORT"} when it listens, and ends with its standard
-// input, so that no orphan survives the test that started it.
+// Prints {"issuer": "http://127.0.0.1:PORT", "assertions": true} when it listens, and ends
+// with its standard input, so that no orphan survives the test that started it.
+// `assertions`: whether this Node has what the provider needs to check client assertions.
+//
+// Its token endpoint is where Entra's is for the tenant contoso.test. What Entra does in
+// its own way is translated: a scope `RESOURCE/.default` orders the resource, and a token
+// for a resource other than resource.test says azp, tid and roles as Entra's do. Who may
+// have one is for the provider alone to check. One client of those tokens proves itself
+// by a secret, the other by assertions, once there are certificates to check them with.
 //
 // What a token should look like is said in its resource indicator, which is a URL:
 //   https://resource.test/?audience=offergate&algorithm=RS256&claims={}&header={}
@@ -14,28 +21,41 @@
 //   POST down     discovery and keys are answered with 503
 //   POST up       and no longer
 //   GET counts    requests so far; ?jwks=N waits until the keys were asked for N times,
-//                 and so do discovery and refused (those of both answered with 503)
+//                 and so do tokens (at the token endpoint), discovery and refused (those
+//                 of discovery and keys that were answered with 503)
+//   POST certificates   as PEM: what assertions are checked with from now on
 
 import { EventEmitter } from 'node:events';
 import { createServer } from 'node:http';
-import { generateKeyPair, randomUUID, webcrypto } from 'node:crypto';
+import * as crypto from 'node:crypto';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 
-// The provider wants a newer Node than Debian 12 has (18). These two are all it lacks.
-globalThis.crypto ??= webcrypto;
+const { generateKeyPair, randomUUID, X509Certificate } = crypto;
+
+// The provider wants a newer Node than Debian 12 has (18). These two are all it lacks, but
+// for crypto.hash (20.12), with which it knows assertions again; no script can add that.
+globalThis.crypto ??= crypto.webcrypto;
 URL.parse ??= (text, base) => (URL.canParse(text, base) ? new URL(text, base) : null);
 const { default: Provider } = await import('oidc-provider');
 
 const CLIENTS = ['release-pipeline', 'status-board', 'stranger'];
 const ALGORITHMS = { RS256: 'rsa', PS256: 'rsa', ES256: 'ec' };
+const TENANT = 'contoso.test';
+const BY_SECRET = 'offergate-secret';
+const SECRET = 'no-part-of-its-name-0123456789';
+const BY_CERTIFICATE = 'offergate-certificate';
 const DISCOVERY = '/.well-known/openid-configuration';
 const JWKS = '/jwks';
+const TOKEN = `/${TENANT}/oauth2/v2.0/token`;
+const COUNTED = { [DISCOVERY]: 'discovery', [JWKS]: 'jwks', [TOKEN]: 'tokens' };
 /** How long a token lives, in seconds. */
 const LIFETIME = 3600;
 
-const counts = { discovery: 0, jwks: 0, refused: 0 };
+const counts = { discovery: 0, jwks: 0, tokens: 0, refused: 0 };
 const counted = new EventEmitter().setMaxListeners(0);
 let generations = [];
+let certificates = [];
 let made = 0;
 let down = false;
 let handle;
@@ -56,11 +76,13 @@ async function generation() {
 
 /** What `resource` orders; see above. */
 function ordered(resource) {
-  const query = new URL(resource).searchParams;
+  const { hostname, searchParams: query } = new URL(resource);
+  const isOurs = hostname === 'resource.test';
   const algorithm = query.get('algorithm') ?? 'RS256';
   if (!(algorithm in ALGORITHMS)) throw new Error(`no key for ${algorithm}`);
   return {
-    audience: query.get('audience') ?? 'offergate',
+    isOurs,
+    audience: query.get('audience') ?? (isOurs ? 'offergate' : resource),
     algorithm,
     claims: JSON.parse(query.get('claims') ?? '{}'),
     header: JSON.parse(query.get('header') ?? '{}'),
@@ -72,28 +94,45 @@ function withoutNulls(members) {
   return Object.fromEntries(Object.entries(members).map(([name, value]) => [name, value ?? undefined]));
 }
 
-/** The provider takes its keys when it is made: other keys, another provider. */
+/** Everyone who may ask for a token; by an assertion only if it can be checked. */
+function clients() {
+  const client = (client_id, method, proof) => ({
+    client_id,
+    grant_types: ['client_credentials'],
+    token_endpoint_auth_method: method,
+    redirect_uris: [],
+    response_types: [],
+    ...proof,
+  });
+  const secrets = CLIENTS.map((id) => [id, `${id}-secret`]);
+  const bySecret = [...secrets, [BY_SECRET, SECRET]].map(([id, client_secret]) => (
+    client(id, 'client_secret_post', { client_secret })
+  ));
+  if (certificates.length === 0) return bySecret;
+  const keys = certificates.map(({ publicKey, raw }) => ({
+    ...publicKey.export({ format: 'jwk' }),
+    use: 'sig',
+    x5c: [raw.toString('base64')],
+  }));
+  return [...bySecret, client(BY_CERTIFICATE, 'private_key_jwt', { jwks: { keys } })];
+}
+
+/** The provider takes keys and clients when it is made: other ones, another provider. */
 function provide() {
   const [current] = generations;
   const provider = new Provider(issuer, {
-    clients: CLIENTS.map((client_id) => ({
-      client_id,
-      client_secret: `${client_id}-secret`,
-      grant_types: ['client_credentials'],
-      token_endpoint_auth_method: 'client_secret_post',
-      redirect_uris: [],
-      response_types: [],
-    })),
+    clients: clients(),
     // Otherwise it complains on standard output, where nothing but the address belongs.
     ttl: { ClientCredentials: LIFETIME },
     cookies: { keys: [randomUUID()] },
     jwks: { keys: generations.flatMap(({ rsa, ec }) => [rsa, ec]) },
-    routes: { jwks: JWKS },
+    routes: { jwks: JWKS, token: TOKEN },
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
       resourceIndicators: {
         enabled: true,
+        defaultResource: (context) => context.oidc.params.scope?.replace(/\/\.default$/u, ''),
         getResourceServerInfo(_context, resource) {
           const { audience, algorithm } = ordered(resource);
           const { kid } = current[ALGORITHMS[algorithm]];
@@ -110,7 +149,11 @@ function provide() {
     formats: {
       customizers: {
         jwt(context, _token, jwt) {
-          const { claims, header } = ordered(context.oidc.params.resource);
+          const { isOurs, claims, header } = ordered(context.oidc.params.resource);
+          if (!isOurs) {
+            const azp = jwt.payload.client_id;
+            Object.assign(jwt.payload, { azp, tid: TENANT, roles: ['Offers.Cancel'] });
+          }
           Object.assign(jwt.payload, withoutNulls(claims));
           jwt.header = withoutNulls(header);
         },
@@ -144,6 +187,11 @@ const CONTROLS = {
     generations = generations.slice(0, 1);
     provide();
   },
+  async 'POST certificates'(_query, pem) {
+    const each = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/gu;
+    certificates = pem.match(each).map((one) => new X509Certificate(one));
+    provide();
+  },
   'POST down'() {
     down = true;
   },
@@ -168,20 +216,19 @@ async function control(request, response, { pathname, searchParams }) {
   const name = pathname.slice('/_control/'.length);
   const action = CONTROLS[`${request.method} ${name}`];
   if (!action) return answer(response, 404, { error: 'no such control' });
-  await action(searchParams);
+  await action(searchParams, await text(request));
   return answer(response, 200, counts);
 }
 
 async function serve(request, response) {
   const url = new URL(request.url, issuer);
   if (url.pathname.startsWith('/_control/')) return control(request, response, url);
-  const kind = { [DISCOVERY]: 'discovery', [JWKS]: 'jwks' }[url.pathname];
-  if (kind) {
-    counts[kind] += 1;
-    if (down) counts.refused += 1;
-    counted.emit('request');
-    if (down) return answer(response, 503, { error: 'down' });
-  }
+  const kind = COUNTED[url.pathname];
+  const refused = down && [DISCOVERY, JWKS].includes(url.pathname);
+  if (kind) counts[kind] += 1;
+  if (refused) counts.refused += 1;
+  counted.emit('request');
+  if (refused) return answer(response, 503, { error: 'down' });
   return handle(request, response);
 }
 
@@ -199,5 +246,5 @@ const server = createServer((request, response) => {
 server.listen(Number(process.argv[2] ?? 0), '127.0.0.1', () => {
   issuer = `http://127.0.0.1:${server.address().port}`;
   provide();
-  console.log(JSON.stringify({ issuer }));
+  console.log(JSON.stringify({ issuer, assertions: 'hash' in crypto }));
 });
