@@ -22,7 +22,7 @@ pub use claims::Claims;
 pub use issuer::{KeySource, KeysFailure};
 pub use jwks::{KeySet, NoKeySet};
 pub use jwt::{Rules, TokenRefused, Unverified};
-pub use keys::{KeyKeeper, Keys};
+pub use keys::{KeyKeeper, Keys, NoKey};
 pub use token::{ClaimMatch, Issuer, NotKnown, NotOne, NotProven, Tokens};
 
 use crate::domain::{Caller, San};
