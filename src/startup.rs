@@ -153,7 +153,7 @@ impl Gateway {
         };
         let vitals = Vitals {
             ledger: ledger.clone(),
-            credentials: credentials::vitals(&settings, &handles),
+            credentials: credentials::vitals(&settings, &handles, &vendors.publishers),
             draining,
             background_ended: background.ended.clone(),
             warnings: {

@@ -27,8 +27,12 @@ pub struct CredentialHealth {
     /// Why a changed secret, certificate or file is not in use yet; null if there is
     /// no such.
     rotation_failure: Option<String>,
-    /// The status with which the vendor refused the last token; null if it did not.
+    /// The status with which the vendor refused the token the last time that it was
+    /// used for one of the publishers; null if it did for none of them.
     vendor_refusal: Option<u16>,
+    /// For which publishers, and with which status.
+    #[serde(skip)]
+    refusals: Vec<(String, u16)>,
     /// When the secret or certificate ends; null if it does not, or it is not known.
     ends: Option<Timestamp>,
     /// Whole days until then, negative afterwards.
@@ -42,16 +46,21 @@ impl CredentialHealth {
         let CredentialVitals { handle, publishers } = vitals;
         let token = handle.current();
         let standing = handle.standing();
+        let refusals: Vec<(String, u16)> = publishers
+            .iter()
+            .filter_map(|(publisher, handle)| Some((publisher.clone(), handle.refusal()?)))
+            .collect();
         Self {
             name: handle.name().to_owned(),
             kind: standing.kind,
-            publishers: publishers.clone(),
+            publishers: publishers.iter().map(|(name, _)| name.clone()).collect(),
             token_age_ms: token.as_ref().map(|token| millis(token.age())),
             token_usable_ms: token.as_ref().map(|token| millis(token.left())),
             last_success: standing.succeeded_at,
             last_failure: standing.failure.map(|failure| failure.to_string()),
             rotation_failure: standing.rotation.map(|failure| failure.to_string()),
-            vendor_refusal: handle.refusal(),
+            vendor_refusal: refusals.first().map(|(_, status)| *status),
+            refusals,
             ends: standing.ends,
             ends_in_days: standing.ends.map(days_until),
         }
@@ -94,10 +103,9 @@ impl CredentialHealth {
         let rotation = self.rotation_failure.as_ref().map(|failure| {
             format!("credential {name}: it has changed, but the old one stays in use: {failure}")
         });
-        let refusal = self.vendor_refusal.map(|status| {
-            let remedy = vendor_remedy(status);
-            let publishers = self.served();
-            format!("credential {name}: the vendor refuses its token for {publishers} ({status}): {remedy}")
+        let refusals = self.refusals.iter().map(move |(publisher, status)| {
+            let remedy = vendor_remedy(*status);
+            format!("credential {name}: the vendor refuses its token for {publisher} ({status}): {remedy}")
         });
         let ends = self.ends_in_days.filter(|days| *days < WARN_DAYS);
         let ends = ends.map(|days| match days {
@@ -109,7 +117,7 @@ impl CredentialHealth {
                 "credential {name}: its secret or certificate ends in {days} day(s); replace it"
             ),
         });
-        [rotation, refusal, ends].into_iter().flatten()
+        rotation.into_iter().chain(refusals).chain(ends)
     }
 
     fn served(&self) -> String {

@@ -34,8 +34,8 @@ pub struct Vitals {
 pub struct CredentialVitals {
     /// Its token.
     pub handle: Handle,
-    /// The publishers that are served with it.
-    pub publishers: Vec<String>,
+    /// The publishers that are served with it, each with its own handle.
+    pub publishers: Vec<(String, Handle)>,
 }
 
 /// The routes of the admin listener.

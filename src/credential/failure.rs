@@ -20,6 +20,16 @@ pub enum Failure {
         /// The OAuth error word (RFC 6749, 5.2), for example `invalid_client`.
         error: Option<&'static str>,
     },
+    /// The platform hands out no token for a managed identity.
+    #[error("managed identity endpoint answered with an error ({status}{}): {remedy}", error_text(.error))]
+    NoIdentity {
+        /// The HTTP status.
+        status: u16,
+        /// The error's word, for example `identity_not_found`.
+        error: Option<&'static str>,
+        /// What to do about it.
+        remedy: &'static str,
+    },
     /// It asked to come back later (429 or 503).
     #[error("token endpoint asks to wait ({status})")]
     Throttled {
@@ -50,6 +60,7 @@ impl Failure {
             Self::Throttled { retry_after, .. } => *retry_after,
             Self::Unreachable(_)
             | Self::Refused { .. }
+            | Self::NoIdentity { .. }
             | Self::Garbage(_)
             | Self::File(_)
             | Self::Spent

@@ -55,8 +55,6 @@ pub(super) struct Shared {
     pub(super) standing: watch::Sender<Standing>,
     /// How long a request waits for a token.
     wait: Duration,
-    /// The status with which the vendor last refused a token of ours; 0 for none.
-    refusal: AtomicU16,
 }
 
 /// What a keeper is told.
@@ -72,6 +70,8 @@ pub(super) enum Command {
 pub struct Handle {
     shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
+    /// The status with which the vendor last refused a token of ours; 0 for none.
+    refusal: Arc<AtomicU16>,
 }
 
 pub(super) struct Rejection {
@@ -105,11 +105,21 @@ impl Handle {
             current: ArcSwapOption::empty(),
             standing: watch::Sender::new(standing),
             wait,
-            refusal: AtomicU16::new(0),
         };
         Self {
             shared: Arc::new(shared),
             commands,
+            refusal: Arc::default(),
+        }
+    }
+
+    /// A handle to the same token, for another publisher: what the vendor refuses for
+    /// one it may grant for the other.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self {
+            refusal: Arc::default(),
+            ..self.clone()
         }
     }
 
@@ -133,15 +143,15 @@ impl Handle {
     pub fn note(&self, refusal: Option<u16>) {
         let refusal = refusal.unwrap_or(0);
         // Nearly always there is nothing to change.
-        if self.shared.refusal.load(Ordering::Relaxed) != refusal {
-            self.shared.refusal.store(refusal, Ordering::Relaxed);
+        if self.refusal.load(Ordering::Relaxed) != refusal {
+            self.refusal.store(refusal, Ordering::Relaxed);
         }
     }
 
     /// The status with which the vendor has refused the last token; none if it has not.
     #[must_use]
     pub fn refusal(&self) -> Option<u16> {
-        Some(self.shared.refusal.load(Ordering::Relaxed)).filter(|status| *status != 0)
+        Some(self.refusal.load(Ordering::Relaxed)).filter(|status| *status != 0)
     }
 
     /// The credential's name in the configuration.

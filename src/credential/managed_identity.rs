@@ -64,7 +64,35 @@ impl ManagedIdentity {
         let unsendable = Failure::Unreachable(SendError::NotSent(Unreachable::Request));
         let request = self.request().ok_or(unsendable)?;
         let answer = http.send(request).await.map_err(Failure::Unreachable)?;
-        grant::read(&answer, redactor)
+        grant::read(&answer, redactor).map_err(|failure| self.explain(failure))
+    }
+
+    /// The platform has no numbers for what goes wrong, but its statuses are few.
+    fn explain(&self, failure: Failure) -> Failure {
+        let Failure::Refused {
+            status,
+            aadsts: None,
+            error,
+        } = failure
+        else {
+            return failure;
+        };
+        let remedy = match (status, &self.endpoint) {
+            (401 | 403, ManagedEndpoint::AppService { .. }) => "check identity_header",
+            (400 | 401 | 403, _) if self.client_id.is_some() => {
+                "check client_id, resource and endpoint; the identity must be assigned to this machine or app"
+            }
+            (400 | 401 | 403, _) => {
+                "check resource and endpoint; the machine or app must have an identity, and client_id must say which if it has several"
+            }
+            (404 | 410, _) => "the identity is not ready, or endpoint is wrong",
+            _ => "the platform fails; it is asked again",
+        };
+        Failure::NoIdentity {
+            status,
+            error,
+            remedy,
+        }
     }
 
     fn request(&self) -> Option<Outgoing> {

@@ -25,6 +25,14 @@ impl FromIterator<(PublisherId, Handle)> for Publishers {
     }
 }
 
+impl Publishers {
+    /// Its credential.
+    #[must_use]
+    pub fn get(&self, publisher: &PublisherId) -> Option<&Handle> {
+        self.0.get(publisher)
+    }
+}
+
 /// The vendor, for one thread.
 pub struct Vendor {
     portal: Portal,
@@ -104,7 +112,7 @@ impl Vendor {
     /// The policy permits only publishers that are configured; one that was taken
     /// out since is without a token.
     fn handle(&self, publisher: &PublisherId) -> Result<&Handle, Unavailable> {
-        self.publishers.0.get(publisher).ok_or(Unavailable {
+        self.publishers.get(publisher).ok_or(Unavailable {
             retry_after: Duration::from_secs(60),
             failure: None,
         })

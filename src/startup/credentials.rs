@@ -13,6 +13,7 @@ use crate::credential::{
     ManagedEndpoint, ManagedIdentity, Source, TokenEndpoint, TokenFile, WorkloadIdentity,
 };
 use crate::domain::Redactor;
+use crate::operation::Publishers;
 use crate::settings::{self, CredentialKind, Settings};
 
 /// A keeper for each credential, and the handles to their tokens by name.
@@ -157,12 +158,19 @@ fn is_https(address: &str) -> bool {
 
 /// Every credential, with the publishers it serves.
 #[must_use]
-pub fn vitals(settings: &Settings, handles: &BTreeMap<String, Handle>) -> Vec<CredentialVitals> {
+pub fn vitals(
+    settings: &Settings,
+    handles: &BTreeMap<String, Handle>,
+    serving: &Publishers,
+) -> Vec<CredentialVitals> {
     let served_by = |name: &String| {
         let publishers = settings.publishers.iter();
         publishers
             .filter(|publisher| publisher.credential == *name)
-            .map(|publisher| publisher.id.as_str().to_owned())
+            .filter_map(|publisher| {
+                let handle = serving.get(&publisher.id)?.clone();
+                Some((publisher.id.as_str().to_owned(), handle))
+            })
             .collect()
     };
     handles

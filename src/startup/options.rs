@@ -48,7 +48,7 @@ pub fn portal(settings: &Settings, redactor: Arc<Redactor>) -> PortalOptions {
 pub fn publishers(settings: &Settings, handles: &BTreeMap<String, Handle>) -> Publishers {
     let publishers = settings.publishers.iter();
     publishers
-        .filter_map(|p| Some((p.id.clone(), handles.get(&p.credential)?.clone())))
+        .filter_map(|p| Some((p.id.clone(), handles.get(&p.credential)?.apart())))
         .collect()
 }
 

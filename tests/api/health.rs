@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::config::write_config;
 use crate::entra::{Certified, application, by_certificate, platform_token, trust};
-use crate::helpers::{Setup, World, spawn, spawn_before, spawn_toml, spawn_with};
+use crate::helpers::{KEY, Setup, World, spawn, spawn_before, spawn_toml, spawn_with};
 use crate::mint::Signer;
 use crate::process::{Process, run};
 use crate::vendor::Vendor;
@@ -76,23 +76,33 @@ async fn a_certificate_that_ends_is_known_of_in_time() {
 async fn what_the_vendor_refuses_comes_with_a_remedy() {
     let world = spawn_toml(
         "[[publishers]]\nid = \"contoso\"\ncredential = \"main\"\n\
-         [[publishers]]\nid = \"fabrikam\"\ncredential = \"main\"",
+         [[publishers]]\nid = \"fabrikam\"\ncredential = \"main\"\n\
+         [[callers]]\nname = \"pipeline\"\ndefault_publisher = \"contoso\"\n\
+         api_key_sha256 = [\"$pipeline\"]\n\
+         allow = [ { actions = [\"*\"], publishers = [\"*\"], offers = [\"*\"] } ]",
     )
     .await;
-    for (fault, status, remedy) in [
+    for (fault, status, told_to_caller, remedy) in [
         (
             json!({"kind": "unauthorized"}),
             401,
+            502,
             "the token is not meant for the vendor; check resource or scope",
         ),
         (
             json!({"kind": "status", "status": 403}),
             403,
+            403,
             "add the application to the publisher's account",
         ),
     ] {
-        world.vendor.lasting_fault("cancel", fault).await;
-        world.cancel("sync-1").await;
+        let order = json!({"on": "cancel", "publisher": "contoso", "times": 0, "fault": fault});
+        world.vendor.order(order).await;
+        assert_eq!(world.cancel("sync-1").await.status, told_to_caller);
+        // Another publisher of the same credential is none the worse for it.
+        let other = "/publishers/fabrikam/offers/sync-1/cancel";
+        let answer = world.send_as(KEY, "POST", other, "").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
         let (credential, warnings) = told(&world).await;
         assert_eq!(credential["vendorRefusal"], status);
         assert!(warnings.contains(remedy), "{warnings}");

@@ -128,6 +128,23 @@ async fn the_platforms_word_is_read_again_each_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_word_that_changes_while_it_is_shown_is_noticed() {
+    let signer = Signer::ec("a");
+    let world = workload(&signer).await;
+    // The endpoint has the first and takes its time.
+    world.vendor.receives("/oauth2/", 1).await;
+    allow(&world.vendor, 1).await;
+    exchange(
+        world.directory.path(),
+        "assertion",
+        &platform_token(&signer, "two"),
+    );
+    world.vendor.receives("/oauth2/", 2).await;
+    assert_eq!(world.cancel("sync-1").await.status, 200);
+    assert_eq!(used(&world.vendor, "federated").await, [1, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_word_that_earns_nothing_leaves_the_token_in_use() {
     let signer = Signer::ec("a");
     let world = workload(&signer).await;
@@ -203,12 +220,19 @@ async fn an_app_has_an_identity_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_hands_out_identities_may_refuse() {
-    let app_service = |more: &str| format!("{MANAGED}{APP_SERVICE}{more}");
-    let machine = |more: &str| format!("{MANAGED}{IMDS}{more}");
+    let hasty = MANAGED.replace("5000", "100");
+    let app_service = |more: &str| format!("{hasty}{APP_SERVICE}{more}");
+    let machine = |more: &str| format!("{hasty}{IMDS}{more}");
     for (credential, why) in [
-        (app_service("identity_header = \"wrong\""), "(401)"),
-        (app_service(""), "(401)"),
-        (machine("client_id = \"nobody\""), "(400, invalid_request)"),
+        (
+            app_service("identity_header = \"wrong\""),
+            "(401): check identity_header",
+        ),
+        (app_service(""), "(401): check resource and endpoint"),
+        (
+            machine("client_id = \"nobody\""),
+            "(400, invalid_request): check client_id",
+        ),
         (
             machine("resource = \"https://nowhere.example\""),
             "(400, AADSTS500011, invalid_resource): the resource or scope is unknown",
@@ -221,7 +245,7 @@ async fn whoever_hands_out_identities_may_refuse() {
             .await
             .problem(503, "credential-unavailable");
         let reasons = world.readiness(503).await["reasons"].to_string();
-        assert!(reasons.contains(why), "{credential}: {reasons}");
+        assert!(reasons.contains(why), "{why}: {reasons}");
         assert!(world.vendor.received("/api/").await.is_empty());
     }
 }

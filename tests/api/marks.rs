@@ -35,3 +35,17 @@ pub fn assert_clean(what: &str, text: &str) {
         panic!("{what} leaks: …{found}…");
     }
 }
+
+/// Nothing of these secrets is in a text: no 16 characters that begin at a multiple of
+/// eight, and so no 24 in a row of any.
+#[track_caller]
+pub fn assert_none_of(what: &str, text: &str, secrets: &[String]) {
+    assert_clean(what, text);
+    for secret in secrets {
+        let bytes = secret.as_bytes();
+        for at in (0..bytes.len().saturating_sub(15)).step_by(8) {
+            let part = std::str::from_utf8(&bytes[at..at + 16]).unwrap();
+            assert!(!text.contains(part), "{what} leaks {part} of a secret");
+        }
+    }
+}
