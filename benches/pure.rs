@@ -188,12 +188,14 @@ fn locations(c: &mut Criterion) {
 }
 
 /// As in a process that has fetched two tokens of Entra's length.
-fn redactor() -> Redactor {
-    let redactor = Redactor::default();
+fn redactor() -> Arc<Redactor> {
+    let redactor = Arc::new(Redactor::default());
     redactor.guard("a-client-secret-of-forty-characters-0123");
     for seed in [7_u32, 11] {
         let letters = (0..1500_u32).map(|i| char::from(b'a' + (i * i * seed % 26) as u8));
-        redactor.remember_token(&letters.collect::<String>());
+        redactor
+            .ring("contoso")
+            .remember(&letters.collect::<String>());
     }
     redactor
 }

@@ -115,7 +115,7 @@ impl Gateway {
         let tls = settings.server.tls.as_ref();
         let tls = tls.map(|tls| ListenerTls::new(tls, access.identity.client_ca()));
         let access = Arc::new(ArcSwap::from_pointee(access));
-        let token_transport = Transport::new(&options::token_transport(&settings))?;
+        let token_transport = options::token_transport(&settings)?;
 
         let ledger = Ledger::open(options::ledger(&settings.ledger))
             .await

@@ -53,7 +53,7 @@ pub fn run(args: ConfigArgs) -> ExitCode {
 async fn examine(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![finding("configuration", Ok("read and checked".into()))];
     let redactor = Arc::new(Redactor::default());
-    let transports = Transport::new(&options::token_transport(settings)).and_then(|tokens| {
+    let transports = options::token_transport(settings).and_then(|tokens| {
         Ok((
             tokens,
             Transport::new(&options::portal_transport(settings))?,

@@ -68,6 +68,9 @@ enum Command {
     },
 }
 
+/// How the names of variables begin that the configuration looks at.
+const CONFIGURING: [&str; 3] = ["OFFERGATE_", "AZURE_", "IDENTITY_"];
+
 /// Where the configuration is.
 #[derive(Args)]
 struct ConfigArgs {
@@ -90,6 +93,8 @@ impl ConfigArgs {
                 .filter_map(|(name, value)| {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
                 })
+                // The rest is none of our business, and may be secret.
+                .filter(|(name, _)| CONFIGURING.iter().any(|of_ours| name.starts_with(of_ours)))
                 .collect::<BTreeMap<String, String>>(),
         }
     }

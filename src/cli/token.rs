@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use tokio::task::LocalSet;
 
 use super::{ConfigArgs, block_on, harden, unavailable};
@@ -12,7 +13,6 @@ use crate::credential::{Handle, TokenFacts};
 use crate::domain::Redactor;
 use crate::settings::Settings;
 use crate::startup::{credentials, options};
-use crate::transport::Transport;
 
 /// How `clap` reports what cannot be asked.
 const EXIT_USAGE: u8 = 2;
@@ -47,7 +47,7 @@ pub fn run(command: TokenCommand) -> ExitCode {
 
 async fn show(settings: &Settings) -> ExitCode {
     let redactor = Arc::new(Redactor::default());
-    let transport = match Transport::new(&options::token_transport(settings)) {
+    let transport = match options::token_transport(settings) {
         Ok(transport) => transport,
         Err(error) => return unavailable(&error.to_string()),
     };
@@ -85,19 +85,37 @@ async fn describe(handle: &Handle) -> Result<Vec<(&'static str, String)>, String
 
 fn claims(facts: TokenFacts) -> Vec<(&'static str, String)> {
     let text = |value: Option<String>| value.map_or("-".into(), |text| shown(&text));
-    let expiry = facts.exp.and_then(|at| Timestamp::from_second(at).ok());
-    let audience = match facts.aud {
-        serde_json::Value::String(one) => shown(&one),
-        other => shown(&other.to_string()),
-    };
+    let expiry = facts
+        .exp
+        .map(|at| SignedDuration::try_from_secs_f64(at).ok());
+    let expiry = expiry
+        .flatten()
+        .and_then(|at| Timestamp::from_duration(at).ok());
     vec![
-        ("audience", audience),
+        ("audience", listed(&facts.aud)),
         ("application", text(facts.appid.or(facts.azp))),
         ("object", text(facts.oid)),
         ("tenant", text(facts.tid)),
-        ("roles", shown(&facts.roles.join(", "))),
+        ("roles", listed(&facts.roles)),
         ("expires", expiry.map_or("-".into(), |at| at.to_string())),
     ]
+}
+
+/// A text, or a list of texts.
+fn listed(value: &Value) -> String {
+    let one = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::Array(several) => {
+            let several: Vec<String> = several.iter().map(one).collect();
+            shown(&several.join(", "))
+        }
+        single => shown(&one(single)),
+    }
 }
 
 /// The endpoint's text, on one line.

@@ -7,7 +7,7 @@ use jiff::{Timestamp, fmt::rfc2822};
 use serde::Serialize;
 
 use super::{Failure, Grant, grant};
-use crate::domain::Redactor;
+use crate::domain::Ring;
 use crate::transport::{HttpClient, Outgoing, SendError, Unreachable};
 
 /// The longest answer of a token endpoint that is read, in bytes.
@@ -86,12 +86,7 @@ impl Application {
     }
 
     /// Asks for a token.
-    pub(super) async fn ask(
-        &self,
-        proof: Proof<'_>,
-        http: &HttpClient,
-        redactor: &Redactor,
-    ) -> Asked {
+    pub(super) async fn ask(&self, proof: Proof<'_>, http: &HttpClient, ring: &Ring) -> Asked {
         let Some(request) = self.request(&proof) else {
             let cause = SendError::NotSent(Unreachable::Request);
             return Asked::in_vain(Failure::Unreachable(cause));
@@ -102,7 +97,7 @@ impl Application {
                 let date = date.and_then(|value| value.to_str().ok());
                 let parser = rfc2822::DateTimeParser::new();
                 Asked {
-                    grant: grant::read(&answer, redactor),
+                    grant: grant::read(&answer, ring),
                     date: date.and_then(|text| parser.parse_timestamp(text).ok()),
                 }
             }

@@ -17,11 +17,14 @@ use uuid::Uuid;
 
 use super::application::{Application, Asked, Proof};
 use super::{Failure, Grant};
-use crate::domain::Redactor;
+use crate::domain::Ring;
 use crate::transport::HttpClient;
 
 /// How long a statement is good for, in seconds; Entra takes ten minutes at most.
 const GOOD_FOR: i64 = 540;
+/// How far it is dated back, in seconds: clocks that are nearly right are no reason to
+/// refuse it.
+const LEEWAY: i64 = 30;
 /// A difference of clocks up to this is none, in seconds.
 const TRIFLE: i64 = 5;
 
@@ -75,14 +78,10 @@ impl ClientCertificate {
         self.ends
     }
 
-    pub(super) async fn fetch(
-        &self,
-        http: &HttpClient,
-        redactor: &Redactor,
-    ) -> Result<Grant, Failure> {
+    pub(super) async fn fetch(&self, http: &HttpClient, ring: &Ring) -> Result<Grant, Failure> {
         let assertion = self.assertion(Timestamp::now())?;
         let proof = Proof::Assertion(&assertion);
-        let Asked { grant, date } = self.application.ask(proof, http, redactor).await;
+        let Asked { grant, date } = self.application.ask(proof, http, ring).await;
         if let Some(theirs) = date {
             self.compare_clocks(Timestamp::now(), theirs);
         }
@@ -115,8 +114,8 @@ impl ClientCertificate {
             "iss": self.application.client_id,
             "sub": self.application.client_id,
             "jti": Uuid::new_v4(),
-            "iat": now,
-            "nbf": now,
+            "iat": now - LEEWAY,
+            "nbf": now - LEEWAY,
             "exp": now + GOOD_FOR,
         });
         let message = format!(
@@ -186,7 +185,7 @@ mod tests {
             source.compare_clocks(at(NOW), at(theirs));
             let claims = claims(&source);
             let times = ["iat", "nbf", "exp"].map(|name| claims[name].as_i64().unwrap());
-            assert_eq!(times, [iat, iat, iat + GOOD_FOR]);
+            assert_eq!(times, [iat - LEEWAY, iat - LEEWAY, iat + GOOD_FOR]);
         }
     }
 

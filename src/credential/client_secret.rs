@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::application::{Application, Proof};
 use super::{Failure, Grant};
-use crate::domain::{Redactor, Secret};
+use crate::domain::{Ring, Secret};
 use crate::transport::HttpClient;
 
 /// An application, with its secret.
@@ -21,12 +21,8 @@ pub struct ClientSecret {
 }
 
 impl ClientSecret {
-    pub(super) async fn fetch(
-        &self,
-        http: &HttpClient,
-        redactor: &Redactor,
-    ) -> Result<Grant, Failure> {
+    pub(super) async fn fetch(&self, http: &HttpClient, ring: &Ring) -> Result<Grant, Failure> {
         let proof = Proof::Secret(self.secret.expose());
-        self.application.ask(proof, http, redactor).await.grant
+        self.application.ask(proof, http, ring).await.grant
     }
 }

@@ -15,7 +15,7 @@ const SHORTEST_SLEEP: Duration = Duration::from_secs(2);
 /// What is looked at, and as it was at the beginning.
 pub(super) struct Disturbance {
     file: Option<PathBuf>,
-    stamp: Option<[i64; 4]>,
+    stamp: Option<[i64; 6]>,
     slept: Duration,
 }
 
@@ -47,7 +47,7 @@ impl Disturbance {
 }
 
 /// What changes when a file does.
-fn stamp(path: &Path) -> Option<[i64; 4]> {
+fn stamp(path: &Path) -> Option<[i64; 6]> {
     let file = std::fs::metadata(path).ok()?;
     let whole = |number: u64| i64::from_ne_bytes(number.to_ne_bytes());
     Some([
@@ -55,6 +55,8 @@ fn stamp(path: &Path) -> Option<[i64; 4]> {
         whole(file.size()),
         file.mtime(),
         file.mtime_nsec(),
+        file.ctime(),
+        file.ctime_nsec(),
     ])
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::transport::SendError;
+use crate::transport::{SendError, Unreachable};
 
 /// Why a token endpoint granted nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// It could not be reached, or did not answer.
-    #[error("token endpoint: {0}; check authority or endpoint, DNS and the firewall")]
+    #[error("token endpoint: {0}; {reach}", reach = reach_text(.0))]
     Unreachable(SendError),
     /// It refused, with Entra's own code where it gave one.
     #[error("token endpoint answered with an error ({status}{}{}){}", code_text(.aadsts), error_text(.error), remedy_text(.aadsts))]
@@ -69,6 +69,17 @@ impl Failure {
     }
 }
 
+fn reach_text(error: &SendError) -> &'static str {
+    match error {
+        SendError::NotSent(Unreachable::Tls) => {
+            "set portal.ca_file if a proxy with its own CA is in between"
+        }
+        SendError::NotSent(_) | SendError::Lost(_) => {
+            "check authority or endpoint, DNS and the firewall"
+        }
+    }
+}
+
 fn code_text(aadsts: &Option<u32>) -> String {
     aadsts
         .map(|code| format!(", AADSTS{code}"))
@@ -98,8 +109,12 @@ fn remedy(aadsts: u32) -> Option<&'static str> {
         500_011 => "the resource or scope is unknown in this tenant; check resource or scope",
         90_002 => "there is no such tenant; check tenant_id and authority",
         700_016 => "there is no such application in this tenant; check client_id and tenant_id",
-        700_024 => "the client assertion has expired; check the machine's clock",
-        700_027 => "the client assertion's signature is not that of a registered certificate",
+        700_024 => {
+            "the client assertion has expired; check the machine's clock, or who renews assertion_file"
+        }
+        700_027 => {
+            "the client assertion's signature is not that of a registered certificate; register the certificate with the application, or check certificate_file"
+        }
         70_021 | 70_025 | 700_211 | 700_212 | 700_213 => {
             "no federated credential of the application fits the platform's token; compare its issuer, subject and audience"
         }

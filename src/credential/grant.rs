@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Failure, Grant};
-use crate::domain::Redactor;
+use crate::domain::Ring;
 use crate::transport::{Body, Incoming};
 
 /// The longest token that is taken, in bytes; Entra's are below 4 KiB.
@@ -17,8 +17,8 @@ const MAX_TOKEN: usize = 16 * 1024;
 /// Assumed when the endpoint does not say how long a token lives (RFC 6749, 5.1,
 /// makes `expires_in` only recommended): long enough to use, short enough to be safe.
 const UNSTATED_LIFETIME: Duration = Duration::from_secs(600);
-/// Entra grants at most a day (seconds); more is a mistake, and not believed.
-const LONGEST_LIFETIME: f64 = 86_400.0;
+/// Entra grants at most a day; more is a mistake, and not believed.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
 /// The error words that are repeated (RFC 6749, 5.2, and those of managed identities).
 /// Any other text could be a piece of what was sent.
 const ERROR_WORDS: [&str; 16] = [
@@ -75,7 +75,7 @@ impl Number {
 ///
 /// # Errors
 /// [`Failure`] unless it grants a usable token.
-pub(super) fn read(incoming: &Incoming, redactor: &Redactor) -> Result<Grant, Failure> {
+pub(super) fn read(incoming: &Incoming, ring: &Ring) -> Result<Grant, Failure> {
     let status = incoming.status().as_u16();
     let document: Option<Document> = match &incoming.body {
         Body::Whole(bytes) | Body::Unproven(bytes) => serde_json::from_slice(bytes).ok(),
@@ -86,7 +86,8 @@ pub(super) fn read(incoming: &Incoming, redactor: &Redactor) -> Result<Grant, Fa
             document.ok_or(Failure::Garbage(
                 "its body is cut, too long or no JSON object",
             ))?,
-            redactor,
+            date(incoming),
+            ring,
         ),
         429 | 503 => Err(Failure::Throttled {
             status,
@@ -103,7 +104,7 @@ pub(super) fn read(incoming: &Incoming, redactor: &Redactor) -> Result<Grant, Fa
     }
 }
 
-fn grant(document: Document, redactor: &Redactor) -> Result<Grant, Failure> {
+fn grant(document: Document, now: Timestamp, ring: &Ring) -> Result<Grant, Failure> {
     let token = document
         .access_token
         .filter(|token| !token.is_empty())
@@ -114,8 +115,8 @@ fn grant(document: Document, redactor: &Redactor) -> Result<Grant, Failure> {
     }
     bearer(
         &token,
-        lifetime(document.expires_in, document.expires_on)?,
-        redactor,
+        lifetime(document.expires_in, document.expires_on, now)?,
+        ring,
     )
 }
 
@@ -123,13 +124,9 @@ fn grant(document: Document, redactor: &Redactor) -> Result<Grant, Failure> {
 ///
 /// # Errors
 /// [`Failure::Garbage`] if it cannot be one.
-pub(super) fn bearer(
-    token: &str,
-    lifetime: Duration,
-    redactor: &Redactor,
-) -> Result<Grant, Failure> {
+pub(super) fn bearer(token: &str, lifetime: Duration, ring: &Ring) -> Result<Grant, Failure> {
     const NO_VALUE: Failure = Failure::Garbage("its access_token cannot be a header's value");
-    redactor.remember_token(token);
+    ring.remember(token);
     if token.len() > MAX_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(NO_VALUE);
     }
@@ -138,24 +135,35 @@ pub(super) fn bearer(
     authorization.set_sensitive(true);
     Ok(Grant {
         authorization,
-        lifetime,
+        lifetime: lifetime.min(LONGEST_LIFETIME),
     })
 }
 
-/// `expires_in` goes by nobody's clock and is preferred; `expires_on` needs ours.
-fn lifetime(expires_in: Option<Number>, expires_on: Option<Number>) -> Result<Duration, Failure> {
-    let seconds = match (expires_in, expires_on) {
-        (Some(number), _) => number.seconds(),
-        (None, Some(number)) => number
-            .seconds()
-            .map(|at| (at - Timestamp::now().as_duration().as_secs_f64()).max(0.0)),
-        (None, None) => return Ok(UNSTATED_LIFETIME),
-    };
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds.min(LONGEST_LIFETIME)).ok())
+/// `expires_in` goes by nobody's clock and is preferred; `expires_on` goes by the
+/// endpoint's, which says what time it is.
+fn lifetime(
+    expires_in: Option<Number>,
+    expires_on: Option<Number>,
+    now: Timestamp,
+) -> Result<Duration, Failure> {
+    if expires_in.is_none() && expires_on.is_none() {
+        return Ok(UNSTATED_LIFETIME);
+    }
+    let until = |at: f64| (at - now.as_duration().as_secs_f64()).max(0.0);
+    let left = expires_in.and_then(|number| number.seconds());
+    let left = left.or_else(|| expires_on.and_then(|number| number.seconds()).map(until));
+    left.and_then(|left| Duration::try_from_secs_f64(left.min(LONGEST_LIFETIME.as_secs_f64())).ok())
         .ok_or(Failure::Garbage(
             "its expires_in or expires_on is no number of seconds",
         ))
+}
+
+/// The endpoint's clock; ours, if it does not say.
+fn date(incoming: &Incoming) -> Timestamp {
+    let text = incoming.headers().get(header::DATE);
+    let text = text.and_then(|value| value.to_str().ok());
+    let date = text.and_then(|text| rfc2822::DateTimeParser::new().parse_timestamp(text).ok());
+    date.unwrap_or_else(Timestamp::now)
 }
 
 fn retry_after(incoming: &Incoming) -> Option<Duration> {
@@ -196,7 +204,7 @@ mod tests {
 
     fn granted(json: &str) -> Result<Duration, Failure> {
         let document = serde_json::from_str(json).unwrap();
-        grant(document, &Redactor::default()).map(|grant| grant.lifetime)
+        grant(document, Timestamp::now(), &Ring::default()).map(|grant| grant.lifetime)
     }
 
     #[test]
@@ -286,7 +294,9 @@ mod tests {
     #[test]
     fn a_grant_does_not_print_its_token() {
         let document = serde_json::from_str(r#"{"access_token":"hunter2hunter2hunter2"}"#).unwrap();
-        let grant = grant(document, &Redactor::default()).ok().unwrap();
+        let grant = grant(document, Timestamp::now(), &Ring::default())
+            .ok()
+            .unwrap();
         assert_eq!(format!("{:?}", grant.authorization), "Sensitive");
     }
 }

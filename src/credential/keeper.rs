@@ -4,17 +4,21 @@
 //! cache, or at the moment of a revocation, wait for one flight. Everything here
 //! goes by the monotonic clock.
 
+use std::future::pending;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::disturbance::Disturbance;
 use super::handle::{Command, Rejection, Shared, Verdict};
 use super::{Failure, Grant, Handle, Source, Standing, Token};
-use crate::domain::Redactor;
+use crate::domain::{Redactor, Ring};
 use crate::transport::{Backoff, HttpClient};
 
 /// With less than this left, a token is due for renewal.
@@ -30,9 +34,9 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
 /// The background half: earns tokens and puts them where [`Handle`]s find them.
 pub struct Keeper {
-    source: Source,
+    source: Arc<Source>,
     candidate: Option<Candidate>,
-    redactor: Arc<Redactor>,
+    ring: Ring,
     shared: Arc<Shared>,
     commands: mpsc::UnboundedReceiver<Command>,
     serial: u64,
@@ -44,17 +48,60 @@ pub struct Keeper {
 
 /// A changed credential that has not earned a token yet.
 struct Candidate {
-    source: Source,
-    next_attempt: Instant,
+    source: Arc<Source>,
+    disturbance: Disturbance,
+    attempt: Attempt,
     backoff: Backoff,
+}
+
+/// A candidate's next try. It runs beside the keeper, which has the old credential to
+/// look after.
+enum Attempt {
+    /// It is due then.
+    Due(Instant),
+    /// It is under way.
+    Begun(AbortOnDropHandle<Result<Grant, Failure>>),
+}
+
+impl Candidate {
+    fn new(source: Source) -> Self {
+        Self {
+            disturbance: Disturbance::watch(source.watched()),
+            source: Arc::new(source),
+            attempt: Attempt::Due(Instant::now()),
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// Begins the next try when it is due, or its file has changed; then waits for how
+    /// it ends.
+    async fn earn(&mut self, http: &Rc<HttpClient>, ring: &Ring) -> Result<Grant, Failure> {
+        loop {
+            match &mut self.attempt {
+                Attempt::Due(at) => {
+                    tokio::select! {
+                        () = sleep_until(*at) => {}
+                        () = self.disturbance.noticed() => {}
+                    }
+                    self.disturbance = Disturbance::watch(self.source.watched());
+                    let (source, http, ring) =
+                        (Arc::clone(&self.source), Rc::clone(http), ring.clone());
+                    let fetch = async move { source.fetch(&http, &ring).await };
+                    self.attempt = Attempt::Begun(AbortOnDropHandle::new(spawn_local(fetch)));
+                }
+                // Only a panic ends it otherwise.
+                Attempt::Begun(fetch) => return fetch.await.unwrap_or(Err(Failure::Signing)),
+            }
+        }
+    }
 }
 
 /// Why a keeper gets up.
 enum Call {
     /// The token is due for renewal, or must be replaced.
     Renew,
-    /// The candidate is to be tried.
-    Try,
+    /// The candidate's try has ended.
+    Tried(Result<Grant, Failure>),
     /// Nobody is left to hand tokens to.
     End,
 }
@@ -66,15 +113,16 @@ impl Keeper {
         name: String,
         source: Source,
         wait: Duration,
-        redactor: Arc<Redactor>,
+        redactor: &Arc<Redactor>,
     ) -> (Self, Handle) {
         let (sender, commands) = mpsc::unbounded_channel();
+        let ring = redactor.ring(&name);
         let handle = Handle::new(name, &source, wait, sender);
         let keeper = Self {
             disturbance: Disturbance::watch(source.watched()),
-            source,
+            source: Arc::new(source),
             candidate: None,
-            redactor,
+            ring,
             shared: handle.shared(),
             commands,
             serial: 0,
@@ -84,13 +132,15 @@ impl Keeper {
         (keeper, handle)
     }
 
-    /// Fetches, waits, fetches again; until every handle is gone.
+    /// Fetches, waits, fetches again; until every handle is gone. Must run among local
+    /// tasks.
     pub async fn run(mut self, http: HttpClient) {
+        let http = Rc::new(http);
         let mut next = self.renew(&http).await;
         loop {
-            match self.rest(next).await {
+            match self.rest(next, &http).await {
                 Call::Renew => next = self.renew(&http).await,
-                Call::Try => next = self.try_candidate(&http).await.unwrap_or(next),
+                Call::Tried(outcome) => next = self.tried(outcome).unwrap_or(next),
                 Call::End => return,
             }
         }
@@ -100,7 +150,7 @@ impl Keeper {
     async fn renew(&mut self, http: &HttpClient) -> Instant {
         self.report(|standing| standing.next_attempt = None);
         self.disturbance = Disturbance::watch(self.source.watched());
-        let outcome = self.source.fetch(http, &self.redactor).await;
+        let outcome = self.source.fetch(http, &self.ring).await;
         let (pause, failure) = match outcome.and_then(|grant| self.install(grant)) {
             Ok(pause) => (pause, None),
             Err(failure) => (self.back_off(&failure), Some(failure)),
@@ -113,19 +163,16 @@ impl Keeper {
         next
     }
 
-    /// Has the changed credential earn its first token. Only then it takes the place
-    /// of the old one; says when to renew.
-    async fn try_candidate(&mut self, http: &HttpClient) -> Option<Instant> {
+    /// The changed credential takes the place of the old one once it has earned a
+    /// token; says when to renew.
+    fn tried(&mut self, outcome: Result<Grant, Failure>) -> Option<Instant> {
         let mut candidate = self.candidate.take()?;
-        let disturbance = Disturbance::watch(candidate.source.watched());
-        let outcome = candidate.source.fetch(http, &self.redactor).await;
         match outcome.and_then(|grant| self.install(grant)) {
             Ok(pause) => {
-                let kind = candidate.source.kind();
+                let (kind, ends) = (candidate.source.kind(), candidate.source.ends());
                 tracing::info!(credential = self.shared.name, kind, "credential replaced");
-                let ends = candidate.source.ends();
                 self.source = candidate.source;
-                self.disturbance = disturbance;
+                self.disturbance = candidate.disturbance;
                 let next = Instant::now() + pause;
                 self.report(|standing| {
                     standing.next_attempt = Some(next);
@@ -144,7 +191,7 @@ impl Keeper {
                     retry_in_ms = millis(pause),
                     "the changed credential earns no token; the old one stays"
                 );
-                candidate.next_attempt = Instant::now() + pause;
+                candidate.attempt = Attempt::Due(Instant::now() + pause);
                 self.candidate = Some(candidate);
                 self.report(|standing| standing.rotation = Some(failure));
                 None
@@ -195,23 +242,29 @@ impl Keeper {
     }
 
     /// Waits until `next`, or until there is something else to do.
-    async fn rest(&mut self, next: Instant) -> Call {
+    async fn rest(&mut self, next: Instant, http: &Rc<HttpClient>) -> Call {
         loop {
-            let candidate = self.candidate.as_ref().map(|c| c.next_attempt);
+            let Self {
+                candidate,
+                disturbance,
+                commands,
+                ring,
+                ..
+            } = self;
+            let trying = async {
+                match candidate {
+                    Some(candidate) => candidate.earn(http, ring).await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
                 () = sleep_until(next) => return Call::Renew,
-                () = sleep_until(candidate.unwrap_or(next)), if candidate.is_some() => {
-                    return Call::Try;
-                }
-                () = self.disturbance.noticed() => return Call::Renew,
-                command = self.commands.recv() => match command {
+                outcome = trying => return Call::Tried(outcome),
+                () = disturbance.noticed() => return Call::Renew,
+                command = commands.recv() => match command {
                     None => return Call::End,
                     Some(Command::Rotate(source)) => {
-                        self.candidate = Some(Candidate {
-                            source,
-                            next_attempt: Instant::now(),
-                            backoff: Backoff::default(),
-                        });
+                        self.candidate = Some(Candidate::new(source));
                     }
                     Some(Command::Reject(rejection)) => if self.drops_token(rejection) {
                         return Call::Renew;

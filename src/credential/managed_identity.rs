@@ -10,7 +10,7 @@ use actix_web::web::Bytes;
 use serde::Serialize;
 
 use super::{Failure, Grant, grant};
-use crate::domain::{Redactor, Secret};
+use crate::domain::{Ring, Secret};
 use crate::transport::{HttpClient, Outgoing, SendError, Unreachable};
 
 /// The longest answer that is read, in bytes.
@@ -56,15 +56,11 @@ struct Query<'a> {
 }
 
 impl ManagedIdentity {
-    pub(super) async fn fetch(
-        &self,
-        http: &HttpClient,
-        redactor: &Redactor,
-    ) -> Result<Grant, Failure> {
+    pub(super) async fn fetch(&self, http: &HttpClient, ring: &Ring) -> Result<Grant, Failure> {
         let unsendable = Failure::Unreachable(SendError::NotSent(Unreachable::Request));
         let request = self.request().ok_or(unsendable)?;
         let answer = http.send(request).await.map_err(Failure::Unreachable)?;
-        grant::read(&answer, redactor).map_err(|failure| self.explain(failure))
+        grant::read(&answer, ring).map_err(|failure| self.explain(failure))
     }
 
     /// The platform has no numbers for what goes wrong, but its statuses are few.

@@ -67,7 +67,7 @@ impl Token {
 
 /// What a token says of itself, as far as it helps an operator. Nothing of it is
 /// decided by, and it is not the token.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct TokenFacts {
     /// Whom it is for.
     #[serde(default)]
@@ -82,9 +82,9 @@ pub struct TokenFacts {
     pub oid: Option<String>,
     /// What the application may, in the tenant's words.
     #[serde(default)]
-    pub roles: Vec<String>,
+    pub roles: serde_json::Value,
     /// When it ends, in seconds since 1970.
-    pub exp: Option<i64>,
+    pub exp: Option<f64>,
 }
 
 impl Token {

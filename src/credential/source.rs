@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{
     ClientCertificate, ClientSecret, Failure, Grant, ManagedIdentity, TokenFile, WorkloadIdentity,
 };
-use crate::domain::Redactor;
+use crate::domain::Ring;
 use crate::transport::HttpClient;
 
 /// A way to earn tokens.
@@ -63,18 +63,14 @@ impl Source {
     ///
     /// # Errors
     /// [`Failure`]
-    pub(super) async fn fetch(
-        &self,
-        http: &HttpClient,
-        redactor: &Redactor,
-    ) -> Result<Grant, Failure> {
+    pub(super) async fn fetch(&self, http: &HttpClient, ring: &Ring) -> Result<Grant, Failure> {
         let asked_at = Instant::now();
         let grant = match self {
-            Self::ClientSecret(source) => source.fetch(http, redactor).await,
-            Self::ClientCertificate(source) => source.fetch(http, redactor).await,
-            Self::WorkloadIdentity(source) => source.fetch(http, redactor).await,
-            Self::ManagedIdentity(source) => source.fetch(http, redactor).await,
-            Self::TokenFile(source) => source.fetch(redactor),
+            Self::ClientSecret(source) => source.fetch(http, ring).await,
+            Self::ClientCertificate(source) => source.fetch(http, ring).await,
+            Self::WorkloadIdentity(source) => source.fetch(http, ring).await,
+            Self::ManagedIdentity(source) => source.fetch(http, ring).await,
+            Self::TokenFile(source) => source.fetch(ring).await,
         }?;
         // The lifetime counts from when the endpoint wrote it down, at the earliest
         // when it was asked.

@@ -10,10 +10,13 @@ use jsonwebtoken::dangerous::insecure_decode_claims;
 use serde::Deserialize;
 
 use super::{Failure, Grant, grant};
-use crate::domain::Redactor;
+use crate::domain::Ring;
 
 /// The longest token or assertion, in bytes.
 const MAX_TEXT: u64 = 16 * 1024;
+
+/// How long a file may keep us waiting.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A file with the vendor's token.
 #[derive(Debug)]
@@ -23,20 +26,20 @@ pub struct TokenFile {
 }
 
 impl TokenFile {
-    pub(super) fn fetch(&self, redactor: &Redactor) -> Result<Grant, Failure> {
+    pub(super) async fn fetch(&self, ring: &Ring) -> Result<Grant, Failure> {
         #[derive(Deserialize)]
         struct Claims {
             exp: f64,
         }
-        let token = read_text(&self.path)?;
-        redactor.remember_token(&token);
+        let token = read_text(&self.path).await?;
         // Whether it is genuine is for the vendor to say; how long it lives, only it can.
         let claims: Claims = insecure_decode_claims(&token)
             .map_err(|_| Failure::File("it holds no JWT with an exp"))?;
-        let left = claims.exp - Timestamp::now().as_duration().as_secs_f64();
+        // Bounded, since anything can stand there.
+        let left = (claims.exp - Timestamp::now().as_duration().as_secs_f64()).min(1e9);
         let left = Duration::try_from_secs_f64(left)
             .map_err(|_| Failure::File("the token in it has expired"))?;
-        grant::bearer(&token, left, redactor)
+        grant::bearer(&token, left, ring)
             .map_err(|_| Failure::File("what is in it cannot be a header's value"))
     }
 }
@@ -45,7 +48,17 @@ impl TokenFile {
 ///
 /// # Errors
 /// [`Failure::File`], which does not say what is in it.
-pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
+pub(super) async fn read_text(path: &Path) -> Result<String, Failure> {
+    let path = path.to_path_buf();
+    // A file can keep its reader waiting: this thread has others to serve.
+    let reading = tokio::task::spawn_blocking(move || read_now(&path));
+    match tokio::time::timeout(PATIENCE, reading).await {
+        Ok(Ok(text)) => text,
+        Ok(Err(_)) | Err(_) => Err(Failure::File("it cannot be read in time")),
+    }
+}
+
+fn read_now(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let file = File::open(path).map_err(|_| Failure::File("it cannot be opened"))?;
     let length = file

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::application::{Application, Proof};
 use super::token_file::read_text;
 use super::{Failure, Grant};
-use crate::domain::Redactor;
+use crate::domain::Ring;
 use crate::transport::HttpClient;
 
 /// An application that trusts the platform's token.
@@ -19,14 +19,10 @@ pub struct WorkloadIdentity {
 }
 
 impl WorkloadIdentity {
-    pub(super) async fn fetch(
-        &self,
-        http: &HttpClient,
-        redactor: &Redactor,
-    ) -> Result<Grant, Failure> {
-        let assertion = read_text(&self.assertion_file)?;
-        redactor.remember_token(&assertion);
+    pub(super) async fn fetch(&self, http: &HttpClient, ring: &Ring) -> Result<Grant, Failure> {
+        let assertion = read_text(&self.assertion_file).await?;
+        ring.remember(&assertion);
         let proof = Proof::Assertion(&assertion);
-        self.application.ask(proof, http, redactor).await.grant
+        self.application.ask(proof, http, ring).await.grant
     }
 }

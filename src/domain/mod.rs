@@ -21,6 +21,6 @@ pub use evidence::Evidence;
 pub use glob::{Glob, InvalidGlob};
 pub use ids::{InvalidId, OfferId, OperationId, PublisherId, RequestId};
 pub use operation::{Delivered, Fault, Operation, Outcome, PortalFacts, Status, now};
-pub use redact::Redactor;
+pub use redact::{Redactor, Ring};
 pub use san::{InvalidSan, San};
 pub use secret::{ApiKeyHash, InvalidApiKeyHash, Secret};

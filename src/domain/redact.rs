@@ -7,12 +7,12 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// This many characters in a row of a secret are as good as the secret.
 const WINDOW: usize = 16;
-/// How many former tokens are remembered. At one an hour, more than two days.
-const MAX_FORMER: usize = 64;
+/// How many tokens of one owner are remembered, the live one among them.
+const MAX_TOKENS: usize = 32;
 /// What is put in place of a secret.
 const MARK: &str = "[redacted]";
 
@@ -21,7 +21,27 @@ const MARK: &str = "[redacted]";
 #[derive(Default)]
 pub struct Redactor {
     hash: RollingHash,
-    known: RwLock<Known>,
+    known: Mutex<Known>,
+    /// All windows of what is known: exchanged as a whole, so that nobody who looks
+    /// waits for somebody who remembers.
+    windows: RwLock<Arc<Windows>>,
+}
+
+/// By window length.
+type Windows = HashMap<usize, HashSet<u64, Plain>>;
+
+/// Where one owner's tokens are remembered: those of others never push them out.
+#[derive(Clone, Default)]
+pub struct Ring {
+    redactor: Arc<Redactor>,
+    owner: Arc<str>,
+}
+
+impl Ring {
+    /// Remembers a token, live from now on and former later.
+    pub fn remember(&self, token: &str) {
+        self.redactor.remember(&self.owner, token);
+    }
 }
 
 /// Polynomial over a random base, modulo the prime 2^61 - 1 (Rabin and Karp, 1987):
@@ -76,10 +96,8 @@ impl RollingHash {
 struct Known {
     /// Windows of secrets from the configuration, kept for good.
     configured: Vec<Fingerprint>,
-    /// Windows of tokens, newest last.
-    tokens: VecDeque<Fingerprint>,
-    /// All of the above, by window length.
-    windows: HashMap<usize, HashSet<u64, Plain>>,
+    /// Windows of tokens by owner, newest last.
+    tokens: HashMap<Arc<str>, VecDeque<Fingerprint>>,
 }
 
 /// The windows' hashes are random already: hashing them again would gain nothing.
@@ -120,41 +138,55 @@ struct Fingerprint {
 }
 
 impl Redactor {
+    /// Where the tokens of `owner` are remembered.
+    #[must_use]
+    pub fn ring(self: &Arc<Self>, owner: &str) -> Ring {
+        Ring {
+            redactor: Arc::clone(self),
+            owner: owner.into(),
+        }
+    }
+
     /// Remembers a secret of the configuration, also in its form-encoded spelling.
     pub fn guard(&self, secret: &str) {
         let encoded = form_encoded(secret);
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for spelling in [secret, &encoded] {
             if let Some(fingerprint) = self.fingerprint(spelling) {
                 known.configured.push(fingerprint);
             }
         }
-        known.rebuild();
+        self.publish(&known);
     }
 
-    /// Remembers a token, live from now on and former later.
-    pub fn remember_token(&self, token: &str) {
+    fn remember(&self, owner: &Arc<str>, token: &str) {
         let Some(fingerprint) = self.fingerprint(token) else {
             return;
         };
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.tokens.contains(&fingerprint) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let tokens = known.tokens.entry(Arc::clone(owner)).or_default();
+        if tokens.contains(&fingerprint) {
             return;
         }
-        if known.tokens.len() == MAX_FORMER {
-            known.tokens.pop_front();
+        if tokens.len() == MAX_TOKENS {
+            tokens.pop_front();
         }
-        known.tokens.push_back(fingerprint);
-        known.rebuild();
+        tokens.push_back(fingerprint);
+        self.publish(&known);
+    }
+
+    fn publish(&self, known: &Known) {
+        let windows = Arc::new(known.windows());
+        *self.windows.write().unwrap_or_else(PoisonError::into_inner) = windows;
     }
 
     /// The text without any secret, or any 16 characters in a row of one.
     #[must_use]
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let windows = Arc::clone(&self.windows.read().unwrap_or_else(PoisonError::into_inner));
         let bytes = text.as_bytes();
         let mut tainted: Vec<(usize, usize)> = Vec::new();
-        for (&length, hashes) in &known.windows {
+        for (&length, hashes) in windows.iter() {
             for (start, hash) in self.hash.windows(bytes, length).enumerate() {
                 if hashes.contains(&hash) {
                     tainted.push((start, start + length));
@@ -179,14 +211,16 @@ impl Redactor {
 }
 
 impl Known {
-    fn rebuild(&mut self) {
-        self.windows.clear();
-        for fingerprint in self.configured.iter().chain(&self.tokens) {
-            self.windows
+    fn windows(&self) -> Windows {
+        let mut windows = Windows::new();
+        let tokens = self.tokens.values().flatten();
+        for fingerprint in self.configured.iter().chain(tokens) {
+            windows
                 .entry(fingerprint.window)
                 .or_default()
                 .extend(&fingerprint.hashes);
         }
+        windows
     }
 }
 
@@ -234,9 +268,9 @@ mod tests {
 
     const TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.abcdefghijklmnop";
 
-    fn knowing(token: &str) -> Redactor {
-        let redactor = Redactor::default();
-        redactor.remember_token(token);
+    fn knowing(token: &str) -> Arc<Redactor> {
+        let redactor = Arc::new(Redactor::default());
+        redactor.ring("a").remember(token);
         redactor
     }
 
@@ -270,7 +304,20 @@ mod tests {
     #[test]
     fn former_tokens_count_too() {
         let redactor = knowing(TOKEN);
-        redactor.remember_token("another-token-that-came-afterwards");
+        redactor
+            .ring("a")
+            .remember("another-token-that-came-afterwards");
+        assert_eq!(redactor.redact(TOKEN), MARK);
+    }
+
+    #[test]
+    fn one_owners_tokens_never_push_out_anothers() {
+        let redactor = knowing(TOKEN);
+        for number in 0..MAX_TOKENS * 3 {
+            let token = format!("a-token-of-somebody-else-{number}");
+            redactor.ring("b").remember(&token);
+            assert_eq!(redactor.redact(&token), MARK);
+        }
         assert_eq!(redactor.redact(TOKEN), MARK);
     }
 

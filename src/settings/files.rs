@@ -27,6 +27,8 @@ pub(super) enum NoUse {
     TooLong(u64),
     #[error("names a file that is no UTF-8 text")]
     NotText,
+    #[error("names a directory, pipe or device, not a file")]
+    NoFile,
     #[error("names an empty file")]
     Empty,
 }
@@ -85,6 +87,11 @@ pub(super) fn reread(
         return None;
     }
     let path = c.locate(key, &text);
+    if c.running && !path.exists() {
+        // Whoever renews it may just be about to; a reload is not kept back by that.
+        c.warning(key, "names a file that is not there at present");
+        return Some(Some(path));
+    }
     let metadata = open(c, key, &path)?;
     if holds == Holds::Secret && is_readable_by_all(&metadata) {
         c.warning(key, READABLE_BY_ALL);
@@ -94,11 +101,20 @@ pub(super) fn reread(
 
 /// Opens a file, to see whether that can be done.
 fn open(c: &mut Checker<'_>, key: &KeyPath, path: &Path) -> Option<Metadata> {
-    match File::open(path).and_then(|file| file.metadata()) {
-        Ok(metadata) if metadata.is_dir() => {
-            c.problem(key, "names a directory, not a file");
-            None
-        }
+    // Looked at before it is opened: opening a pipe would wait for its other end.
+    let looked_at = std::fs::metadata(path);
+    if let Ok(metadata) = &looked_at
+        && !metadata.is_file()
+    {
+        let what = if metadata.is_dir() {
+            "directory"
+        } else {
+            "pipe or device"
+        };
+        c.problem(key, format!("names a {what}, not a file"));
+        return None;
+    }
+    match looked_at.and_then(|_| File::open(path)?.metadata()) {
         Ok(metadata) => Some(metadata),
         Err(error) => {
             c.problem(key, NoUse::from(error).to_string());
@@ -109,6 +125,9 @@ fn open(c: &mut Checker<'_>, key: &KeyPath, path: &Path) -> Option<Metadata> {
 
 /// Everything in a file of at most `limit` bytes.
 pub(super) fn read(path: &Path, limit: u64) -> Result<(Vec<u8>, Metadata), NoUse> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(NoUse::NoFile);
+    }
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     // Room for all of it at once: a secret must not be left behind in a buffer outgrown.

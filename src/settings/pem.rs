@@ -74,7 +74,9 @@ pub(super) enum Age {
 impl Leaf {
     pub(super) fn age(&self, now: Timestamp) -> Age {
         const DAY: i64 = 24 * 60 * 60;
-        if now < self.not_before {
+        /// Between the clock of whoever issued it a moment ago and ours, in seconds.
+        const LEEWAY: i64 = 300;
+        if now.as_second() + LEEWAY < self.not_before.as_second() {
             Age::NotYet
         } else if now > self.not_after {
             Age::Over

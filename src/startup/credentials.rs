@@ -26,8 +26,7 @@ pub fn keepers(
     let mut handles = BTreeMap::new();
     for (name, credential) in &settings.credentials {
         let source = source(&credential.kind, redactor);
-        let (keeper, handle) =
-            Keeper::new(name.clone(), source, credential.wait, Arc::clone(redactor));
+        let (keeper, handle) = Keeper::new(name.clone(), source, credential.wait, redactor);
         keepers.push(keeper);
         handles.insert(name.clone(), handle);
     }

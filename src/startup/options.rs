@@ -14,7 +14,7 @@ use crate::operation::{Publishers, WatcherOptions};
 use crate::policy::Policy;
 use crate::portal::PortalOptions;
 use crate::settings::{self, Settings};
-use crate::transport::TransportOptions;
+use crate::transport::{Transport, TransportError, TransportOptions};
 
 /// The longest wait for a token endpoint, connecting included.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
@@ -63,13 +63,22 @@ pub fn portal_transport(settings: &Settings) -> TransportOptions {
     }
 }
 
-/// How token endpoints are reached.
-#[must_use]
-pub fn token_transport(settings: &Settings) -> TransportOptions {
-    TransportOptions {
+/// How token endpoints are reached: also over TLS if none of them speaks it yet, since
+/// a credential can be exchanged for one that does.
+///
+/// # Errors
+/// [`TransportError`]; that there is nothing to trust is none unless TLS is needed now.
+pub fn token_transport(settings: &Settings) -> Result<Transport, TransportError> {
+    let options = |tls| TransportOptions {
         request_timeout: TOKEN_TIMEOUT.min(settings.portal.request_timeout),
-        tls: credentials::speak_tls(settings),
+        tls,
         ..portal_transport(settings)
+    };
+    match Transport::new(&options(true)) {
+        Err(TransportError::NoRoots) if !credentials::speak_tls(settings) => {
+            Transport::new(&options(false))
+        }
+        other => other,
     }
 }
 

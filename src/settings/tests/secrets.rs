@@ -65,7 +65,7 @@ fn a_file_without_a_secret_is_refused() {
     assert_eq!(
         missing.problems(),
         [format!(
-            "{key} names a file that cannot be read: Is a directory (os error 21)"
+            "{key} names a directory, pipe or device, not a file"
         )]
     );
 }
