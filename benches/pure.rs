@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Bytes;
+use arc_swap::ArcSwap;
 use aws_lc_rs::signature::{
     KeyPair, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
 };
@@ -24,6 +25,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
+use offergate::credential::{Handle, Keeper, Source, TokenFile};
 use offergate::domain::{
     Action, Caller, CallerName, Delivered, Evidence, Glob, OfferId, PublisherId, Redactor, Rule,
 };
@@ -31,8 +33,11 @@ use offergate::identity::{ApiKeys, ClaimMatch, Issuer, KeySet, Keys, Rules, Toke
 use offergate::operation::outcome::{self, Case, Look, Patience};
 use offergate::policy::{Cancel, Policy};
 use offergate::portal::{Location, RunState, Submission, Target, action_answer};
-use offergate::transport::Body;
+use offergate::transport::{Body, Transport, TransportOptions};
+use tempfile::NamedTempFile;
 use token::{AUDIENCE, AZP, ISSUER, Signer};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::LocalSet;
 use uuid::Uuid;
 
 const GUID: &str = "56615b67-2185-49fe-80d2-c4ddf77bb2e8";
@@ -176,6 +181,57 @@ fn tokens(c: &mut Criterion) {
     }
 }
 
+/// A credential whose keeper has brought a token of Entra's size, and rests. Its runtime
+/// does not run any more: nobody changes the token under the measurement.
+fn with_token() -> (Handle, Runtime) {
+    let file = NamedTempFile::new().unwrap();
+    let token = Signer::new().unwrap().token(token::ID).unwrap();
+    std::fs::write(file.path(), token).unwrap();
+    let source = Source::TokenFile(TokenFile {
+        path: file.path().to_owned(),
+    });
+    let wait = Duration::from_secs(1);
+    let (keeper, handle) = Keeper::new("main".into(), source, wait, Arc::default());
+    let transport = Transport::new(&TransportOptions {
+        ca_file: None,
+        connect_timeout: wait,
+        request_timeout: wait,
+        tls: false,
+    });
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let client = transport.unwrap().client();
+    LocalSet::new().block_on(&runtime, async {
+        tokio::select! {
+            () = keeper.run(client) => {}
+            _ = handle.first_attempt() => {}
+        }
+    });
+    assert!(handle.current().is_some());
+    (handle, runtime)
+}
+
+/// What the hot path pays for its token, beside the load that it cannot do without.
+fn credentials(c: &mut Criterion) {
+    let bare = ArcSwap::from_pointee(0_u64);
+    c.bench_function("ArcSwap::load_full", |b| {
+        b.iter(|| black_box(&bare).load_full())
+    });
+    c.bench_function("Instant::now", |b| b.iter(tokio::time::Instant::now));
+    let (handle, _runtime) = with_token();
+    c.bench_function("Handle::current", |b| {
+        b.iter(|| black_box(&handle).current())
+    });
+    c.bench_function("Handle::token", |b| {
+        b.iter(|| black_box(&handle).token().now_or_never())
+    });
+    c.bench_function("Handle::token, and the header's value", |b| {
+        b.iter(|| {
+            let token = black_box(&handle).token().now_or_never();
+            token.unwrap().unwrap().authorization().clone()
+        })
+    });
+}
+
 fn locations(c: &mut Criterion) {
     let target = target();
     c.bench_function("Location::recognize, one of ours", |b| {
@@ -286,6 +342,15 @@ fn outcomes(c: &mut Criterion) {
 }
 
 criterion_group!(
-    benches, ids, policies, api_keys, tokens, locations, redaction, normalize, outcomes
+    benches,
+    ids,
+    policies,
+    api_keys,
+    tokens,
+    credentials,
+    locations,
+    redaction,
+    normalize,
+    outcomes
 );
 criterion_main!(benches);

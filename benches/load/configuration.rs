@@ -29,17 +29,21 @@ impl Configuration {
 [server]
 listen = "127.0.0.1:0"
 workers = 1
-max_in_flight_actions = 1024
+max_connections = 20000
+max_in_flight_actions = 10000
+head_timeout_ms = 60000
 [admin]
 listen = "127.0.0.1:0"
 [portal]
 base_url = "http://{vendor}"
+request_timeout_ms = 60000
 [credentials.main]
 kind = "client-secret"
 authority = "http://{vendor}"
 tenant_id = "contoso.onmicrosoft.com"
 client_id = "7a2c0d60-0000-4000-8000-000000000001"
 client_secret = "load-bench-secret-0123456789"
+wait_ms = 60000
 [[publishers]]
 id = "contoso"
 credential = "main"

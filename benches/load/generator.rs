@@ -1,6 +1,8 @@
 //! The load: a closed loop on each of many kept-alive connections, cheap enough to
 //! share a machine with what it measures. Anything but the expected answer ends it.
 
+mod rush;
+
 use std::cell::{Cell, RefCell};
 use std::io::{Error, Write};
 use std::net::SocketAddr;
@@ -14,6 +16,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{sleep, timeout};
 
 use crate::process::Server;
+pub use rush::Rush;
 
 /// The longest that the answers still under way at the end may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -67,6 +70,13 @@ pub struct Sample {
     pub latencies: Vec<Duration>,
 }
 
+/// A request that was answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Answered {
+    pub begun: Instant,
+    pub took: Duration,
+}
+
 /// Makes load, on the calling thread.
 pub struct Generator {
     runtime: Runtime,
@@ -85,7 +95,7 @@ struct Shared {
     shown: Cell<usize>,
     recording: Cell<bool>,
     ending: Cell<bool>,
-    latencies: RefCell<Vec<Duration>>,
+    answered: RefCell<Vec<Answered>>,
 }
 
 impl Generator {
@@ -129,7 +139,7 @@ impl Generator {
     ) -> Result<[Sample; N], Error> {
         let mut samples = std::array::from_fn(|_| Sample::default());
         for i in (0..N).chain((0..N).rev()) {
-            samples[i].add(self.run(loads[i], self.measured / 2)?);
+            samples[i].add(self.run(loads[i], self.measured / 2)?.0);
         }
         for sample in &mut samples {
             sample.latencies.sort_unstable();
@@ -137,8 +147,12 @@ impl Generator {
         Ok(samples)
     }
 
-    /// Loads the server; measures after the warm-up.
-    fn run(&self, load: Load<'_>, measured: Duration) -> Result<Sample, Error> {
+    /// Loads the server; measures after the warm-up. Returns each request as well.
+    pub fn run(
+        &self,
+        load: Load<'_>,
+        measured: Duration,
+    ) -> Result<(Sample, Vec<Answered>), Error> {
         let shared = &self.shared;
         let Load {
             server,
@@ -160,16 +174,17 @@ impl Generator {
             shared.recording.set(false);
             let (took, cpu) = (begun.elapsed(), server.cpu()?.saturating_sub(cpu));
             shared.ending.set(true);
-            let latencies = shared.latencies.take();
+            let answered = shared.answered.take();
             while let Some(ended) = timeout(PATIENCE, conversations.join_next()).await? {
                 ended.map_err(Error::other)??;
             }
-            Ok(Sample {
-                count: latencies.len(),
+            let sample = Sample {
+                count: answered.len(),
                 took,
                 cpu,
-                latencies,
-            })
+                latencies: answered.iter().map(|one| one.took).collect(),
+            };
+            Ok((sample, answered))
         })
     }
 }
@@ -193,7 +208,7 @@ impl Shared {
             shown: Cell::default(),
             recording: Cell::default(),
             ending: Cell::default(),
-            latencies: RefCell::default(),
+            answered: RefCell::default(),
         }
     }
 
@@ -215,7 +230,8 @@ impl Shared {
             stream.write_all(&request).await?;
             let body = read_answer(&mut stream, &mut answer).await?;
             if self.recording.get() {
-                self.latencies.borrow_mut().push(begun.elapsed());
+                let took = begun.elapsed();
+                self.answered.borrow_mut().push(Answered { begun, took });
             }
             if ask == Ask::CancelToShow
                 && let Some(id) = body

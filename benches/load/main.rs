@@ -4,7 +4,8 @@
 //! worker, a stand-in for the vendor, a bare actix-web + awc forwarder and the real
 //! gateway (with a durable ledger, with a relaxed one, and with a durable one and very
 //! many callers), loads them in turns on loopback, and reports CPU time, latency and
-//! memory against the aims. Each round takes the servers in turns, there and back, so
+//! memory against the aims; and what becomes of requests while a token is renewed, and
+//! while there is none yet. Each round takes the servers in turns, there and back, so
 //! that a machine that drifts spoils no ratio. `-- --quick` measures shorter; under
 //! `cargo test` it only proves that it works.
 
@@ -13,6 +14,7 @@ mod figures;
 mod forwarder;
 mod generator;
 mod process;
+mod renewal;
 mod report;
 mod standin;
 #[path = "../common/token.rs"]
@@ -27,7 +29,9 @@ use configuration::{Configuration, KEY};
 use figures::Memory;
 use generator::{Ask, Credential, Credentials, Generator, Load};
 use process::{ROLE, Server};
+use renewal::Renewals;
 use report::{Reading, Report, Round, Weighed};
+use standin::{StandIn, Tokens};
 use token::Signer;
 use workplace::Workplace;
 
@@ -47,6 +51,10 @@ struct Plan {
     crowd: usize,
     /// How often that configuration is read again.
     reloads: usize,
+    /// How often a token is renewed under load: that takes 11 s each time.
+    renewals: u32,
+    /// How many requests wait for the first token.
+    rush: usize,
 }
 
 impl Plan {
@@ -64,6 +72,12 @@ impl Plan {
             measured: Duration::from_millis(measured),
             crowd: if has("--bench") { 10_000 } else { 100 },
             reloads: if has("--bench") { 10 } else { 2 },
+            renewals: match (has("--bench"), has("--quick")) {
+                (false, _) => 0,
+                (true, true) => 1,
+                (true, false) => 3,
+            },
+            rush: if has("--bench") { 10_000 } else { 100 },
         }
     }
 }
@@ -84,13 +98,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// How long a token lives that is not renewed here, in seconds.
+const HOUR: u32 = 3599;
+
 fn measure(plan: Plan) -> Result<(), Error> {
     let place = Workplace::new()?;
     let signer = Signer::new()?;
-    let standin = Server::of_this_program("standin", &[signer.key_set()])?;
-    let vendor = standin.address();
+    let standin = |live, held| StandIn::start(&signer.key_set(), Tokens { live, held });
+    let usual = standin(HOUR, false)?;
+    let vendor = usual.address();
     let forwarder = Server::of_this_program("forwarder", &[vendor.to_string()])?;
-    let gateway = |name, durability, callers| {
+    let gateway_at = |vendor, name, durability, callers| {
         let configuration = Configuration {
             name,
             durability,
@@ -98,6 +116,7 @@ fn measure(plan: Plan) -> Result<(), Error> {
         };
         place.gateway(&configuration, vendor)
     };
+    let gateway = |name, durability, callers| gateway_at(vendor, name, durability, callers);
     // Few and many callers get the very same load, so that their ledgers grow alike;
     // what else is asked of a durable gateway is asked of another.
     let few = gateway("few", "full", 2)?;
@@ -127,6 +146,22 @@ fn measure(plan: Plan) -> Result<(), Error> {
         load(ours, 64, Ask::Show, Credential::Key),
         load(&relaxed.server, 64, Ask::Cancel, Credential::Key),
     ];
+    let rush = {
+        let vendor = standin(HOUR, true)?;
+        let gateway = gateway_at(vendor.address(), "rush", "full", 2)?;
+        generator.rush(&gateway.server, &vendor, plan.rush)?
+    };
+    let renewals = {
+        let vendor = standin(renewal::LIVE, false)?;
+        let gateway = gateway_at(vendor.address(), "renewing", "relaxed", 2)?;
+        let load = Load {
+            server: &gateway.server,
+            connections: 64,
+            ask: Ask::Cancel,
+            credential: Credential::Key,
+        };
+        Renewals::measure(&generator, load, &vendor, plan.renewals)?
+    };
     // The first cancel waits for the gateway's token, the first JWT for its issuer's
     // keys: what follows is at rest.
     let warm = || loads.into_iter().try_for_each(|load| generator.once(load));
@@ -142,6 +177,8 @@ fn measure(plan: Plan) -> Result<(), Error> {
     };
     let mut report = Report {
         rounds: Vec::new(),
+        rush,
+        renewals,
         syncs: Vec::new(),
         forwarder: at_rest("bare forwarder", &forwarder)?,
         gateway: at_rest("gateway, full", ours)?,
@@ -189,6 +226,8 @@ fn measure(plan: Plan) -> Result<(), Error> {
     report.crowded.loaded = Memory::of(many)?;
     if plan.telling {
         report.print()
+    } else if report.rush.tokens != 1 {
+        Err(Error::other("a rush asks for more than one token"))
     } else {
         println!("load: it works; `cargo bench --bench load` measures");
         Ok(())

@@ -86,6 +86,16 @@ impl Server {
         }
     }
 
+    /// How many files it may have open.
+    pub fn files(&self) -> Result<usize, Error> {
+        let limits = self.proc("limits")?;
+        let soft = limits.lines().find_map(|line| {
+            let limits = line.strip_prefix("Max open files")?;
+            limits.split_ascii_whitespace().next()?.parse().ok()
+        });
+        soft.ok_or_else(|| Error::other("no limit of open files in /proc/PID/limits"))
+    }
+
     /// A line of `/proc/PID/status` that is in kB, in KiB.
     pub fn status_kib(&self, key: &str) -> Result<u64, Error> {
         let status = self.proc("status")?;

@@ -4,7 +4,9 @@ use std::io::{Error, Write};
 use std::time::Duration;
 
 use crate::figures::{Memory, Ratios, median, millis, percentile};
-use crate::generator::Sample;
+use crate::generator::{Rush, Sample};
+use crate::renewal::Renewals;
+use crate::standin::HELD;
 
 /// A finished durable cancel, in CPU time of the bare forwarder's.
 const CANCEL_AIM: f64 = 2.0;
@@ -97,6 +99,8 @@ pub struct Reading {
 /// What was measured.
 pub struct Report {
     pub rounds: Vec<Round>,
+    pub rush: Rush,
+    pub renewals: Renewals,
     /// How long the disk takes, shortest first.
     pub syncs: Vec<Duration>,
     pub reading: Reading,
@@ -111,6 +115,7 @@ impl Report {
         self.table(&mut out)?;
         self.memory(&mut out)?;
         self.times(&mut out)?;
+        self.tokens(&mut out)?;
         self.aims(&mut out)
     }
 
@@ -191,6 +196,20 @@ impl Report {
         )
     }
 
+    fn tokens(&self, out: &mut impl Write) -> Result<(), Error> {
+        self.renewals.print(out)?;
+        let rush = &self.rush;
+        writeln!(
+            out,
+            "\nat start-up, {} requests, {} at a time, the first token {HELD:?} after them: \
+             all answered in {:.2} s, with {} token request(s)",
+            rush.requests,
+            rush.connections,
+            rush.took.as_secs_f64(),
+            rush.tokens,
+        )
+    }
+
     fn aims(&self, out: &mut impl Write) -> Result<(), Error> {
         writeln!(out, "\naims")?;
         for aim in &AIMS {
@@ -212,6 +231,12 @@ impl Report {
             out,
             "{met:<9}at least {BUSY_AIM:.0} durable cancels a second at 256 connections, where \
              fdatasync takes under {FAST_DISK:?}: {busy:.0}",
+        )?;
+        let met = verdict(self.rush.tokens == 1);
+        writeln!(
+            out,
+            "{met:<9}one token request for all that wait at start-up: {}",
+            self.rush.tokens
         )?;
         let memory = self.gateway.loaded.now.max(self.gateway.at_rest.now);
         let met = verdict(memory <= MEMORY_AIM);
