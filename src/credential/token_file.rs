@@ -59,6 +59,10 @@ pub(super) async fn read_text(path: &Path) -> Result<String, Failure> {
 }
 
 fn read_now(path: &Path) -> Result<String, Failure> {
+    let is_file = std::fs::metadata(path).map_or(true, |file| file.is_file());
+    if !is_file {
+        return Err(Failure::File("it is no regular file"));
+    }
     let mut text = String::new();
     let file = File::open(path).map_err(|_| Failure::File("it cannot be opened"))?;
     let length = file
@@ -71,5 +75,52 @@ fn read_now(path: &Path) -> Result<String, Failure> {
     match text.trim_ascii() {
         "" => Err(Failure::File("it is empty")),
         text => Ok(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use tempfile::TempDir;
+
+    async fn lifetime(claims: &str) -> Result<Duration, Failure> {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("token");
+        let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        std::fs::write(&path, format!(" {token}\n")).unwrap();
+        let grant = TokenFile { path }.fetch(&Ring::default()).await;
+        grant.map(|grant| grant.lifetime)
+    }
+
+    #[tokio::test]
+    async fn a_token_lives_as_long_as_it_says_but_no_longer_than_a_day() {
+        const DAY: Duration = Duration::from_secs(86_400);
+        for endless in ["1e19", "1e300", "99999999999"] {
+            let claims = format!("{{\"exp\":{endless}}}");
+            assert_eq!(lifetime(&claims).await, Ok(DAY), "{endless}");
+        }
+        let soon = Timestamp::now().as_second() + 100;
+        let left = lifetime(&format!("{{\"exp\":{soon}}}")).await.unwrap();
+        assert!(left > Duration::from_secs(90) && left <= Duration::from_secs(100));
+        for over in ["0", "-1", "-1e300"] {
+            let claims = format!("{{\"exp\":{over}}}");
+            let failure = Err(Failure::File("the token in it has expired"));
+            assert_eq!(lifetime(&claims).await, failure, "{over}");
+        }
+        for none in ["{}", "{\"exp\":\"soon\"}", "[]"] {
+            assert!(lifetime(none).await.is_err(), "{none}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pipe_holds_nobody_up() {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let read = read_text(&path).await;
+        assert_eq!(read, Err(Failure::File("it is no regular file")));
     }
 }
