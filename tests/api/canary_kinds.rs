@@ -13,7 +13,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::entra::{Certified, application, by_certificate, platform_token};
 use crate::helpers::Setup;
-use crate::marks::{SECRET, TOKEN_MARK, assert_none_of, windows};
+use crate::marks::{SECRET, TOKEN_MARK, assert_none_of, part_in};
 use crate::mint::Signer;
 use crate::process::{Served, run};
 use crate::vendor::Vendor;
@@ -225,7 +225,12 @@ async fn no_proof_comes_out_whatever_the_endpoint_makes_of_it() {
             assert_none_of("/readyz", &format!("{ready:?}"), &secrets);
         }
         let mut secrets = echo.proofs(STATUSES.len()).await;
-        assert!(secrets.iter().all(|secret| windows(secret).count() > 20));
+        // The search finds all of them, and the ends that were given back.
+        for secret in &secrets {
+            for text in [secret, &secret[secret.len() - 24..]] {
+                assert!(part_in(text, &secrets).is_some());
+            }
+        }
         secrets.extend(pem_lines(&Certified::first().key_pem));
         assert_nothing_leaks(served, &secrets).await;
     });
