@@ -191,7 +191,7 @@ fn with_token() -> (Handle, Runtime) {
         path: file.path().to_owned(),
     });
     let wait = Duration::from_secs(1);
-    let (keeper, handle) = Keeper::new("main".into(), source, wait, Arc::default());
+    let (keeper, handle) = Keeper::new("main".into(), source, wait, &Arc::default());
     let transport = Transport::new(&TransportOptions {
         ca_file: None,
         connect_timeout: wait,
