@@ -22,8 +22,13 @@ pub struct CredentialHealth {
     token_usable_ms: Option<u64>,
     /// When the last attempt to get a token went well.
     last_success: Option<Timestamp>,
-    /// Why the last attempt to get a token failed; null if it did not.
+    /// Why the present attempts to get a token fail.
+    #[serde(skip)]
+    failure: Option<String>,
+    /// Why an attempt to get a token last failed, also if others have gone well since,
+    /// and when that was; null if none did.
     last_failure: Option<String>,
+    last_failure_at: Option<Timestamp>,
     /// Why a changed secret, certificate or file is not in use yet; null if there is
     /// no such.
     rotation_failure: Option<String>,
@@ -57,7 +62,11 @@ impl CredentialHealth {
             token_age_ms: token.as_ref().map(|token| millis(token.age())),
             token_usable_ms: token.as_ref().map(|token| millis(token.left())),
             last_success: standing.succeeded_at,
-            last_failure: standing.failure.map(|failure| failure.to_string()),
+            failure: standing.failure.map(|failure| failure.to_string()),
+            last_failure_at: standing.last_failure.as_ref().map(|(at, _)| *at),
+            last_failure: standing
+                .last_failure
+                .map(|(_, failure)| failure.to_string()),
             rotation_failure: standing.rotation.map(|failure| failure.to_string()),
             vendor_refusal: refusals.first().map(|(_, status)| *status),
             refusals,
@@ -81,11 +90,9 @@ impl CredentialHealth {
     /// What is wrong with its token.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {
-        let Self {
-            name, last_failure, ..
-        } = self;
+        let Self { name, failure, .. } = self;
         let publishers = self.served();
-        match (self.works(), last_failure) {
+        match (self.works(), failure) {
             (true, None) => None,
             (true, Some(failure)) => Some(format!(
                 "credential {name}: renewing fails, the present token still serves {publishers}: {failure}"

@@ -3,8 +3,10 @@
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, Uri};
+use actix_web::web::Bytes;
 use jiff::{Timestamp, fmt::rfc2822};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::{Failure, Grant, grant};
 use crate::domain::Ring;
@@ -127,6 +129,8 @@ impl Application {
                 },
             }
         };
+        // What is ours of it is wiped; the client's buffers cannot be.
+        let body = Zeroizing::new(serde_urlencoded::to_string(&form).ok()?);
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         Some(Outgoing {
             method: Method::POST,
@@ -135,7 +139,7 @@ impl Application {
                 (header::CONTENT_TYPE, form_type),
                 (header::ACCEPT, HeaderValue::from_static("application/json")),
             ],
-            body: serde_urlencoded::to_string(&form).ok()?.into(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
             max_answer: MAX_ANSWER,
         })
     }

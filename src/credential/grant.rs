@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::Deserialize;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::{Failure, Grant};
 use crate::domain::Ring;
@@ -107,6 +108,7 @@ pub(super) fn read(incoming: &Incoming, ring: &Ring) -> Result<Grant, Failure> {
 fn grant(document: Document, now: Timestamp, ring: &Ring) -> Result<Grant, Failure> {
     let token = document
         .access_token
+        .map(Zeroizing::new)
         .filter(|token| !token.is_empty())
         .ok_or(Failure::Garbage("it holds no access_token"))?;
     let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
@@ -130,8 +132,8 @@ pub(super) fn bearer(token: &str, lifetime: Duration, ring: &Ring) -> Result<Gra
     if token.len() > MAX_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(NO_VALUE);
     }
-    let mut authorization =
-        HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| NO_VALUE)?;
+    let value = Zeroizing::new(format!("Bearer {token}"));
+    let mut authorization = HeaderValue::from_str(&value).map_err(|_| NO_VALUE)?;
     authorization.set_sensitive(true);
     Ok(Grant {
         authorization,

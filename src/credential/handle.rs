@@ -19,6 +19,8 @@ pub struct Standing {
     pub next_attempt: Option<Instant>,
     /// Why the last attempt failed; none if it did not.
     pub failure: Option<Failure>,
+    /// The last failure, also if an attempt has gone well since, and when it was.
+    pub last_failure: Option<(Timestamp, Failure)>,
     /// When the last one that did not fail ended, by the machine's clock.
     pub succeeded_at: Option<Timestamp>,
     /// Why a changed secret, certificate or file is not in use yet; none if there is
@@ -95,6 +97,7 @@ impl Handle {
         let standing = Standing {
             next_attempt: None,
             failure: None,
+            last_failure: None,
             succeeded_at: None,
             rotation: None,
             kind: source.kind(),

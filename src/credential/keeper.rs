@@ -158,6 +158,9 @@ impl Keeper {
         let next = Instant::now() + pause;
         self.report(|standing| {
             standing.next_attempt = Some(next);
+            if let Some(failure) = &failure {
+                standing.last_failure = Some((Timestamp::now(), failure.clone()));
+            }
             standing.failure = failure;
         });
         next
@@ -211,10 +214,13 @@ impl Keeper {
         }
         self.serial += 1;
         let now = Instant::now();
+        // The same token may be handed out again: it is no younger for that.
+        let before = self.shared.current.load_full();
+        let again = before.filter(|token| token.authorization == grant.authorization);
         self.shared.current.store(Some(Arc::new(Token {
             authorization: grant.authorization,
             serial: self.serial,
-            granted_at: now,
+            granted_at: again.map_or(now, |token| token.granted_at),
             usable_until: now + usable,
         })));
         self.backoff = Backoff::default();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use super::{Failure, Grant, grant};
 use crate::domain::Ring;
@@ -33,7 +34,7 @@ impl TokenFile {
         }
         let token = read_text(&self.path).await?;
         // Whether it is genuine is for the vendor to say; how long it lives, only it can.
-        let claims: Claims = insecure_decode_claims(&token)
+        let claims: Claims = insecure_decode_claims(token.as_str())
             .map_err(|_| Failure::File("it holds no JWT with an exp"))?;
         // Bounded, since anything can stand there.
         let left = (claims.exp - Timestamp::now().as_duration().as_secs_f64()).min(1e9);
@@ -48,7 +49,7 @@ impl TokenFile {
 ///
 /// # Errors
 /// [`Failure::File`], which does not say what is in it.
-pub(super) async fn read_text(path: &Path) -> Result<String, Failure> {
+pub(super) async fn read_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let path = path.to_path_buf();
     // A file can keep its reader waiting: this thread has others to serve.
     let reading = tokio::task::spawn_blocking(move || read_now(&path));
@@ -58,12 +59,12 @@ pub(super) async fn read_text(path: &Path) -> Result<String, Failure> {
     }
 }
 
-fn read_now(path: &Path) -> Result<String, Failure> {
+fn read_now(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let is_file = std::fs::metadata(path).map_or(true, |file| file.is_file());
     if !is_file {
         return Err(Failure::File("it is no regular file"));
     }
-    let mut text = String::new();
+    let mut text = Zeroizing::new(String::new());
     let file = File::open(path).map_err(|_| Failure::File("it cannot be opened"))?;
     let length = file
         .take(MAX_TEXT + 1)
@@ -74,7 +75,7 @@ fn read_now(path: &Path) -> Result<String, Failure> {
     }
     match text.trim_ascii() {
         "" => Err(Failure::File("it is empty")),
-        text => Ok(text.to_owned()),
+        text => Ok(Zeroizing::new(text.to_owned())),
     }
 }
 

@@ -2,7 +2,9 @@
 //! or nothing of it.
 //!
 //! Callers, their credentials, rules and limits, issuers and the listener's
-//! certificates are exchanged. What differs elsewhere waits for a restart, and says so.
+//! certificates are exchanged. A changed credential towards the vendor goes to its
+//! keeper, who uses it once it has earned a token. What differs elsewhere waits for a
+//! restart, and says so.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
