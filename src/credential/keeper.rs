@@ -29,6 +29,8 @@ const MARGIN: Duration = Duration::from_secs(30);
 const FORCED_EVERY: Duration = Duration::from_secs(10);
 /// Renewals of a token that is handed out again near its end are this far apart at least.
 const SHORTEST_WAIT: Duration = Duration::from_secs(5);
+/// Fetches because of a changed file are this far apart at least.
+const LEAST_APART: Duration = Duration::from_secs(1);
 /// A `Retry-After` longer than this is not believed.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
@@ -41,6 +43,8 @@ pub struct Keeper {
     commands: mpsc::UnboundedReceiver<Command>,
     serial: u64,
     forced_at: Option<Instant>,
+    /// A file that changes all the time is no reason to ask before then.
+    not_before: Instant,
     backoff: Backoff,
     /// Looks from before each fetch: what changes while it is under way counts.
     disturbance: Disturbance,
@@ -127,6 +131,7 @@ impl Keeper {
             commands,
             serial: 0,
             forced_at: None,
+            not_before: Instant::now(),
             backoff: Backoff::default(),
         };
         (keeper, handle)
@@ -156,6 +161,12 @@ impl Keeper {
             Err(failure) => (self.back_off(&failure), Some(failure)),
         };
         let next = Instant::now() + pause;
+        let asked_to_wait = failure.as_ref().is_some_and(|f| f.retry_after().is_some());
+        self.not_before = if asked_to_wait {
+            next
+        } else {
+            Instant::now() + LEAST_APART
+        };
         self.report(|standing| {
             standing.next_attempt = Some(next);
             if let Some(failure) = &failure {
@@ -255,8 +266,14 @@ impl Keeper {
                 disturbance,
                 commands,
                 ring,
+                not_before,
                 ..
             } = self;
+            let earliest = *not_before;
+            let disturbed = async {
+                disturbance.noticed().await;
+                sleep_until(earliest).await;
+            };
             let trying = async {
                 match candidate {
                     Some(candidate) => candidate.earn(http, ring).await,
@@ -266,7 +283,7 @@ impl Keeper {
             tokio::select! {
                 () = sleep_until(next) => return Call::Renew,
                 outcome = trying => return Call::Tried(outcome),
-                () = disturbance.noticed() => return Call::Renew,
+                () = disturbed => return Call::Renew,
                 command = commands.recv() => match command {
                     None => return Call::End,
                     Some(Command::Rotate(source)) => {

@@ -223,6 +223,27 @@ async fn a_change_that_is_taken_back_leaves_no_warning() {
     assert_eq!(world.cancel("sync-1").await.status, 200);
 }
 
+/// It must not keep its keeper from looking after the old one meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_endpoint_that_never_answers_holds_nobody_up() {
+    let world = spawn_with(Setup::default()).await;
+    assert_eq!(world.cancel("sync-1").await.status, 200);
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let authority = format!("http://{}", silent.local_addr().unwrap());
+    let toml = format!("[credentials.main]\nauthority = \"{authority}\"");
+    world.reload(&toml).await;
+    let (_connection, _) = silent.accept().await.unwrap();
+    revoke(&world.vendor).await;
+    let begun = Instant::now();
+    assert_eq!(world.cancel("sync-2").await.status, 200);
+    // The silent endpoint is given up after 2 s at the earliest: it was not waited for.
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_wrong_from_the_beginning_is_put_right() {
     let secret = |secret: &str| Setup {
