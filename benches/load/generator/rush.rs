@@ -14,6 +14,8 @@ use super::{Ask, Credential, Generator, PATIENCE, Shared, read_any};
 use crate::process::Server;
 use crate::standin::StandIn;
 
+/// What the gateway may have open beside its callers' connections.
+const OTHER_FILES: usize = 1500;
 /// What the answer says to one that is put off.
 const OVERLOADED: &str = r#""code":"overloaded""#;
 /// When a request comes again that was put off.
@@ -38,8 +40,8 @@ impl Generator {
     /// gateway has as many wait for the token as it may have in flight, and puts off the
     /// others: those come again.
     pub fn rush(&self, gateway: &Server, vendor: &StandIn, requests: usize) -> Result<Rush, Error> {
-        // A connection is one file here, and two in the gateway.
-        let connections = requests.min(gateway.files()?.saturating_sub(200) / 2);
+        // The gateway has two files for each, and those to the vendor.
+        let connections = requests.min(gateway.files()?.saturating_sub(OTHER_FILES) / 2);
         LocalSet::new().block_on(&self.runtime, async {
             let mut streams = Vec::with_capacity(connections);
             for _ in 0..connections {
