@@ -30,7 +30,7 @@ impl Configuration {
 listen = "127.0.0.1:0"
 workers = 1
 max_connections = 20000
-max_in_flight_actions = 10000
+max_in_flight_actions = 1024
 head_timeout_ms = 60000
 [admin]
 listen = "127.0.0.1:0"

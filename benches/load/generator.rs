@@ -284,38 +284,50 @@ impl Shared {
 
 /// The body of the next answer, which must be a 200.
 async fn read_answer<'b>(stream: &mut TcpStream, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
+    match read_any(stream, buffer).await? {
+        (200, body) => Ok(body),
+        (status, body) => {
+            let text = String::from_utf8_lossy(body);
+            Err(Error::other(format!(
+                "an unexpected answer: {status} {text}"
+            )))
+        }
+    }
+}
+
+/// Status and body of the next answer.
+async fn read_any<'b>(
+    stream: &mut TcpStream,
+    buffer: &'b mut [u8],
+) -> Result<(u16, &'b [u8]), Error> {
     let mut filled = 0;
-    let (head, end) = loop {
+    let (status, head, end) = loop {
         match stream.read(&mut buffer[filled..]).await? {
             0 => return Err(Error::other("the server closed the connection")),
             count => filled += count,
         }
-        if let Some((head, end)) = extent(&buffer[..filled])?
-            && filled >= end
+        if let Some(extent) = extent(&buffer[..filled])?
+            && filled >= extent.2
         {
-            break (head, end);
+            break extent;
         }
     };
-    Ok(&buffer[head..end])
+    Ok((status, &buffer[head..end]))
 }
 
-/// Where the answer's head ends, and where its body does.
-fn extent(bytes: &[u8]) -> Result<Option<(usize, usize)>, Error> {
+/// The answer's status, where its head ends, and where its body does.
+fn extent(bytes: &[u8]) -> Result<Option<(u16, usize, usize)>, Error> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut answer = httparse::Response::new(&mut headers);
     let head = answer.parse(bytes).map_err(Error::other)?;
     let httparse::Status::Complete(head) = head else {
         return Ok(None);
     };
-    if answer.code != Some(200) {
-        let text = String::from_utf8_lossy(bytes);
-        return Err(Error::other(format!("an unexpected answer: {text}")));
-    }
     let length: Option<usize> = answer
         .headers
         .iter()
         .find(|header| header.name.eq_ignore_ascii_case("content-length"))
         .and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok());
     let length = length.ok_or_else(|| Error::other("an answer without Content-Length"))?;
-    Ok(Some((head, head + length)))
+    Ok(Some((answer.code.unwrap_or(0), head, head + length)))
 }

@@ -202,11 +202,12 @@ impl Report {
         writeln!(
             out,
             "\nat start-up, {} requests, {} at a time, the first token {HELD:?} after them: \
-             all answered in {:.2} s, with {} token request(s)",
+             all answered in {:.2} s, with {} token request(s); {} time(s) put off",
             rush.requests,
             rush.connections,
             rush.took.as_secs_f64(),
             rush.tokens,
+            rush.put_off,
         )
     }
 

@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::process::{Server, announce};
 use crate::workplace::TOKEN_LENGTH;
 
+const BACKLOG: u32 = 4096;
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// How its tokens are.
@@ -100,7 +101,10 @@ pub fn run(arguments: &[String]) -> Result<(), Error> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        // All that a gateway has in flight may come at once.
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        let listener = socket.listen(BACKLOG)?;
         announce(listener.local_addr()?);
         let answers = Arc::new(Answers::new(key_set, live, held)?);
         loop {
