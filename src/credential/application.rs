@@ -4,7 +4,7 @@
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, Uri};
 use actix_web::web::Bytes;
-use jiff::{Timestamp, fmt::rfc2822};
+use jiff::Timestamp;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -94,15 +94,10 @@ impl Application {
             return Asked::in_vain(Failure::Unreachable(cause));
         };
         match http.send(request).await {
-            Ok(answer) => {
-                let date = answer.headers().get(header::DATE);
-                let date = date.and_then(|value| value.to_str().ok());
-                let parser = rfc2822::DateTimeParser::new();
-                Asked {
-                    grant: grant::read(&answer, ring),
-                    date: date.and_then(|text| parser.parse_timestamp(text).ok()),
-                }
-            }
+            Ok(answer) => Asked {
+                grant: grant::read(&answer, ring),
+                date: grant::date(&answer),
+            },
             Err(error) => Asked::in_vain(Failure::Unreachable(error)),
         }
     }

@@ -87,7 +87,7 @@ pub(super) fn read(incoming: &Incoming, ring: &Ring) -> Result<Grant, Failure> {
             document.ok_or(Failure::Garbage(
                 "its body is cut, too long or no JSON object",
             ))?,
-            date(incoming),
+            date(incoming).unwrap_or_else(Timestamp::now),
             ring,
         ),
         429 | 503 => Err(Failure::Throttled {
@@ -160,12 +160,10 @@ fn lifetime(
         ))
 }
 
-/// The endpoint's clock; ours, if it does not say.
-fn date(incoming: &Incoming) -> Timestamp {
-    let text = incoming.headers().get(header::DATE);
-    let text = text.and_then(|value| value.to_str().ok());
-    let date = text.and_then(|text| rfc2822::DateTimeParser::new().parse_timestamp(text).ok());
-    date.unwrap_or_else(Timestamp::now)
+/// What time it is by the endpoint's clock, if it says so.
+pub(super) fn date(incoming: &Incoming) -> Option<Timestamp> {
+    let text = incoming.headers().get(header::DATE)?.to_str().ok()?;
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 fn retry_after(incoming: &Incoming) -> Option<Duration> {

@@ -14,7 +14,7 @@ use crate::credential::{
 };
 use crate::domain::Redactor;
 use crate::operation::Publishers;
-use crate::settings::{self, CredentialKind, Settings};
+use crate::settings::{self, Credential, CredentialKind, Settings};
 
 /// A keeper for each credential, and the handles to their tokens by name.
 #[must_use]
@@ -36,13 +36,13 @@ pub fn keepers(
 /// Has the keepers of those credentials that have changed between two versions earn
 /// their tokens in the new way.
 pub fn rotate(
-    before: &Settings,
-    after: &Settings,
+    before: &BTreeMap<String, Credential>,
+    after: &BTreeMap<String, Credential>,
     handles: &BTreeMap<String, Handle>,
     redactor: &Redactor,
 ) {
     for (name, handle) in handles {
-        let (before, after) = (before.credentials.get(name), after.credentials.get(name));
+        let (before, after) = (before.get(name), after.get(name));
         if let (Some(before), Some(after)) = (before, after)
             && !before.is_same(after)
         {

@@ -23,7 +23,7 @@ use super::watched::Watched;
 use crate::credential::Handle;
 use crate::domain::Redactor;
 use crate::http::CurrentAccess;
-use crate::settings::{self, Loaded, Problem, Settings, Source};
+use crate::settings::{self, Credential, Loaded, Problem, Settings, Source};
 
 /// Between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -52,24 +52,24 @@ struct Shared {
     keep_keys: KeepKeys,
     credentials: BTreeMap<String, Handle>,
     redactor: Arc<Redactor>,
-    /// The last version that was taken over.
-    latest: Mutex<Settings>,
     notices: ArcSwap<Vec<String>>,
-    /// One at a time.
-    turn: Mutex<()>,
+    /// One at a time; and the credentials as they were taken over last.
+    turn: Mutex<BTreeMap<String, Credential>>,
 }
 
 impl Reloader {
     pub(super) fn new(
-        running: Settings,
+        mut running: Settings,
         access: CurrentAccess,
         tls: Option<ListenerTls>,
         keep_keys: KeepKeys,
         credentials: BTreeMap<String, Handle>,
         redactor: Arc<Redactor>,
     ) -> Self {
+        // They are many, and nothing is compared with them.
+        running.callers = Vec::new();
         Self(Arc::new(Shared {
-            latest: Mutex::new(running.clone()),
+            turn: Mutex::new(running.credentials.clone()),
             credentials,
             redactor,
             running,
@@ -77,7 +77,6 @@ impl Reloader {
             tls,
             keep_keys,
             notices: ArcSwap::default(),
-            turn: Mutex::new(()),
         }))
     }
 
@@ -92,10 +91,10 @@ impl Reloader {
     /// while it reads files. Returns the files that it consists of, as far as they are
     /// known, and whether they are all.
     pub fn reload(&self, source: &Source) -> Reloaded {
-        let _one_at_a_time = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut latest = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
         match settings::reload(source, &self.0.running) {
             Ok(loaded) => {
-                self.take_over(&loaded);
+                self.take_over(&loaded, &mut latest);
                 Reloaded {
                     files: loaded.files,
                     whole: true,
@@ -120,12 +119,14 @@ impl Reloader {
         }
     }
 
-    fn take_over(&self, loaded: &Loaded) {
+    fn take_over(&self, loaded: &Loaded, latest: &mut BTreeMap<String, Credential>) {
         let Shared {
             running,
             access,
             tls,
             keep_keys,
+            credentials,
+            redactor,
             ..
         } = &*self.0;
         let waiting = running.waiting_for_restart(&loaded.settings);
@@ -148,7 +149,9 @@ impl Reloader {
         if let (Some(listener), Some(tls)) = (tls, &loaded.settings.server.tls) {
             listener.apply(tls, access.load().identity.client_ca());
         }
-        self.rotate(&loaded.settings);
+        // Changed credentials go to their keepers, who try them before they use them.
+        credentials::rotate(latest, &loaded.settings.credentials, credentials, redactor);
+        latest.clone_from(&loaded.settings.credentials);
         log_warnings(&loaded.warnings);
         for section in &waiting {
             tracing::warn!(
@@ -164,19 +167,6 @@ impl Reloader {
         self.notice(waiting.iter().map(|section| {
             format!("configuration: {section} has changed, which takes effect at a restart only")
         }));
-    }
-
-    /// Changed credentials go to their keepers, who try them before they use them.
-    fn rotate(&self, settings: &Settings) {
-        let Shared {
-            latest,
-            credentials,
-            redactor,
-            ..
-        } = &*self.0;
-        let mut latest = latest.lock().unwrap_or_else(PoisonError::into_inner);
-        credentials::rotate(&latest, settings, credentials, redactor);
-        *latest = settings.clone();
     }
 
     fn notice(&self, notices: impl IntoIterator<Item = String>) {

@@ -45,6 +45,7 @@ mod robust;
 mod rotate;
 mod rotation;
 mod sent;
+mod shapes;
 mod tls;
 mod tls_client;
 mod unreachable;
