@@ -19,13 +19,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Vitals;
 use crate::domain::Redactor;
+use crate::http::CurrentAccess;
 use crate::ledger::{Ledger, LedgerError};
 use crate::operation::{DeskShared, Watcher};
 use crate::settings::{self, Settings};
@@ -114,7 +114,7 @@ impl Gateway {
         let (access, key_keepers) = access::build(&settings, None)?;
         let tls = settings.server.tls.as_ref();
         let tls = tls.map(|tls| ListenerTls::new(tls, access.identity.client_ca()));
-        let access = Arc::new(ArcSwap::from_pointee(access));
+        let access = CurrentAccess::new(access);
         let token_transport = options::token_transport(&settings)?;
 
         let ledger = Ledger::open(options::ledger(&settings.ledger))
@@ -136,7 +136,7 @@ impl Gateway {
         background.keep_keys.begin(key_keepers);
         let reloader = Reloader::new(
             settings.clone(),
-            Arc::clone(&access),
+            access.clone(),
             tls.clone(),
             background.keep_keys.clone(),
             handles.clone(),
@@ -157,7 +157,7 @@ impl Gateway {
             draining,
             background_ended: background.ended.clone(),
             warnings: {
-                let (access, reloader) = (Arc::clone(&access), reloader.clone());
+                let (access, reloader) = (access.clone(), reloader.clone());
                 Arc::new(move || {
                     let mut warnings = reloader.notices();
                     warnings.extend(access.load().identity.complaints());
@@ -166,13 +166,14 @@ impl Gateway {
             },
         };
         let gates = Gates {
-            access: Arc::clone(&access),
+            access: access.clone(),
             desk,
             vendors,
             ledger,
             public_url: public_url.as_str().into(),
             portal_url: settings.portal.base_url.as_str().into(),
             poll: settings.operations.poll,
+            max_wait: settings.server.max_wait,
             limits: options::limits(&settings.server),
         };
         let admin = serve_admin(admin, vitals.clone())?;

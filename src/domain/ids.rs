@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -92,6 +93,18 @@ impl OperationId {
             return Err(InvalidId);
         }
         Uuid::try_parse(text).map(Self).map_err(|_| InvalidId)
+    }
+
+    /// When it was generated, to the millisecond; the beginning of time for an id that
+    /// is no UUIDv7.
+    #[must_use]
+    pub fn created_at(self) -> Timestamp {
+        let unix = self.0.get_timestamp().map(|time| time.to_unix());
+        unix.and_then(|(seconds, nanoseconds)| {
+            let nanoseconds = i32::try_from(nanoseconds).ok()?;
+            Timestamp::new(i64::try_from(seconds).ok()?, nanoseconds).ok()
+        })
+        .unwrap_or(Timestamp::MIN)
     }
 
     /// The id as a UUID, for storage.

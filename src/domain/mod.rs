@@ -8,6 +8,7 @@ mod caller;
 mod email;
 mod evidence;
 mod glob;
+mod idempotency;
 mod ids;
 mod operation;
 mod redact;
@@ -19,6 +20,7 @@ pub use caller::{Caller, CallerName, IDENTIFYING_CLAIMS, InvalidCallerName, Rule
 pub use email::{Email, InvalidEmail, MAX_EMAILS};
 pub use evidence::Evidence;
 pub use glob::{Glob, InvalidGlob};
+pub use idempotency::{Digest, Idempotency, KeptAnswer};
 pub use ids::{InvalidId, OfferId, OperationId, PublisherId, RequestId};
 pub use operation::{Delivered, Fault, Operation, Outcome, PortalFacts, Status, now};
 pub use redact::{Redactor, Ring};

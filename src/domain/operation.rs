@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Action, CallerName, Evidence, OfferId, OperationId, PublisherId, RequestId};
+use super::{
+    Action, CallerName, Evidence, Idempotency, OfferId, OperationId, PublisherId, RequestId,
+};
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
@@ -151,6 +153,8 @@ pub struct Operation {
     pub requested_by: CallerName,
     /// The request that asked.
     pub request_id: RequestId,
+    /// The idempotency key of that request; never shown to callers.
+    pub idempotency: Option<Box<Idempotency>>,
     /// When the intent was recorded.
     pub created_at: Timestamp,
     /// When anything about it last changed.
@@ -183,6 +187,7 @@ impl Operation {
             publisher,
             requested_by,
             request_id,
+            idempotency: None,
             created_at: now,
             updated_at: now,
             portal: PortalFacts {

@@ -10,7 +10,7 @@ use super::access::Access;
 use super::connection::peer_certificate;
 use super::problem::{Origin, Parts};
 use super::{Code, Gate, Problem};
-use crate::domain::Caller;
+use crate::domain::{Caller, CallerName};
 use crate::identity::{Presented, Refused};
 use crate::telemetry::AccessLog;
 
@@ -49,6 +49,27 @@ pub async fn authenticate(
         caller: known.caller,
         access,
     })
+}
+
+/// Whether the request's credential still names this caller, by the version and at the
+/// time of this moment: for requests that last. Not counted against its rate.
+///
+/// # Errors
+/// As for [`authenticate`]; 403 also if it names another caller now.
+pub async fn still(request: &HttpRequest, gate: &Gate, name: &CallerName) -> Result<(), Problem> {
+    let log = super::log(request)?;
+    let access = gate.access.load_full();
+    let known = match presented(request) {
+        Ok(presented) => access.identity.authenticate(presented).await,
+        Err(reason) => Err(Refused::Unknown(reason)),
+    };
+    let known = known.map_err(|refused| problem(refused, &access, &log))?;
+    if known.caller.name == *name {
+        return Ok(());
+    }
+    log.refused.set(Some("names-another-caller-now"));
+    let detail = "Your credential names another caller than when you asked.";
+    Err(Problem::new(Code::CallerNotAllowed, detail))
 }
 
 /// Named in `Connection`, a header is for the next hop only (RFC 9110 section 7.6.1):

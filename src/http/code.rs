@@ -51,7 +51,7 @@ codes! {
     InvalidBody = 400 "invalid-body" "The body is not what the route takes"
         "Send nothing, or {\"notificationEmails\": [\"a@b.c\"]}.",
     InvalidHeader = 400 "invalid-header" "A header is not what the route takes"
-        "Leave out the header that the detail names.",
+        "Correct the header that the detail names, or leave it out.",
     InvalidQuery = 400 "invalid-query" "The query is not what the route takes"
         "Leave out the query; actions take none.",
     PortalRejectedRequest = 400 "portal-rejected-request" "The vendor rejected the request"
@@ -74,6 +74,8 @@ codes! {
         "Send the whole body at once.",
     Conflict = 409 "conflict" "The vendor reports a conflict"
         "Another operation of the offer may be running; look at it and ask again.",
+    IdempotencyKeyInUse = 409 "idempotency-key-in-use" "The first request with this Idempotency-Key is not answered yet"
+        "Ask again with the same key after the time that Retry-After says; you will get the first request's answer.",
     PreconditionFailed = 412 "precondition-failed" "The vendor reports that a precondition failed"
         "The offer has changed in the meantime; read it again.",
     BodyTooLarge = 413 "body-too-large" "The body is too large"
@@ -82,6 +84,8 @@ codes! {
         "No route of the gateway needs one that long.",
     UnsupportedMediaType = 415 "unsupported-media-type" "The body is not JSON"
         "Send Content-Type: application/json, without Content-Encoding.",
+    IdempotencyKeyReused = 422 "idempotency-key-reused" "This Idempotency-Key came with another request"
+        "Use a new key for every new request, and the same key only to repeat one exactly.",
     PortalValidationFailed = 422 "portal-validation-failed" "The vendor's validation failed"
         "Read portal.message; correct the offer and ask again.",
     RateLimited = 429 "rate-limited" "You ask too much at a time"
@@ -122,6 +126,6 @@ impl Code {
     /// Whether asking again can help, as far as the code alone says.
     #[must_use]
     pub fn is_retryable(self) -> bool {
-        matches!(self.status().as_u16(), 408 | 429 | 503 | 504)
+        self == Self::IdempotencyKeyInUse || matches!(self.status().as_u16(), 408 | 429 | 503 | 504)
     }
 }

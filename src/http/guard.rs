@@ -5,7 +5,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpRequest, web};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 
 use super::connection::UnderWay;
 use super::problem::Context;
@@ -97,7 +97,7 @@ fn check_head(request: &ServiceRequest) -> Result<(), Problem> {
     Ok(())
 }
 
-fn render(request: &HttpRequest, error: &Error) -> actix_web::HttpResponse {
+fn render(request: &HttpRequest, error: &Error) -> HttpResponse {
     let foreign;
     let problem = match error.as_error::<Problem>() {
         Some(problem) => problem,
@@ -108,6 +108,11 @@ fn render(request: &HttpRequest, error: &Error) -> actix_web::HttpResponse {
             &foreign
         }
     };
+    answer(request, problem)
+}
+
+/// A problem as the answer to a request, and noted in its record.
+pub fn answer(request: &HttpRequest, problem: &Problem) -> HttpResponse {
     let log = AccessLog::of(request);
     if let Some(log) = &log {
         log.problem.set(Some(problem.code().as_str()));

@@ -4,18 +4,23 @@
 //! only error there is, rendered in one place by the guard around all routes.
 
 mod access;
+mod acting;
 mod body;
 mod caller;
 mod code;
 mod connection;
+mod events;
 mod failure;
 mod guard;
+mod idempotency;
 mod multiplex;
 mod offers;
 mod operations;
+mod prefer;
 mod problem;
 mod problems;
 mod quota;
+mod waiting;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +29,7 @@ use std::time::Duration;
 use actix_web::dev::ServiceFactory;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpRequest, Resource, Route, web};
+use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 
 use crate::ledger::Front;
@@ -53,6 +59,10 @@ pub struct Gate {
     pub portal_url: Arc<str>,
     /// How often it is worth asking for an unfinished operation.
     pub poll: Duration,
+    /// The longest that an answer is held back.
+    pub max_wait: Duration,
+    /// Set when waiting ends.
+    pub draining: CancellationToken,
     /// How much a request may weigh.
     pub limits: Limits,
 }
@@ -100,12 +110,21 @@ pub fn app(
 fn routes(config: &mut web::ServiceConfig) {
     config
         .service(web::scope("/offers").service(cancel("/offers/{offerId}/cancel")))
-        .service(web::scope("/operations").service(resource(
-            "/{id}",
-            "/operations/{id}",
-            "GET",
-            web::get().to(operations::show),
-        )))
+        .service(
+            web::scope("/operations")
+                .service(resource(
+                    "/{id}",
+                    "/operations/{id}",
+                    "GET",
+                    web::get().to(operations::show),
+                ))
+                .service(resource(
+                    "/{id}/events",
+                    "/operations/{id}/events",
+                    "GET",
+                    web::get().to(events::stream),
+                )),
+        )
         .service(
             web::scope("/publishers/{publisherId}/offers")
                 .service(cancel("/publishers/{publisherId}/offers/{offerId}/cancel")),

@@ -1,16 +1,15 @@
 //! `/offers/{offerId}/…`: what can be done to an offer.
 
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::acting::Acting;
 use super::caller::Asking;
-use super::{Code, Gate, Problem, body, caller, operations};
-use crate::domain::{Caller, OfferId, PublisherId};
+use super::{Code, Gate, Problem, body, caller, idempotency};
+use crate::domain::{Caller, Email, OfferId, PublisherId};
 use crate::operation::Work;
 use crate::policy::{Permit, Right};
 use crate::telemetry::AccessLog;
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// `POST /offers/{offerId}/cancel`
 ///
@@ -25,22 +24,35 @@ pub async fn cancel(
     let asking = caller::authenticate(&request, &gate, &log).await?;
     let permit = permit(&request, &asking, &log)?;
     refuse_unsupported(&request)?;
-    let body = body::read(&request, payload, gate.limits.body).await?;
-    if !body.is_empty() {
-        body::check_media_type(&request)?;
-    }
-    let notify = body::notify(&body)?;
+    let key = idempotency::key(&request)?;
+    let notify = notify(&request, payload, &gate).await?;
+    let acting = Acting::on(&request, &gate, &log);
+    let asked = key.map(|key| key.asks(&permit, &notify));
+    let claim = match acting.begin(asked).await? {
+        Ok(claim) => claim,
+        Err(answered_before) => return Ok(answered_before),
+    };
     let work = Work {
         place: asking.access.quotas.place(permit.caller())?,
         permit,
         request_id: log.request_id.clone(),
         notify,
+        keyed: claim.map(|claim| acting.keyed(claim)),
     };
-    let told = gate.desk.cancel(work).await;
-    log.upstream.set(told.upstream);
-    let operation = told.result.map_err(Problem::from)?;
-    let _first = log.operation.set(operation.id);
-    operations::acted(&operation, &gate)
+    acting.conclude(gate.desk.cancel(work).await).await
+}
+
+/// Whom the body asks to notify.
+async fn notify(
+    request: &HttpRequest,
+    payload: web::Payload,
+    gate: &Gate,
+) -> Result<Vec<Email>, Problem> {
+    let body = body::read(request, payload, gate.limits.body).await?;
+    if !body.is_empty() {
+        body::check_media_type(request)?;
+    }
+    body::notify(&body)
 }
 
 /// That the caller may do this to the offer in the path.
@@ -82,10 +94,6 @@ fn publisher(request: &HttpRequest, caller: &Caller) -> Result<PublisherId, Prob
 /// What would change an action's meaning, and is not built, is refused and never
 /// ignored.
 fn refuse_unsupported(request: &HttpRequest) -> Result<(), Problem> {
-    if request.headers().contains_key(IDEMPOTENCY_KEY) {
-        let detail = "Idempotency-Key is not supported; the request was not sent.";
-        return Err(Problem::new(Code::InvalidHeader, detail));
-    }
     if request.headers().contains_key(header::IF_MATCH) {
         let detail = "If-Match has no meaning for an action; the request was not sent.";
         return Err(Problem::new(Code::InvalidHeader, detail));

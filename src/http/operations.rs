@@ -1,14 +1,18 @@
 //! `/operations/{id}`: the status monitor, and an operation's JSON.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::prefer::Wait;
 use super::problem::seconds;
-use super::{Code, Gate, Problem, caller};
+use super::{Code, Gate, Problem, caller, waiting};
 use crate::domain::{Action, Delivered, Fault, Operation, OperationId, Outcome, Status};
+use crate::telemetry::AccessLog;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
@@ -21,7 +25,25 @@ const USUAL_BYTES: usize = 1024;
 /// 404 `operation-not-found`, also for an id that is none and for another's operation.
 pub async fn show(request: HttpRequest, gate: web::Data<Gate>) -> Result<HttpResponse, Problem> {
     let log = super::log(&request)?;
-    let caller = caller::authenticate(&request, &gate, &log).await?.caller;
+    let operation = own(&request, &gate, &log).await?;
+    let wait = Wait::of(request.headers(), gate.max_wait);
+    let operation = match wait {
+        Some(wait) => waiting::until_over(&request, &gate, operation, wait).await?,
+        None => operation,
+    };
+    answer(StatusCode::OK, &operation, wait, &gate)
+}
+
+/// The operation in the path, if the one who asks for it is the one who made it.
+///
+/// # Errors
+/// 404 `operation-not-found`, also for an id that is none and for another's operation.
+pub async fn own(
+    request: &HttpRequest,
+    gate: &Gate,
+    log: &AccessLog,
+) -> Result<Arc<Operation>, Problem> {
+    let caller = caller::authenticate(request, gate, log).await?.caller;
     let not_found = || {
         Problem::new(
             Code::OperationNotFound,
@@ -37,28 +59,35 @@ pub async fn show(request: HttpRequest, gate: web::Data<Gate>) -> Result<HttpRes
     let _first = log.operation.set(id);
     let _first = log.offer.set(operation.offer.clone());
     let _first = log.publisher.set(operation.publisher.clone());
-    answer(StatusCode::OK, &operation, &gate)
+    Ok(operation)
 }
 
 /// The answer to an action: 200 when it is finished, 202 while it is not.
 ///
 /// # Errors
 /// 500 if the operation cannot be written as JSON.
-pub fn acted(operation: &Operation, gate: &Gate) -> Result<HttpResponse, Problem> {
+pub fn acted(
+    operation: &Operation,
+    wait: Option<Wait>,
+    gate: &Gate,
+) -> Result<HttpResponse, Problem> {
     let status = if operation.status.is_final() {
         StatusCode::OK
     } else {
         StatusCode::ACCEPTED
     };
-    answer(status, operation, gate)
+    answer(status, operation, wait, gate)
 }
 
-fn answer(status: StatusCode, operation: &Operation, gate: &Gate) -> Result<HttpResponse, Problem> {
-    let location = format!("{}/operations/{}", gate.public_url, operation.id);
+fn answer(
+    status: StatusCode,
+    operation: &Operation,
+    wait: Option<Wait>,
+    gate: &Gate,
+) -> Result<HttpResponse, Problem> {
+    let location = location(operation, gate);
     let mut body = Vec::with_capacity(USUAL_BYTES);
-    let view = View::of(operation, &location, &gate.portal_url);
-    serde_json::to_writer(&mut body, &view)
-        .map_err(|_| Problem::new(Code::InternalError, "The operation cannot be written."))?;
+    write(operation, &location, gate, &mut body)?;
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CONTENT_TYPE, JSON));
     if !operation.status.is_final() {
@@ -67,7 +96,32 @@ fn answer(status: StatusCode, operation: &Operation, gate: &Gate) -> Result<Http
     if let Ok(location) = HeaderValue::try_from(location) {
         response.insert_header((OPERATION_LOCATION, location));
     }
-    Ok(response.body(body))
+    let mut response = response.body(body);
+    if let Some(wait) = wait {
+        wait.confirm(&mut response);
+    }
+    Ok(response)
+}
+
+/// Where an operation is to be found.
+#[must_use]
+pub fn location(operation: &Operation, gate: &Gate) -> String {
+    format!("{}/operations/{}", gate.public_url, operation.id)
+}
+
+/// Writes an operation as one line of JSON.
+///
+/// # Errors
+/// 500 if that does not go.
+pub fn write(
+    operation: &Operation,
+    location: &str,
+    gate: &Gate,
+    into: &mut Vec<u8>,
+) -> Result<(), Problem> {
+    let view = View::of(operation, location, &gate.portal_url);
+    serde_json::to_writer(into, &view)
+        .map_err(|_| Problem::new(Code::InternalError, "The operation cannot be written."))
 }
 
 /// An operation as callers see it.

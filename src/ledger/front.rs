@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{Ledger, LedgerError, MAX_BATCH};
-use crate::domain::{Operation, OperationId};
+use super::{Claim, Claimed, Ledger, LedgerError, MAX_BATCH, Subscription, Write};
+use crate::domain::{Idempotency, KeptAnswer, Operation, OperationId};
 
 /// How often the event loop is asked for more before a batch leaves. It costs a
 /// microsecond, and ends at the first turn that brings nothing.
@@ -20,7 +20,7 @@ const MOST_TURNS: usize = 4;
 #[derive(Clone)]
 pub struct Front {
     ledger: Ledger,
-    saves: Rc<Line<Arc<Operation>, ()>>,
+    writes: Rc<Line<Write, ()>>,
     finds: Rc<Line<OperationId, Option<Operation>>>,
 }
 
@@ -35,7 +35,7 @@ impl Front {
     pub fn new(ledger: Ledger) -> Self {
         Self {
             ledger,
-            saves: Rc::new(Line(RefCell::default())),
+            writes: Rc::new(Line(RefCell::default())),
             finds: Rc::new(Line(RefCell::default())),
         }
     }
@@ -45,13 +45,48 @@ impl Front {
     /// # Errors
     /// As there.
     pub async fn save(&self, operation: Arc<Operation>) -> Result<(), LedgerError> {
+        self.write(operation.into()).await
+    }
+
+    /// Writes a state, an answer, or both. See [`Ledger::save`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn write(&self, write: Write) -> Result<(), LedgerError> {
         let ledger = self.ledger.clone();
-        let serve = async move |operations: Vec<Arc<Operation>>| {
-            let count = operations.len();
-            let saved = ledger.save_all(operations).await;
-            vec![saved; count]
+        let serve = async move |writes: Vec<Write>| {
+            let count = writes.len();
+            let written = ledger.write_all(writes).await;
+            vec![written; count]
         };
-        Line::ask(&self.saves, operation, serve).await
+        Line::ask(&self.writes, write, serve).await
+    }
+
+    /// Uses an idempotency key for a request.
+    #[must_use]
+    pub fn claim(&self, asked: Idempotency) -> Claimed {
+        self.ledger.0.keys.claim(asked)
+    }
+
+    /// Takes over a key that stands for `operation`; none if somebody else has.
+    #[must_use]
+    pub fn take_over(&self, asked: Idempotency, operation: OperationId) -> Option<Claim> {
+        self.ledger.0.keys.take_over(asked, operation)
+    }
+
+    /// The answer that was given to whoever asked for an operation under a key; none
+    /// if that never came to an end.
+    ///
+    /// # Errors
+    /// As for [`find`](Self::find).
+    pub async fn answer(&self, operation: OperationId) -> Result<Option<KeptAnswer>, LedgerError> {
+        self.ledger.answer(operation).await
+    }
+
+    /// Listens to what happens to an operation from now on.
+    #[must_use]
+    pub fn subscribe(&self, operation: OperationId) -> Subscription {
+        self.ledger.0.news.changes.subscribe(operation)
     }
 
     /// Lets readers see a state that is on its way into the ledger: an unfinished

@@ -5,8 +5,10 @@
 //! [`Ledger`] is the handle that everyone holds; a writer and a reader task
 //! behind it batch what they are asked for and hand it to a [`Store`].
 
+mod changes;
 mod error;
 mod front;
+mod keys;
 mod queue;
 mod reader;
 mod recent;
@@ -25,15 +27,19 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use changes::Changes;
+pub use changes::Subscription;
 pub use error::LedgerError;
 pub use front::Front;
+use keys::Keys;
+pub use keys::{Claim, Claimed};
 use queue::{Queue, queue};
 use reader::{Finds, Reader};
 use recent::Recent;
 use sqlite::SqliteStore;
 use writer::Writer;
 
-use crate::domain::{Operation, OperationId};
+use crate::domain::{Digest, KeptAnswer, Operation, OperationId};
 
 /// The most that one commit, or one query, takes together.
 pub const MAX_BATCH: usize = 64;
@@ -46,12 +52,30 @@ pub type Stored<'a, T> = BoxFuture<'a, Result<T, LedgerError>>;
 pub type Found = (OperationId, Result<Operation, LedgerError>);
 
 /// Where operations are kept. Its methods are called for whole batches, and
-/// each of `save`, `prune` and `probe` only when the one before has returned.
+/// each of those that write only when the one before has returned.
 pub trait Store: Send + Sync {
     /// Inserts or updates all of them in one transaction, durably. No id occurs
     /// twice. A record that is already finished stays as it is; of an
     /// unfinished one, who asked for what and when stays as it is.
     fn save<'a>(&'a self, batch: &'a [Arc<Operation>]) -> Stored<'a, ()>;
+
+    /// The same, and keeps answers that were given, in the same transaction. The first
+    /// answer about an operation stays the first. There may be no operations.
+    fn save_answered<'a>(
+        &'a self,
+        operations: &'a [Arc<Operation>],
+        answers: &'a [Arc<KeptAnswer>],
+    ) -> Stored<'a, ()>;
+
+    /// The answer that was kept about an operation.
+    fn answer(&self, operation: OperationId) -> Stored<'_, Option<KeptAnswer>>;
+
+    /// Which key stands for which operation, of those created since, oldest first.
+    fn keys_since(&self, since: Timestamp) -> Stored<'_, Vec<(Digest, OperationId)>>;
+
+    /// Removes up to `limit` answers about operations that were created before
+    /// `before`; returns how many it removed.
+    fn forget_answers(&self, before: Timestamp, limit: u32) -> Stored<'_, u64>;
 
     /// Those of `ids` (at most [`MAX_BATCH`]) that exist, in any order.
     fn find<'a>(&'a self, ids: &'a [OperationId]) -> Stored<'a, Vec<Found>>;
@@ -88,8 +112,17 @@ pub struct Options {
     pub path: PathBuf,
     /// What a commit promises.
     pub durability: Durability,
-    /// How long finished operations are kept; unfinished ones always are.
-    pub retention: Duration,
+    /// How long things are kept.
+    pub keep: Keep,
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep {
+    /// Finished operations; unfinished ones always are.
+    pub operations: Duration,
+    /// Idempotency keys and the answers under them, from the first request on.
+    pub keys: Duration,
 }
 
 /// How patient the tasks are and how often they do their chores.
@@ -118,13 +151,46 @@ pub struct Ledger(Arc<Shared>);
 
 struct Shared {
     store: Arc<dyn Store>,
-    writes: Queue<Arc<Operation>, ()>,
+    writes: Queue<Write, ()>,
     reads: Queue<OperationId, Finds>,
     health: watch::Receiver<Result<(), LedgerError>>,
     closing: CancellationToken,
     tasks: TaskTracker,
     patience: Duration,
-    recent: Arc<Recent>,
+    news: Arc<News>,
+    keys: Arc<Keys>,
+}
+
+/// Something to be written.
+#[derive(Debug, Clone, Default)]
+pub struct Write {
+    /// An operation's present state.
+    pub operation: Option<Arc<Operation>>,
+    /// The answer that was given to whoever asked for it under a key.
+    pub answer: Option<Arc<KeptAnswer>>,
+}
+
+impl From<Arc<Operation>> for Write {
+    fn from(operation: Arc<Operation>) -> Self {
+        Self {
+            operation: Some(operation),
+            answer: None,
+        }
+    }
+}
+
+/// What becomes visible is remembered for a while, and told to those who wait for it.
+#[derive(Default)]
+struct News {
+    recent: Recent,
+    changes: Arc<Changes>,
+}
+
+impl News {
+    fn tell(&self, operations: &[Arc<Operation>]) {
+        self.recent.keep(operations);
+        self.changes.tell(operations);
+    }
 }
 
 impl Ledger {
@@ -137,24 +203,28 @@ impl Ledger {
     /// `Unavailable` if the directory is missing or nothing can be written.
     pub async fn open(options: Options) -> Result<Self, LedgerError> {
         let store = SqliteStore::open(&options.path, options.durability).await?;
-        Ok(Self::on(Arc::new(store), options.retention))
+        let keys = Keys::new(options.keep.keys);
+        keys.restore(store.keys_since(keys.horizon()).await?);
+        let (store, retention) = (Arc::new(store), options.keep.operations);
+        Ok(Self::start(store, retention, keys, Pace::default()))
     }
 
     /// A ledger on any store: for tests that make one fail on purpose.
-    #[must_use]
-    pub fn on(store: Arc<dyn Store>, retention: Duration) -> Self {
-        Self::at_pace(store, retention, Pace::default())
+    #[cfg(test)]
+    fn at_pace(store: Arc<dyn Store>, retention: Duration, pace: Pace) -> Self {
+        Self::start(store, retention, Keys::new(retention), pace)
     }
 
-    fn at_pace(store: Arc<dyn Store>, retention: Duration, pace: Pace) -> Self {
+    fn start(store: Arc<dyn Store>, retention: Duration, keys: Keys, pace: Pace) -> Self {
         let (writes, to_write) = queue(MAX_WAITING);
         let (reads, to_read) = queue(MAX_WAITING);
         let (health, known_health) = watch::channel(Ok(()));
         let closing = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let recent = Arc::new(Recent::default());
+        let (news, keys) = (Arc::new(News::default()), Arc::new(keys));
         let writer = Writer {
-            recent: Arc::clone(&recent),
+            news: Arc::clone(&news),
+            keys: Arc::clone(&keys),
             store: Arc::clone(&store),
             queue: to_write,
             health,
@@ -179,7 +249,8 @@ impl Ledger {
             closing,
             tasks,
             patience: pace.patience,
-            recent,
+            news,
+            keys,
         }))
     }
 
@@ -199,17 +270,16 @@ impl Ledger {
     /// intent that never left, which a restart treats as `delivered: "unknown"`
     /// and follows to its end.
     pub async fn save(&self, operation: impl Into<Arc<Operation>>) -> Result<(), LedgerError> {
-        self.0.writes.ask(vec![operation.into()]).await
+        self.write_all(vec![operation.into().into()]).await
     }
 
-    /// Records several operations as one: all are durable, or one error stands for
-    /// all. Each id must occur once.
+    /// Writes several things as one: all are durable, or one error stands for all.
     ///
     /// # Errors
     /// As for [`save`](Self::save).
-    pub async fn save_all(&self, operations: Vec<Arc<Operation>>) -> Result<(), LedgerError> {
+    pub async fn write_all(&self, writes: Vec<Write>) -> Result<(), LedgerError> {
         // Nearly always one chunk.
-        let chunks = operations.chunks(MAX_BATCH);
+        let chunks = writes.chunks(MAX_BATCH);
         let saves = chunks.map(|chunk| self.0.writes.ask(chunk.to_vec()));
         join_all(saves).await.into_iter().collect()
     }
@@ -225,12 +295,21 @@ impl Ledger {
     }
 
     fn announce(&self, operation: &Arc<Operation>) {
-        self.0.recent.keep(std::slice::from_ref(operation));
+        self.0.news.tell(std::slice::from_ref(operation));
     }
 
     /// The operation, if it is among the last that were saved: from memory.
     fn recent(&self, id: OperationId) -> Option<Arc<Operation>> {
-        self.0.recent.get(id)
+        self.0.news.recent.get(id)
+    }
+
+    /// The answer that was kept about an operation. Asked for so seldom that it waits
+    /// in no line.
+    async fn answer(&self, operation: OperationId) -> Result<Option<KeptAnswer>, LedgerError> {
+        let answer = self.0.store.answer(operation);
+        tokio::time::timeout(self.0.patience, answer)
+            .await
+            .unwrap_or_else(|_| Err(LedgerError::unavailable("the disk does not answer in time")))
     }
 
     /// Several operations as they were last saved, in the order of the ids.

@@ -2,6 +2,8 @@
 //! each with a thread of its own. A connection that failed in a way that may
 //! stick to it is dropped, and the next use opens a new one.
 
+mod answers;
+mod failure;
 mod file;
 mod row;
 #[cfg(test)]
@@ -11,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::Migrator;
 use sqlx::query::Query;
 use sqlx::sqlite::{
     Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode,
@@ -21,7 +23,8 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{Durability, Found, LedgerError, MAX_BATCH, Store, Stored};
-use crate::domain::{Operation, OperationId};
+use crate::domain::{Digest, KeptAnswer, Operation, OperationId};
+use failure::{code, failure, primary_code, unmigrated};
 use file::Claim;
 
 static MIGRATOR: Migrator = sqlx::migrate!("src/ledger/migrations/sqlite");
@@ -36,19 +39,6 @@ const PRUNE: &str = "DELETE FROM operations WHERE id IN (SELECT id FROM operatio
                      WHERE id < ? AND finished_at < ? ORDER BY id LIMIT ?)";
 const PROBE: &str = "INSERT INTO gateway (id, probed_at) VALUES (1, ?) \
                      ON CONFLICT (id) DO UPDATE SET probed_at = excluded.probed_at";
-
-/// What SQLite's primary result codes mean (<https://www.sqlite.org/rescode.html>).
-mod code {
-    pub const BUSY: i32 = 5;
-    pub const LOCKED: i32 = 6;
-    pub const NOMEM: i32 = 7;
-    pub const READONLY: i32 = 8;
-    pub const IOERR: i32 = 10;
-    pub const CORRUPT: i32 = 11;
-    pub const FULL: i32 = 13;
-    pub const CANTOPEN: i32 = 14;
-    pub const NOTADB: i32 = 26;
-}
 
 /// A statement with everything bound.
 type Prepared = Query<'static, Sqlite, SqliteArguments>;
@@ -88,8 +78,8 @@ impl SqliteStore {
             .filename(self.claim.path())
             // One that vanished must not be replaced by an empty one in silence.
             .create_if_missing(false)
-            // Every size of batch keeps its prepared statement.
-            .statement_cache_capacity(32)
+            // Every size of batch keeps its prepared statements.
+            .statement_cache_capacity(64)
             // The table's end is all that is ever hot; half a megabyte holds it.
             .pragma("cache_size", "-512")
             .row_buffer_size(MAX_BATCH + 1)
@@ -163,6 +153,23 @@ impl SqliteStore {
         Ok(slot.settle(done)?.rows_affected())
     }
 
+    /// Runs both as one transaction, which the first begins and the second ends.
+    async fn execute_both(&self, first: Prepared, second: Prepared) -> Result<(), LedgerError> {
+        let mut slot = self.writer().await?;
+        let both = async {
+            let connection = slot.connection()?;
+            first.execute(&mut *connection).await.map_err(failure)?;
+            second.execute(&mut *connection).await.map_err(failure)?;
+            Ok(())
+        };
+        let done = both.await;
+        if done.is_err() {
+            // Half of it may be done; with the connection that goes.
+            drop(slot.take());
+        }
+        done
+    }
+
     /// Lets go of a file that is no longer the one at the path, since what is
     /// written to it is lost to everyone else. Its replacement is not opened:
     /// SQLite would apply the old file's log to it. Closing puts the log into
@@ -225,6 +232,55 @@ impl Store for SqliteStore {
                 .await?;
             Ok(())
         })
+    }
+
+    fn save_answered<'a>(
+        &'a self,
+        operations: &'a [Arc<Operation>],
+        answers: &'a [Arc<KeptAnswer>],
+    ) -> Stored<'a, ()> {
+        Box::pin(async {
+            let encoded = answers::encode(answers)?;
+            if operations.is_empty() {
+                let sql = answers::insert(answers.len()).ok_or_else(no_such_batch)?;
+                self.execute(sqlx::query_with(sql, encoded)).await?;
+                return Ok(());
+            }
+            let begin = answers::begin(operations.len()).ok_or_else(no_such_batch)?;
+            let end = answers::end(answers.len()).ok_or_else(no_such_batch)?;
+            self.execute_both(
+                sqlx::query_with(begin, row::encode(operations)?),
+                sqlx::query_with(end, encoded),
+            )
+            .await
+        })
+    }
+
+    fn answer(&self, operation: OperationId) -> Stored<'_, Option<KeptAnswer>> {
+        let query = sqlx::query(answers::SELECT).bind(bytes_of(operation));
+        Box::pin(async move {
+            let mut slot = self.reader().await?;
+            let row = query.fetch_optional(slot.connection()?).await;
+            let row = slot.settle(row)?;
+            row.map(|row| answers::decode(operation, &row)).transpose()
+        })
+    }
+
+    fn keys_since(&self, since: Timestamp) -> Stored<'_, Vec<(Digest, OperationId)>> {
+        let query = sqlx::query(answers::SELECT_KEYS).bind(row::first_id_of(since));
+        Box::pin(async {
+            let mut slot = self.reader().await?;
+            let rows = query.fetch_all(slot.connection()?).await;
+            let rows = slot.settle(rows)?;
+            Ok(rows.iter().filter_map(answers::decode_key).collect())
+        })
+    }
+
+    fn forget_answers(&self, before: Timestamp, limit: u32) -> Stored<'_, u64> {
+        let query = sqlx::query(answers::FORGET)
+            .bind(row::first_id_of(before))
+            .bind(limit);
+        Box::pin(self.execute(query))
     }
 
     fn find<'a>(&'a self, ids: &'a [OperationId]) -> Stored<'a, Vec<Found>> {
@@ -301,41 +357,10 @@ async fn recognize(connection: &mut SqliteConnection) -> Result<(), LedgerError>
     }
 }
 
+fn bytes_of(operation: OperationId) -> Vec<u8> {
+    operation.as_uuid().as_bytes().to_vec()
+}
+
 fn no_such_batch() -> LedgerError {
     LedgerError::unavailable("a batch is empty or too large")
-}
-
-fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(extended & 0xff)
-}
-
-/// Says in our own words what went wrong: SQLite's and sqlx's may quote SQL.
-fn failure(error: sqlx::Error) -> LedgerError {
-    match primary_code(&error) {
-        Some(code::BUSY | code::LOCKED) => LedgerError::unavailable("its file is locked"),
-        Some(code::NOMEM) => LedgerError::unavailable("out of memory"),
-        Some(code::READONLY) => LedgerError::unavailable("its file is read-only"),
-        Some(code::IOERR) => LedgerError::unavailable("input/output error"),
-        Some(code::FULL) => LedgerError::unavailable("the disk is full"),
-        Some(code::CANTOPEN) => LedgerError::unavailable("its file cannot be opened"),
-        Some(code::CORRUPT | code::NOTADB) => LedgerError::Corrupt,
-        Some(other) => LedgerError::unavailable(format!("SQLite error {other}")),
-        None => match error {
-            sqlx::Error::Io(error) => LedgerError::io("input/output error", &error),
-            sqlx::Error::WorkerCrashed => LedgerError::unavailable("its thread has ended"),
-            _ => LedgerError::unavailable("the database driver failed"),
-        },
-    }
-}
-
-fn unmigrated(error: MigrateError) -> LedgerError {
-    match error {
-        MigrateError::VersionMissing(version) => LedgerError::TooNew { version },
-        MigrateError::VersionMismatch(_) => LedgerError::Foreign {
-            reason: "its schema has been altered",
-        },
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => failure(error),
-        _ => LedgerError::unavailable("its schema cannot be brought up to date"),
-    }
 }

@@ -11,10 +11,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::keys::Keys;
 use super::queue::{Asked, Counter};
-use super::recent::Recent;
-use super::{LedgerError, MAX_BATCH, Pace, Store};
-use crate::domain::Operation;
+use super::{LedgerError, MAX_BATCH, News, Pace, Store, Stored, Write};
+use crate::domain::{KeptAnswer, Operation};
 
 /// How many rows are removed at once: a few milliseconds' work, so that writes
 /// hardly notice.
@@ -22,12 +22,20 @@ const PRUNE_CHUNK: u32 = 500;
 /// How long writes have the disk for themselves between two chunks.
 const PRUNE_GAP: Duration = Duration::from_millis(50);
 
-pub type Write = Asked<Arc<Operation>, ()>;
+type Writing = Asked<Write, ()>;
+
+/// What is written together.
+#[derive(Default)]
+struct Batch {
+    operations: Vec<Arc<Operation>>,
+    answers: Vec<Arc<KeptAnswer>>,
+}
 
 pub struct Writer {
-    pub recent: Arc<Recent>,
+    pub news: Arc<News>,
+    pub keys: Arc<Keys>,
     pub store: Arc<dyn Store>,
-    pub queue: Counter<Arc<Operation>, ()>,
+    pub queue: Counter<Write, ()>,
     pub health: watch::Sender<Result<(), LedgerError>>,
     pub closing: CancellationToken,
     pub retention: Duration,
@@ -43,8 +51,8 @@ impl Writer {
         let mut probe = interval(self.pace.probe_every);
         probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut prune = pin!(sleep(Duration::ZERO));
-        let mut batch: Vec<Write> = Vec::with_capacity(MAX_BATCH);
-        let mut operations = Vec::with_capacity(MAX_BATCH);
+        let mut waiting: Vec<Writing> = Vec::with_capacity(MAX_BATCH);
+        let mut batch = Batch::default();
         loop {
             tokio::select! {
                 biased;
@@ -57,34 +65,36 @@ impl Writer {
                     let pause = self.prune().await;
                     prune.as_mut().reset(Instant::now() + pause);
                 }
-                count = self.queue.next(&mut batch, MAX_BATCH) => {
+                count = self.queue.next(&mut waiting, MAX_BATCH) => {
                     if count == 0 {
                         return;
                     }
-                    self.commit(&mut batch, &mut operations).await;
+                    self.commit(&mut waiting, &mut batch).await;
                 }
             }
         }
     }
 
-    async fn commit(&mut self, batch: &mut Vec<Write>, operations: &mut Vec<Arc<Operation>>) {
-        operations.extend(batch.iter().flat_map(|write| &write.what).cloned());
-        merge(operations);
+    async fn commit(&mut self, waiting: &mut Vec<Writing>, batch: &mut Batch) {
+        batch.collect(waiting);
         let health = &self.health;
-        let save = self.store.save(operations);
+        let save = match batch.answers.is_empty() {
+            true => self.store.save(&batch.operations),
+            false => self.store.save_answered(&batch.operations, &batch.answers),
+        };
         let result = self
             .queue
-            .patiently(batch, self.pace.patience, save, |late| {
+            .patiently(waiting, self.pace.patience, save, |late| {
                 note(health, Err(late))
             })
             .await;
         note(health, result.as_ref().copied());
         if result.is_ok() {
-            self.recent.keep(operations);
+            self.news.tell(&batch.operations);
         }
-        operations.clear();
-        for write in batch.drain(..) {
-            write.answer(result.clone());
+        batch.clear();
+        for writing in waiting.drain(..) {
+            writing.answer(result.clone());
         }
     }
 
@@ -102,25 +112,52 @@ impl Writer {
 
     /// Removes one chunk of what is too old; returns when to come back.
     async fn prune(&mut self) -> Duration {
+        self.keys.expire();
         let Ok(before) = Timestamp::now().checked_sub(self.retention) else {
             return self.pace.prune_every;
         };
+        let store = Arc::clone(&self.store);
+        let operations = self.remove(store.prune(before, PRUNE_CHUNK)).await;
+        let horizon = self.keys.horizon();
+        let answers = self
+            .remove(store.forget_answers(horizon, PRUNE_CHUNK))
+            .await;
+        if operations.max(answers) >= u64::from(PRUNE_CHUNK) {
+            PRUNE_GAP
+        } else {
+            self.pace.prune_every
+        }
+    }
+
+    /// How many rows `work` has removed.
+    async fn remove(&mut self, work: Stored<'_, u64>) -> u64 {
         let health = &self.health;
-        let prune = self.store.prune(before, PRUNE_CHUNK);
         let result = self
             .queue
-            .patiently(&mut Vec::new(), self.pace.patience, prune, |late| {
+            .patiently(&mut Vec::new(), self.pace.patience, work, |late| {
                 note(health, Err(late))
             })
             .await;
-        match result {
-            Ok(removed) if removed >= u64::from(PRUNE_CHUNK) => PRUNE_GAP,
-            Ok(_) => self.pace.prune_every,
-            Err(error) => {
-                tracing::warn!(%error, "old operations could not be removed from the ledger");
-                self.pace.prune_every
-            }
-        }
+        result.unwrap_or_else(|error| {
+            tracing::warn!(%error, "old operations could not be removed from the ledger");
+            0
+        })
+    }
+}
+
+impl Batch {
+    fn collect(&mut self, waiting: &[Writing]) {
+        let writes = || waiting.iter().flat_map(|writing| &writing.what);
+        self.operations
+            .extend(writes().filter_map(|write| write.operation.clone()));
+        self.answers
+            .extend(writes().filter_map(|write| write.answer.clone()));
+        merge(&mut self.operations);
+    }
+
+    fn clear(&mut self) {
+        self.operations.clear();
+        self.answers.clear();
     }
 }
 

@@ -13,13 +13,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::failure::{Answered, Failure, NotDone};
-use super::vendor::{Exchange, NoAnswer, Vendor};
+use super::answer::{answered, apply};
+use super::failure::{Answered, Failure};
+use super::vendor::Vendor;
 use super::watch::Follower;
-use crate::domain::{Delivered, Email, Fault, Operation, Outcome, RequestId, now};
-use crate::ledger::Front;
+use crate::domain::{Email, KeptAnswer, Operation, RequestId};
+use crate::ledger::{Claim, Front, Write};
 use crate::policy::{Cancel, Permit};
-use crate::portal::{Answer, Lost, Meaning, Refusal, SendError, Target, Unreachable};
+use crate::portal::Target;
 
 /// What all threads share of the desk where actions are taken in.
 #[derive(Clone)]
@@ -52,7 +53,20 @@ pub struct Work {
     /// The caller's place among its own actions, where their number is limited; given
     /// back when the cancel is done.
     pub place: Option<OwnedSemaphorePermit>,
+    /// The idempotency key that it was asked for under, if any.
+    pub keyed: Option<Keyed>,
 }
+
+/// An idempotency key in the hands of an action, and how its answer is written down.
+pub struct Keyed {
+    /// The key.
+    pub claim: Claim,
+    /// Writes down what the caller will be answered; none if that is not known yet.
+    pub write_down: WriteDown,
+}
+
+/// From an operation, or from why it is not the answer, to the answer.
+pub type WriteDown = Box<dyn FnOnce(&Operation, Option<&Failure>) -> Option<KeptAnswer>>;
 
 /// How it went.
 pub struct Told {
@@ -60,6 +74,19 @@ pub struct Told {
     pub result: Result<Arc<Operation>, Failure>,
     /// How long the vendor took, if it was asked.
     pub upstream: Option<Duration>,
+    /// What came of the idempotency key.
+    pub under_key: UnderKey,
+}
+
+/// What came of an action's idempotency key.
+pub enum UnderKey {
+    /// There is none, or it was given back: nothing is kept.
+    Nothing,
+    /// This answer is kept, and is to be given.
+    Kept(Arc<KeptAnswer>),
+    /// The answer is not known yet. It is to be kept before it is given; until then the
+    /// key stays in use.
+    Open(Claim),
 }
 
 impl From<Failure> for Told {
@@ -67,6 +94,7 @@ impl From<Failure> for Told {
         Self {
             result: Err(failure),
             upstream: None,
+            under_key: UnderKey::Nothing,
         }
     }
 }
@@ -117,9 +145,12 @@ impl Desk {
         Ok((place, tracked))
     }
 
-    async fn carry_out(&self, work: Work, mut operation: Arc<Operation>) -> Told {
+    async fn carry_out(&self, mut work: Work, mut operation: Arc<Operation>) -> Told {
         if let Err(error) = self.ledger.save(Arc::clone(&operation)).await {
             return Failure::NotRecorded(error).into();
+        }
+        if let Some(keyed) = &mut work.keyed {
+            keyed.claim.bind(operation.id);
         }
         let target = Target {
             publisher: work.permit.publisher().clone(),
@@ -131,26 +162,89 @@ impl Desk {
             .await;
         let upstream = Some(exchange.took);
         let failure = apply(Arc::make_mut(&mut operation), exchange, &target);
-        let result = match (self.record(&operation).await, failure) {
-            (Ok(()), None) => Ok(operation),
-            (Ok(()), Some(failure)) => Err(failure),
-            (Err(NotSaved), failure) => Err(not_told(&operation, failure)),
+        let (under_key, held) = match work.keyed {
+            Some(keyed) => keyed.settle(&operation, failure.as_ref()),
+            None => (UnderKey::Nothing, None),
         };
-        Told { result, upstream }
+        let recorded = self.record(&operation, under_key.kept()).await;
+        drop(held);
+        match (recorded, failure) {
+            (Ok(()), failure) => Told {
+                result: failure.map_or(Ok(operation), Err),
+                upstream,
+                under_key,
+            },
+            (Err(NotSaved), failure) => Told {
+                upstream,
+                ..not_told(&operation, failure).into()
+            },
+        }
     }
 
-    /// A finished result is durable before it is told. Whatever is unfinished, or
-    /// could not be recorded, goes to the watcher, which records it.
-    async fn record(&self, operation: &Arc<Operation>) -> Result<(), NotSaved> {
-        if !operation.status.is_final() {
-            self.ledger.announce(operation);
-            self.shared.follower.follow(Arc::clone(operation));
-            return Ok(());
+    /// A finished result is durable before it is told, and so is an answer under a key.
+    /// Whatever is unfinished, or could not be recorded, goes to the watcher, which
+    /// records it.
+    async fn record(
+        &self,
+        operation: &Arc<Operation>,
+        answer: Option<Arc<KeptAnswer>>,
+    ) -> Result<(), NotSaved> {
+        if operation.status.is_final() {
+            let write = Write {
+                operation: Some(Arc::clone(operation)),
+                answer,
+            };
+            return self.ledger.write(write).await.map_err(|_| {
+                self.shared.follower.follow(Arc::clone(operation));
+                NotSaved
+            });
         }
-        self.ledger.save(Arc::clone(operation)).await.map_err(|_| {
-            self.shared.follower.follow(Arc::clone(operation));
-            NotSaved
-        })
+        self.ledger.announce(operation);
+        self.shared.follower.follow(Arc::clone(operation));
+        if let Some(answer) = answer {
+            self.keep(answer).await;
+        }
+        Ok(())
+    }
+
+    /// Keeps the first answer under a key. Without it the operation itself will be the
+    /// answer to a repetition, which is no reason not to answer now.
+    pub async fn keep(&self, answer: Arc<KeptAnswer>) {
+        let operation = answer.operation;
+        let write = Write {
+            operation: None,
+            answer: Some(answer),
+        };
+        if let Err(error) = self.ledger.write(write).await {
+            tracing::warn!(%operation, %error, "an answer under an idempotency key is not kept");
+        }
+    }
+}
+
+impl Keyed {
+    /// What is to be kept, and the key as long as that is not done.
+    fn settle(
+        mut self,
+        operation: &Operation,
+        failure: Option<&Failure>,
+    ) -> (UnderKey, Option<Claim>) {
+        if !operation.holds_its_key() {
+            self.claim.release();
+            return (UnderKey::Nothing, None);
+        }
+        match (self.write_down)(operation, failure) {
+            Some(answer) => (UnderKey::Kept(Arc::new(answer)), Some(self.claim)),
+            None => (UnderKey::Open(self.claim), None),
+        }
+    }
+}
+
+impl UnderKey {
+    fn kept(&self) -> Option<Arc<KeptAnswer>> {
+        match self {
+            Self::Kept(answer) => Some(Arc::clone(answer)),
+            Self::Nothing | Self::Open(_) => None,
+        }
     }
 }
 
@@ -175,154 +269,15 @@ fn not_told(operation: &Operation, failure: Option<Failure>) -> Failure {
 
 fn intent(work: &Work) -> Operation {
     let permit = &work.permit;
-    Operation::intent(
-        permit.action(),
-        permit.publisher().clone(),
-        permit.offer().clone(),
-        permit.caller().clone(),
-        work.request_id.clone(),
-    )
-}
-
-fn answered(operation: &Operation) -> Answered {
-    Answered {
-        operation: operation.id,
-        http_status: operation.portal.http_status,
-        said: Default::default(),
-        correlation_id: operation.portal.correlation_id.clone(),
-        delivered: operation.portal.delivered,
-    }
-}
-
-/// Writes into the operation what came back, and says whether the caller is to be
-/// answered with a problem instead of it.
-fn apply(operation: &mut Operation, exchange: Exchange, target: &Target) -> Option<Failure> {
-    operation.evidence.answered_at = Some(now());
-    operation.evidence.took_ms = u64::try_from(exchange.took.as_millis()).unwrap_or(u64::MAX);
-    // A refused token means that the vendor did get a request, and did nothing.
-    let delivered = if exchange.refused_once {
-        Delivered::Yes
-    } else {
-        Delivered::No
-    };
-    match exchange.answer {
-        Ok(answer) => apply_answer(operation, answer, target),
-        Err(NoAnswer::Send(SendError::Lost(lost))) => {
-            tracing::warn!(operation = %operation.id, request_id = %operation.request_id, %lost, "the vendor's answer is lost; following");
-            operation.follow(Delivered::Unknown);
-            match lost {
-                // Something was said, only not by the vendor's API.
-                Lost::NotHttp => Some(Failure::BadResponse(answered(operation))),
-                Lost::Timeout | Lost::Closed | Lost::Interim => None,
-            }
-        }
-        Err(NoAnswer::Send(SendError::NotSent(cause))) => {
-            tracing::warn!(operation = %operation.id, request_id = %operation.request_id, %cause, "the vendor could not be reached");
-            let code = match cause {
-                Unreachable::Timeout => "portal-timeout",
-                Unreachable::Request => "internal-error",
-                Unreachable::Name | Unreachable::Connect | Unreachable::Tls => "portal-failed",
-            };
-            refuse(
-                operation,
-                delivered,
-                code,
-                format!("The vendor could not be asked: {cause}."),
-            );
-            Some(Failure::Unreachable(not_done(operation, cause)))
-        }
-        Err(NoAnswer::NoToken(cause)) => {
-            let message = "The gateway has no usable token for this publisher.".into();
-            refuse(operation, delivered, "credential-unavailable", message);
-            Some(Failure::NoToken(not_done(operation, cause)))
-        }
-    }
-}
-
-fn not_done<Cause>(operation: &Operation, cause: Cause) -> NotDone<Cause> {
-    NotDone {
-        operation: operation.id,
-        delivered: operation.portal.delivered,
-        cause,
-    }
-}
-
-fn apply_answer(operation: &mut Operation, answer: Answer, target: &Target) -> Option<Failure> {
-    let portal = &mut operation.portal;
-    portal.http_status = Some(answer.http_status);
-    portal.correlation_id = answer.correlation_id;
-    portal.location = answer.location.map(|location| location.path(target));
-    operation.evidence.vendor_date = answer.date;
-    let answered = |operation: &Operation| Answered {
-        said: answer.said,
-        ..answered(operation)
-    };
-    match answer.meaning {
-        Meaning::Finished => {
-            operation.portal.delivered = Delivered::Yes;
-            operation.finish(Outcome::Canceled, None);
-            None
-        }
-        Meaning::Accepted => {
-            operation.follow(Delivered::Yes);
-            None
-        }
-        Meaning::Cut => {
-            operation.follow(Delivered::Unknown);
-            None
-        }
-        Meaning::Failed => {
-            operation.follow(Delivered::Yes);
-            Some(Failure::PortalFailed(answered(operation)))
-        }
-        Meaning::BadResponse => {
-            operation.follow(Delivered::Yes);
-            Some(Failure::BadResponse(answered(operation)))
-        }
-        Meaning::Unauthorized => {
-            let message = "The vendor refuses the gateway's token.".into();
-            refuse(
-                operation,
-                Delivered::Yes,
-                "portal-rejected-credential",
-                message,
-            );
-            Some(Failure::CredentialRejected(answered(operation)))
-        }
-        Meaning::Refused(refusal) => {
-            let (code, message) = refusal_text(refusal);
-            refuse(operation, Delivered::Yes, code, message.into());
-            Some(Failure::Refused(answered(operation), refusal))
-        }
-    }
-}
-
-fn refuse(operation: &mut Operation, delivered: Delivered, code: &'static str, message: String) {
-    let code = code.into();
-    operation.refuse(delivered, Fault { code, message });
-}
-
-/// The code and the sentence that the operation keeps; the problem has the same code.
-fn refusal_text(refusal: Refusal) -> (&'static str, &'static str) {
-    match refusal {
-        Refusal::BadRequest => (
-            "portal-rejected-request",
-            "The vendor rejected the request.",
-        ),
-        Refusal::Forbidden => (
-            "publisher-access-denied",
-            "The vendor does not let the gateway's application act for this publisher.",
-        ),
-        Refusal::NotFound => ("offer-not-found", "The vendor knows no such offer."),
-        Refusal::Conflict => ("conflict", "The vendor reports a conflict."),
-        Refusal::PreconditionFailed => (
-            "precondition-failed",
-            "The vendor reports that a precondition failed.",
-        ),
-        Refusal::Unprocessable => (
-            "portal-validation-failed",
-            "The vendor's validation failed.",
-        ),
-        Refusal::Throttled(_) => ("portal-throttled", "The vendor is throttling."),
+    let keyed = work.keyed.as_ref();
+    Operation {
+        idempotency: keyed.map(|keyed| Box::new(keyed.claim.asked())),
+        ..Operation::intent(
+            permit.action(),
+            permit.publisher().clone(),
+            permit.offer().clone(),
+            permit.caller().clone(),
+            work.request_id.clone(),
+        )
     }
 }

@@ -10,7 +10,7 @@ use crate::ledger::LedgerError;
 pub use crate::portal::{Refusal, Said, Unreachable};
 
 /// Why an action is answered with a problem. Mapped to HTTP in one place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Failure {
     /// The gateway is shutting down; nothing was sent.
     Draining,
@@ -38,7 +38,7 @@ pub enum Failure {
 }
 
 /// An action that did nothing at the vendor.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct NotDone<Cause> {
     /// Its operation, recorded as failed.
     pub operation: OperationId,
@@ -49,7 +49,7 @@ pub struct NotDone<Cause> {
 }
 
 /// What the vendor answered to an action that has not succeeded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Answered {
     /// Its operation.
     pub operation: OperationId,

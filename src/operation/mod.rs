@@ -4,13 +4,14 @@
 //! and one that follows it to its end (`watch`). Whatever acts demands a
 //! [`Permit`](crate::policy::Permit).
 
+mod answer;
 mod cancel;
 mod failure;
 pub mod outcome;
 mod vendor;
 mod watch;
 
-pub use cancel::{Desk, DeskShared, Told, Work};
+pub use cancel::{Desk, DeskShared, Keyed, Told, UnderKey, Work};
 pub use failure::{Answered, Failure, NotDone, Refusal, Said, Unreachable};
 pub use vendor::{Publishers, Vendor};
 pub use watch::{Follower, Watcher, WatcherOptions};

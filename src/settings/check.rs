@@ -94,6 +94,7 @@ fn server(c: &mut Checker<'_>, raw: raw::Section<raw::Server>) -> (Front, Option
     let public_url = public_url(c, &at.key("public_url"), raw.public_url, listen, https);
     let workers = c.count(&at.key("workers"), raw.workers, 0..=256);
     let drain = c.seconds(&at.key("drain_seconds"), raw.drain_seconds, 0..=3600);
+    let max_wait = c.seconds(&at.key("max_wait_seconds"), raw.max_wait_seconds, 0..=3600);
     let max_connections = c.count(
         &at.key("max_connections"),
         raw.max_connections,
@@ -135,6 +136,7 @@ fn server(c: &mut Checker<'_>, raw: raw::Section<raw::Server>) -> (Front, Option
             tls: tls?,
             workers: NonZeroUsize::new(workers?).unwrap_or_else(cores),
             drain: drain?,
+            max_wait: max_wait?,
             max_connections: max_connections?,
             max_in_flight_actions: max_in_flight_actions?,
             body_timeout: body_timeout?,
@@ -308,11 +310,22 @@ fn ledger(c: &mut Checker<'_>, raw: raw::Section<raw::Ledger>) -> Option<Ledger>
         raw.durability,
         &[("full", Durability::Full), ("relaxed", Durability::Relaxed)],
     );
-    let days = c.number(&at.key("retention_days"), raw.retention_days, 1..=3650);
+    let (days_key, hours_key) = (at.key("retention_days"), at.key("idempotency_hours"));
+    let days = c.number(&days_key, raw.retention_days, 1..=3650);
+    let hours = c.number(&hours_key, raw.idempotency_hours, 1..=2160);
+    if days
+        .zip(hours)
+        .is_some_and(|(days, hours)| hours > days * 24)
+    {
+        // A key without its operation has nothing to say.
+        let message = format!("{hours_key} must not be longer than {days_key}");
+        c.problem(c.at_fault(&hours_key, &days_key), message);
+    }
     Some(Ledger {
         path: path?,
         durability: durability?,
         retention: Duration::from_secs(days? * 24 * 60 * 60),
+        keep_keys: Duration::from_secs(hours? * 60 * 60),
     })
 }
 

@@ -87,6 +87,8 @@ pub struct Server {
     pub workers: NonZeroUsize,
     /// How long running actions may take to finish on shutdown.
     pub drain: Duration,
+    /// How long a caller may have its answer held back; none: it may not.
+    pub max_wait: Duration,
     /// Connections open at a time, over all workers.
     pub max_connections: usize,
     /// Actions under way at a time, over all workers.
@@ -245,6 +247,8 @@ pub struct Ledger {
     pub durability: Durability,
     /// How long finished operations are kept.
     pub retention: Duration,
+    /// How long idempotency keys are kept; no longer than operations.
+    pub keep_keys: Duration,
 }
 
 /// What a commit to the ledger survives.

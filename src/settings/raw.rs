@@ -43,6 +43,7 @@ pub(super) struct Server {
     pub(super) tls: Section<Tls>,
     pub(super) workers: Field<u64>,
     pub(super) drain_seconds: Field<u64>,
+    pub(super) max_wait_seconds: Field<u64>,
     pub(super) max_connections: Field<u64>,
     pub(super) max_in_flight_actions: Field<u64>,
     pub(super) head_timeout_ms: Field<u64>,
@@ -178,6 +179,7 @@ pub(super) struct Ledger {
     pub(super) url: Field<String>,
     pub(super) durability: Field<String>,
     pub(super) retention_days: Field<u64>,
+    pub(super) idempotency_hours: Field<u64>,
 }
 
 #[derive(Default, Deserialize)]

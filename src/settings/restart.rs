@@ -56,6 +56,7 @@ fn same_server(old: &Server, new: &Server) -> bool {
         tls: _,
         workers,
         drain,
+        max_wait,
         max_connections,
         max_in_flight_actions,
         body_timeout,
@@ -70,6 +71,7 @@ fn same_server(old: &Server, new: &Server) -> bool {
         && *public_url == new.public_url
         && *workers == new.workers
         && *drain == new.drain
+        && *max_wait == new.max_wait
         && *max_connections == new.max_connections
         && *max_in_flight_actions == new.max_in_flight_actions
         && *body_timeout == new.body_timeout

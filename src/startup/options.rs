@@ -8,7 +8,7 @@ use super::credentials;
 use crate::credential::Handle;
 use crate::domain::Redactor;
 use crate::http::{BodyLimits, HeadLimits, Limits};
-use crate::ledger::{Durability, Options as LedgerOptions};
+use crate::ledger::{Durability, Keep, Options as LedgerOptions};
 use crate::operation::outcome::Patience;
 use crate::operation::{Publishers, WatcherOptions};
 use crate::policy::Policy;
@@ -91,7 +91,10 @@ pub fn ledger(ledger: &settings::Ledger) -> LedgerOptions {
             settings::Durability::Full => Durability::Full,
             settings::Durability::Relaxed => Durability::Relaxed,
         },
-        retention: ledger.retention,
+        keep: Keep {
+            operations: ledger.retention,
+            keys: ledger.keep_keys,
+        },
     }
 }
 

@@ -145,7 +145,7 @@ impl Reloader {
             }
         };
         keep_keys.begin(keepers);
-        access.store(Arc::new(version));
+        access.store(version);
         if let (Some(listener), Some(tls)) = (tls, &loaded.settings.server.tls) {
             listener.apply(tls, access.load().identity.client_ca());
         }

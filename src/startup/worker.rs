@@ -37,6 +37,7 @@ pub struct Gates {
     pub public_url: Arc<str>,
     pub portal_url: Arc<str>,
     pub poll: Duration,
+    pub max_wait: Duration,
     pub limits: Limits,
 }
 
@@ -46,12 +47,14 @@ impl Gates {
         let ledger = Front::new(self.ledger.clone());
         let desk = Desk::new(self.desk.clone(), ledger.clone(), self.vendors.here());
         Gate {
-            access: Arc::clone(&self.access),
+            access: self.access.clone(),
             desk: Rc::new(desk),
             ledger,
             public_url: Arc::clone(&self.public_url),
             portal_url: Arc::clone(&self.portal_url),
             poll: self.poll,
+            max_wait: self.max_wait,
+            draining: self.desk.draining.clone(),
             limits: self.limits,
         }
     }

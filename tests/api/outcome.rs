@@ -254,7 +254,7 @@ async fn a_restart_in_the_middle_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_intent_without_a_result_is_followed_and_never_sent_again() {
     use offergate::domain::{Action, CallerName, OfferId, Operation, PublisherId, RequestId};
-    use offergate::ledger::{Durability, Ledger, Options};
+    use offergate::ledger::{Durability, Keep, Ledger, Options};
     let mut world = spawn_with(Setup {
         tune: |settings| settings.operations.give_up = Duration::from_secs(3),
         ..Setup::default()
@@ -264,7 +264,10 @@ async fn an_intent_without_a_result_is_followed_and_never_sent_again() {
     let ledger = Ledger::open(Options {
         path: world.directory.path().join("ledger.db"),
         durability: Durability::Full,
-        retention: Duration::from_secs(1_000_000),
+        keep: Keep {
+            operations: Duration::from_secs(1_000_000),
+            keys: Duration::from_secs(1_000),
+        },
     })
     .await
     .unwrap();

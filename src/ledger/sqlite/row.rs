@@ -12,13 +12,13 @@ use sqlx::{Arguments, Decode, Row, Type};
 use uuid::{Builder, Uuid};
 
 use crate::domain::{
-    Action, CallerName, Delivered, Evidence, Fault, OfferId, Operation, OperationId, Outcome,
-    PortalFacts, PublisherId, RequestId, Status,
+    Action, CallerName, Delivered, Digest, Evidence, Fault, Idempotency, OfferId, Operation,
+    OperationId, Outcome, PortalFacts, PublisherId, RequestId, Status,
 };
 use crate::ledger::{Found, LedgerError, MAX_BATCH};
 
 /// In the order in which they are bound and read.
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 21] = [
     "id",
     "action",
     "offer_id",
@@ -26,6 +26,8 @@ const COLUMNS: [&str; 19] = [
     "requested_by",
     "request_id",
     "created_at",
+    "idempotency_key",
+    "payload",
     "status",
     "outcome",
     "updated_at",
@@ -40,12 +42,12 @@ const COLUMNS: [&str; 19] = [
     "finished_at",
 ];
 /// From here on they change during an operation's life.
-const FIRST_MUTABLE: usize = 7;
+const FIRST_MUTABLE: usize = 9;
 
 /// The sizes of batch that have a statement. Prepared statements weigh hundreds of
 /// kilobytes together, so a batch in between is filled up by repeating its last
 /// member, which changes nothing.
-const SIZES: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, MAX_BATCH];
+pub const SIZES: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, MAX_BATCH];
 /// `UPSERTS[i]` saves `SIZES[i]` operations.
 static UPSERTS: LazyLock<[String; SIZES.len()]> = LazyLock::new(|| SIZES.map(upsert_sql));
 /// `SELECTS[i]` finds `SIZES[i]` operations.
@@ -60,7 +62,8 @@ fn marks(count: usize) -> String {
     vec!["?"; count].join(", ")
 }
 
-fn upsert_sql(count: usize) -> String {
+/// The text of [`upsert`].
+pub fn upsert_sql(count: usize) -> String {
     let row = format!("({})", marks(COLUMNS.len()));
     let mut sql = format!(
         "INSERT INTO operations ({}) VALUES {} ON CONFLICT (id) DO UPDATE SET ",
@@ -78,12 +81,12 @@ fn upsert_sql(count: usize) -> String {
 }
 
 /// Which of [`SIZES`] takes `count`.
-fn size_index(count: usize) -> Option<usize> {
+pub fn size_index(count: usize) -> Option<usize> {
     (count > 0).then(|| SIZES.iter().position(|size| *size >= count))?
 }
 
 /// A batch, filled up to one of [`SIZES`].
-fn filled<T>(batch: &[T]) -> impl Iterator<Item = &T> {
+pub fn filled<T>(batch: &[T]) -> impl Iterator<Item = &T> {
     let size = size_index(batch.len()).map_or(batch.len(), |index| SIZES[index]);
     let last = batch.iter().rev().take(1).cycle();
     batch.iter().chain(last).take(size)
@@ -122,6 +125,7 @@ fn bind_all(batch: &[Arc<Operation>]) -> Result<SqliteArguments, BoxDynError> {
             publisher,
             requested_by,
             request_id,
+            idempotency,
             created_at,
             updated_at,
             portal,
@@ -135,6 +139,8 @@ fn bind_all(batch: &[Arc<Operation>]) -> Result<SqliteArguments, BoxDynError> {
         row.add(text(requested_by.as_str()))?;
         row.add(text(request_id.as_str()))?;
         row.add(created_at.as_microsecond())?;
+        row.add(idempotency.as_ref().map(|it| bytes(&it.key)))?;
+        row.add(idempotency.as_ref().map(|it| bytes(&it.payload)))?;
         row.add(text(status.as_str()))?;
         row.add(outcome.map(|outcome| text(outcome.as_str())))?;
         row.add(updated_at.as_microsecond())?;
@@ -165,7 +171,8 @@ pub fn encode_ids(ids: &[OperationId]) -> Result<SqliteArguments, LedgerError> {
     Ok(list)
 }
 
-fn unencodable() -> LedgerError {
+/// An operation, or an answer, that the driver does not take.
+pub fn unencodable() -> LedgerError {
     LedgerError::unavailable("an operation cannot be written down")
 }
 
@@ -179,8 +186,12 @@ pub fn first_id_of(time: Timestamp) -> Vec<u8> {
 }
 
 /// One allocation, where sqlx needs two for a `&str`.
-fn text(text: &str) -> Arc<str> {
+pub fn text(text: &str) -> Arc<str> {
     Arc::from(text)
+}
+
+fn bytes(digest: &Digest) -> &[u8] {
+    digest.as_bytes()
 }
 
 /// The operation in a row. Its id is told even if the rest makes no sense; a
@@ -200,6 +211,8 @@ fn operation(id: OperationId, mut row: Columns<'_>) -> Result<Operation, LedgerE
     let requested_by = row.parse(|text| CallerName::parse(text).ok())?;
     let request_id = row.parse(|text| RequestId::parse(text).ok())?;
     let created_at = row.time()?;
+    let (key, payload) = (row.digest()?, row.digest()?);
+    let idempotency = key.zip(payload);
     let status = row.parse(Status::from_word)?;
     let outcome = row.parse_optional(Outcome::from_word)?;
     let updated_at = row.time()?;
@@ -225,6 +238,7 @@ fn operation(id: OperationId, mut row: Columns<'_>) -> Result<Operation, LedgerE
         publisher,
         requested_by,
         request_id,
+        idempotency: idempotency.map(|(key, payload)| Box::new(Idempotency { key, payload })),
         created_at,
         updated_at,
         portal,
@@ -264,6 +278,15 @@ impl<'r> Columns<'r> {
     fn time(&mut self) -> Result<Timestamp, LedgerError> {
         let microseconds = self.take()?;
         Timestamp::from_microsecond(microseconds).map_err(|_| self.unreadable())
+    }
+
+    fn digest(&mut self) -> Result<Option<Digest>, LedgerError> {
+        match self.take::<Option<&[u8]>>()? {
+            None => Ok(None),
+            Some(bytes) => Digest::from_slice(bytes)
+                .map(Some)
+                .ok_or_else(|| self.unreadable()),
+        }
     }
 
     /// About the column that was taken last.

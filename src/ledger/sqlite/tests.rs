@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::domain::{CallerName, Delivered, Fault, OfferId};
 use crate::ledger::tests::{finished, intent, running};
-use crate::ledger::{Ledger, Options};
+use crate::ledger::{Keep, Ledger, Options};
 
 struct Home {
     directory: TempDir,
@@ -46,7 +46,10 @@ impl Home {
         Options {
             path: self.path(),
             durability: Durability::Full,
-            retention: Duration::from_secs(86_400),
+            keep: Keep {
+                operations: Duration::from_secs(86_400),
+                keys: Duration::from_secs(3_600),
+            },
         }
     }
 

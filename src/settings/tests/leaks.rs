@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Every key, with the table it stands in.
-const KEYS: [(&str, &str); 84] = [
+const KEYS: [(&str, &str); 86] = [
     ("", "server"),
     ("", "credentials"),
     ("", "publishers"),
@@ -15,6 +15,7 @@ const KEYS: [(&str, &str); 84] = [
     ("[server]", "public_url"),
     ("[server]", "workers"),
     ("[server]", "drain_seconds"),
+    ("[server]", "max_wait_seconds"),
     ("[server]", "max_connections"),
     ("[server]", "max_body_bytes"),
     ("[server]", "allow_debugger"),
@@ -88,6 +89,7 @@ const KEYS: [(&str, &str); 84] = [
     ("[ledger]", "url"),
     ("[ledger]", "durability"),
     ("[ledger]", "retention_days"),
+    ("[ledger]", "idempotency_hours"),
     ("[telemetry]", "log_level"),
     ("[telemetry]", "log_format"),
 ];

@@ -48,6 +48,8 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(settings.ledger.path, Path::new("offergate.db"));
     assert_eq!(settings.ledger.durability, Durability::Full);
     assert_eq!(settings.ledger.retention.as_secs(), 90 * 86_400);
+    assert_eq!(settings.ledger.keep_keys.as_secs(), 86_400);
+    assert_eq!(settings.server.max_wait.as_secs(), 50);
     assert_eq!(settings.telemetry.log_level, LogLevel::Info);
     assert_eq!(settings.telemetry.log_format, LogFormat::Json);
 }
@@ -57,6 +59,7 @@ fn numbers_have_limits() {
     for (table, key, least, most) in [
         ("server", "workers", 0_u64, 256_u64),
         ("server", "drain_seconds", 0, 3600),
+        ("server", "max_wait_seconds", 0, 3600),
         ("server", "max_connections", 1, 1_000_000),
         ("server", "max_in_flight_actions", 1, 100_000),
         ("server", "head_timeout_ms", 1000, 600_000),
@@ -69,6 +72,7 @@ fn numbers_have_limits() {
         ("portal", "request_timeout_ms", 1, 600_000),
         ("operations", "give_up_seconds", 31, 604_800),
         ("ledger", "retention_days", 1, 3650),
+        ("ledger", "idempotency_hours", 1, 2160),
         ("credentials.contoso", "wait_ms", 0, 60_000),
     ] {
         let line = |number| format!("[{table}]\n{key} = {number}");
@@ -114,6 +118,16 @@ fn giving_up_comes_last() {
         "[operations]\npoll_seconds = 1800",
         "operations.poll_seconds: operations.give_up_seconds must be longer than \
          operations.poll_seconds",
+    );
+}
+
+#[test]
+fn a_key_is_kept_no_longer_than_its_operation() {
+    taken("[ledger]\nretention_days = 2\nidempotency_hours = 48");
+    refused(
+        "[ledger]\nretention_days = 2\nidempotency_hours = 49",
+        "ledger.idempotency_hours: ledger.idempotency_hours must not be longer than \
+         ledger.retention_days",
     );
 }
 

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{Action, Evidence, Outcome, PortalFacts, PublisherId, RequestId, Status};
+use crate::domain::{
+    Action, Evidence, Idempotency, Outcome, PortalFacts, PublisherId, RequestId, Status,
+};
 
 fn time() -> impl Strategy<Value = Timestamp> {
     (0..4_000_000_000_000_000_i64).prop_map(|time| Timestamp::from_microsecond(time).unwrap())
@@ -51,6 +53,7 @@ prop_compose! {
         times in (time(), time()),
         portal in portal(),
         error in proptest::option::of(("[a-z-]{1,20}", ".{0,60}")),
+        idempotency in proptest::option::of((any::<[u8; 32]>(), any::<[u8; 32]>())),
         evidence in prop_oneof![Just(Evidence::default()), evidence()],
     ) -> Operation {
         Operation {
@@ -62,6 +65,10 @@ prop_compose! {
             publisher: PublisherId::parse(&names.1).unwrap(),
             requested_by: CallerName::parse(&names.2).unwrap(),
             request_id: RequestId::parse(&names.3).unwrap(),
+            idempotency: idempotency.map(|(key, payload)| Box::new(Idempotency {
+                key: key.into(),
+                payload: payload.into(),
+            })),
             created_at: times.0,
             updated_at: times.1,
             portal,

@@ -1,0 +1,188 @@
+//! `GET /operations/{id}/events`: every change of an operation as it happens, as
+//! server-sent events (HTML Living Standard, section 9.2).
+//!
+//! An event is the whole operation, and its id says which state that is. Whoever comes
+//! back with the id of the last event it got is not told that state again.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::stream::{self, Stream};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::connection::UnderWay;
+use super::{Gate, Problem, caller, operations};
+use crate::domain::{CallerName, Operation};
+use crate::ledger::Subscription;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Between two comments that keep a connection open where nothing happens; also how soon
+/// a credential that has come to its end is noticed.
+const BEAT: Duration = Duration::from_secs(15);
+/// Sent first: when to come back after the connection was lost, in milliseconds.
+const GREETING: &[u8] = b"retry: 2000\n\n";
+const COMMENT: &[u8] = b": nothing new\n\n";
+
+/// `GET /operations/{id}/events`
+///
+/// # Errors
+/// As for [`operations::show`].
+pub async fn stream(request: HttpRequest, gate: web::Data<Gate>) -> Result<HttpResponse, Problem> {
+    let log = super::log(&request)?;
+    let operation = operations::own(&request, &gate, &log).await?;
+    let last = last_event(&request);
+    if operation.status.is_final() && last == Some(operation.updated_at) {
+        // There is nothing to come, which is how a stream says so.
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    let caller = operation.requested_by.clone();
+    let news = gate.ledger.subscribe(operation.id);
+    // What happened before the subscription is told by nobody.
+    let found = gate.ledger.find(operation.id).await?;
+    let events = Events {
+        _under_way: UnderWay::begin(&request),
+        rights: gate.access.changes(),
+        beat: beat(),
+        next: Step::Greet(found.unwrap_or(operation)),
+        last,
+        news,
+        caller,
+        request,
+        gate,
+    };
+    Ok(HttpResponse::build(StatusCode::OK)
+        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+        // A proxy that collects an answer before it passes it on would make it useless.
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(events.into_stream()))
+}
+
+/// The state that the caller knows already; an id that is none of ours is none.
+fn last_event(request: &HttpRequest) -> Option<Timestamp> {
+    let id = request.headers().get(LAST_EVENT_ID)?.to_str().ok()?;
+    Timestamp::from_microsecond(id.parse().ok()?).ok()
+}
+
+fn beat() -> Interval {
+    let mut beat = interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick is at once.
+    beat.reset();
+    beat
+}
+
+/// A stream on its way.
+struct Events {
+    request: HttpRequest,
+    gate: web::Data<Gate>,
+    /// Whose operation it is.
+    caller: CallerName,
+    news: Subscription,
+    rights: watch::Receiver<()>,
+    beat: Interval,
+    /// The state that the caller knows.
+    last: Option<Timestamp>,
+    next: Step,
+    /// While there is a stream, its connection is not idle.
+    _under_way: UnderWay,
+}
+
+/// What a stream does next.
+enum Step {
+    Greet(Arc<Operation>),
+    Tell(Arc<Operation>),
+    Wait,
+    End,
+}
+
+impl Events {
+    fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
+        stream::unfold(self, async |mut events| {
+            let chunk = events.next().await?;
+            Some((Ok(chunk), events))
+        })
+    }
+
+    /// The next bytes; none at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            match std::mem::replace(&mut self.next, Step::Wait) {
+                Step::Greet(operation) => {
+                    self.next = Step::Tell(operation);
+                    return Some(Bytes::from_static(GREETING));
+                }
+                Step::Tell(operation) => {
+                    if operation.status.is_final() {
+                        self.next = Step::End;
+                    }
+                    if self.last.is_none_or(|last| last != operation.updated_at) {
+                        self.last = Some(operation.updated_at);
+                        return self.event(&operation);
+                    }
+                }
+                Step::Wait => {
+                    if let Some(comment) = self.wait().await {
+                        return Some(comment);
+                    }
+                }
+                Step::End => return None,
+            }
+        }
+    }
+
+    /// Waits for news, for the end, or for so long that a comment is due.
+    async fn wait(&mut self) -> Option<Bytes> {
+        let known = self.last;
+        tokio::select! {
+            biased;
+            Some(operation) = self.news.next() => {
+                if known.is_none_or(|known| operation.updated_at > known) {
+                    self.next = Step::Tell(operation);
+                }
+                None
+            }
+            () = self.gate.draining.cancelled() => {
+                self.next = Step::End;
+                None
+            }
+            Ok(()) = self.rights.changed() => {
+                self.check_rights().await;
+                None
+            }
+            _ = self.beat.tick() => {
+                self.check_rights().await;
+                matches!(self.next, Step::Wait).then(|| Bytes::from_static(COMMENT))
+            }
+        }
+    }
+
+    /// Ends the stream of a caller that may not see it any more.
+    async fn check_rights(&mut self) {
+        let still = caller::still(&self.request, &self.gate, &self.caller).await;
+        if let Err(problem) = still {
+            tracing::info!(
+                code = problem.code().as_str(),
+                "a stream of events is ended: its caller has lost its rights"
+            );
+            self.next = Step::End;
+        }
+    }
+
+    /// One state as an event; its JSON is one line. None, hence the end, if it cannot be
+    /// written.
+    fn event(&self, operation: &Operation) -> Option<Bytes> {
+        let id = operation.updated_at.as_microsecond();
+        let mut event = format!("id: {id}\ndata: ").into_bytes();
+        let location = operations::location(operation, &self.gate);
+        operations::write(operation, &location, &self.gate, &mut event).ok()?;
+        event.extend_from_slice(b"\n\n");
+        Some(event.into())
+    }
+}

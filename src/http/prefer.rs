@@ -1,0 +1,123 @@
+//! `Prefer: wait=N` (RFC 7240): whoever asks can have the answer held back until there
+//! is more to say.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// How long the answer may be held back, by the caller's wish and our own limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait(Duration);
+
+impl Wait {
+    /// The wish in these headers, cut down to `longest`; none if there is none, or if
+    /// nobody may wait. One that cannot be read is ignored, as RFC 7240 section 2 wants
+    /// it for every preference that is not understood; of several the first counts.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, longest: Duration) -> Option<Self> {
+        if longest.is_zero() {
+            return None;
+        }
+        let lines = headers.get_all(PREFER);
+        let mut preferences = lines.filter_map(|line| line.to_str().ok()).flat_map(split);
+        let seconds = preferences.find_map(wait_seconds)??;
+        Some(Self(longest.min(Duration::from_secs(seconds))))
+    }
+
+    /// For how long.
+    #[must_use]
+    pub fn limit(self) -> Duration {
+        self.0
+    }
+
+    /// Confirms the wish.
+    pub fn confirm(self, response: &mut HttpResponse) {
+        let applied = format!("wait={}", self.0.as_secs());
+        if let Ok(applied) = HeaderValue::try_from(applied) {
+            response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+        }
+    }
+}
+
+/// The preferences of a line: separated by commas, but not by those in quotes.
+fn split(line: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    line.split(move |c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    })
+}
+
+/// None for another preference; the seconds of this one, if they can be read. Parameters
+/// have no meaning for it.
+fn wait_seconds(preference: &str) -> Option<Option<u64>> {
+    let preference = preference.split(';').next()?;
+    let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+    if !name.trim().eq_ignore_ascii_case("wait") {
+        return None;
+    }
+    let value = value.trim();
+    let unquoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+    let digits = unquoted.unwrap_or(value);
+    let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    Some(is_number.then(|| digits.parse().unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(lines: &[&str]) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(PREFER, HeaderValue::from_str(line).unwrap());
+        }
+        Wait::of(&headers, Duration::from_secs(60)).map(|wait| wait.limit().as_secs())
+    }
+
+    #[test]
+    fn a_wish_is_found_among_others() {
+        for (lines, seconds) in [
+            (&["wait=10"][..], Some(10)),
+            (&["Wait = \"10\""], Some(10)),
+            (&["wait=0"], Some(0)),
+            (&["wait=3600"], Some(60)),
+            (&["wait=99999999999999999999999"], Some(60)),
+            (&["respond-async, wait=10"], Some(10)),
+            (&["wait=10;foo=bar, return=minimal"], Some(10)),
+            (&["foo=\"a, wait=1, b\", wait=7"], Some(7)),
+            (&["respond-async", "wait=10"], Some(10)),
+            (&["wait=5, wait=10"], Some(5)),
+            (&["wait=5", "wait=10"], Some(5)),
+        ] {
+            assert_eq!(wait(lines), seconds, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_ignored() {
+        for line in [
+            "",
+            "wait",
+            "wait=",
+            "wait=ten",
+            "wait=-1",
+            "wait=1.5",
+            "wait=+1",
+            "waits=1",
+            "wait=\"1",
+            "foo=\"wait=1\"",
+            "wait=ten, wait=10",
+        ] {
+            assert_eq!(wait(&[line]), None, "{line}");
+        }
+        assert_eq!(Wait::of(&HeaderMap::new(), Duration::from_secs(60)), None);
+        let mut headers = HeaderMap::new();
+        headers.insert(PREFER, HeaderValue::from_static("wait=10"));
+        assert_eq!(Wait::of(&headers, Duration::ZERO), None);
+    }
+}

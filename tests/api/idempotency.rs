@@ -1,0 +1,336 @@
+//! `Idempotency-Key`: whoever asks again gets the answer of the first time, and nothing
+//! is done twice.
+
+use std::time::Duration;
+
+use offergate::sandbox::Options;
+use serde_json::{Value, json};
+
+use crate::client::{self, Answer};
+use crate::helpers::{KEY, READER_KEY, Setup, World, spawn, spawn_toml, spawn_with};
+
+const ONE: &str = "\"8e03978e-40d5-43dd-bc93-6894a57f9324\"";
+const OTHER: &str = "\"another\"";
+
+async fn cancel(world: &World, offer: &str, key: &str) -> Answer {
+    let path = format!("/offers/{offer}/cancel");
+    world
+        .send_with("POST", &path, &[("Idempotency-Key", key)], "")
+        .await
+}
+
+fn id(answer: &Answer) -> String {
+    answer.json()["id"].as_str().unwrap().to_owned()
+}
+
+/// Everything of an answer that does not belong to the single request.
+fn essence(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
+    let own = ["date", "x-request-id", "idempotent-replayed"];
+    let mut headers = answer.headers.clone();
+    headers.retain(|(name, _)| !own.contains(&&**name));
+    headers.sort();
+    (answer.status, headers, answer.body.clone())
+}
+
+#[track_caller]
+fn assert_replay(again: &Answer, first: &Answer) {
+    assert_eq!(first.header("idempotent-replayed"), None, "{first:?}");
+    assert_eq!(
+        again.header("idempotent-replayed"),
+        Some("true"),
+        "{again:?}"
+    );
+    assert_eq!(essence(again), essence(first));
+    assert_ne!(again.header("x-request-id"), first.header("x-request-id"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_answer_is_given_again_whatever_has_happened_since() {
+    let mut world = spawn().await;
+    let sync = cancel(&world, "sync-1", ONE).await;
+    assert_eq!(sync.status, 200, "{sync:?}");
+    let followed = cancel(&world, "migrated-1", OTHER).await;
+    assert_eq!(followed.status, 202, "{followed:?}");
+    assert!(followed.retry_after().is_some());
+    assert_replay(&cancel(&world, "migrated-1", OTHER).await, &followed);
+    world.ended(&id(&followed)).await;
+    for _ in 0..2 {
+        assert_replay(&cancel(&world, "sync-1", ONE).await, &sync);
+        assert_replay(&cancel(&world, "migrated-1", OTHER).await, &followed);
+        world.restart().await;
+    }
+    assert_eq!(world.vendor.cancels("sync-1").await.len(), 1);
+    assert_eq!(world.vendor.cancels("migrated-1").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_problem_that_the_vendor_caused_is_given_again() {
+    let world = spawn().await;
+    for (offer, status, code) in [
+        ("migrated-404", 404, "offer-not-found"),
+        ("migrated-500", 502, "portal-failed"),
+    ] {
+        let vendors = offer.rsplit('-').next().unwrap();
+        let fault =
+            json!({"kind": "status", "status": vendors.parse::<u16>().unwrap(), "body": "no"});
+        let order = json!({"on": "cancel", "offer": offer, "fault": fault});
+        world.vendor.order(order).await;
+        let key = format!("\"{offer}\"");
+        let first = cancel(&world, offer, &key).await;
+        first.problem(status, code);
+        assert_replay(&cancel(&world, offer, &key).await, &first);
+        assert_eq!(world.vendor.cancels(offer).await.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_done_is_not_kept() {
+    let world = spawn().await;
+    let closed = json!({"kind": "throttle", "retryAfterSeconds": 1, "as": "seconds"});
+    let order = json!({"on": "cancel", "offer": "sync-busy", "fault": closed});
+    world.vendor.order(order).await;
+    let throttled = cancel(&world, "sync-busy", ONE).await;
+    assert_eq!(
+        throttled.problem(429, "portal-throttled")["retryable"],
+        true
+    );
+    let done = cancel(&world, "sync-busy", ONE).await;
+    assert_eq!(
+        (done.status, done.header("idempotent-replayed")),
+        (200, None)
+    );
+    assert_replay(&cancel(&world, "sync-busy", ONE).await, &done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vendor_that_could_not_be_reached_leaves_the_key_free() {
+    let mut world = spawn().await;
+    // The token is there before the vendor goes.
+    assert_eq!(world.cancel("sync-1").await.status, 200);
+    world.vendor.stop().await;
+    let first = cancel(&world, "sync-1", ONE).await;
+    first.problem(502, "portal-failed");
+    let again = cancel(&world, "sync-1", ONE).await;
+    again.problem(502, "portal-failed");
+    assert_ne!(
+        first.header("operation-location"),
+        again.header("operation-location")
+    );
+    // Also after a restart, when the ledger alone remembers.
+    world.restart().await;
+    let later = cancel(&world, "sync-1", ONE).await;
+    assert!(later.status >= 502, "{later:?}");
+    assert_eq!(later.header("idempotent-replayed"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_of_ours_leave_the_key_free() {
+    let world = spawn().await;
+    let path = "/offers/sync-1/cancel";
+    let key = [("Idempotency-Key", ONE)];
+    for (method, path, body, status) in [
+        ("POST", "/offers/sync-1/cancel?x=1", "", 400),
+        ("POST", path, "nonsense", 400),
+        ("POST", "/publishers/unknown/offers/sync-1/cancel", "", 403),
+    ] {
+        let refused = world.send_with(method, path, &key, body).await;
+        assert_eq!(refused.status, status, "{refused:?}");
+    }
+    assert_eq!(cancel(&world, "sync-1", ONE).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_payload_under_the_same_key_is_refused() {
+    let world = spawn().await;
+    let first = cancel(&world, "sync-1", ONE).await;
+    let path = "/offers/sync-1/cancel";
+    let key = [("Idempotency-Key", ONE)];
+    let body = r#"{"notificationEmails":["a@b.c"]}"#;
+    for (path, body) in [
+        ("/offers/sync-2/cancel", ""),
+        ("/publishers/fabrikam/offers/sync-1/cancel", ""),
+        (path, body),
+    ] {
+        let other = world.send_with("POST", path, &key, body).await;
+        let problem = other.problem(422, "idempotency-key-reused");
+        assert_eq!(
+            (&problem["delivered"], &problem["retryable"]),
+            (&json!("no"), &json!(false))
+        );
+    }
+    // The same in other words is the same.
+    for (path, body) in [
+        (path, "{}"),
+        (path, r#"{"metadata":{}}"#),
+        ("/publishers/contoso/offers/sync-1/cancel", ""),
+    ] {
+        assert_replay(&world.send_with("POST", path, &key, body).await, &first);
+    }
+    assert_eq!(world.vendor.received("/cancel").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_its_callers_own() {
+    let world = spawn_toml(
+        r#"
+[[callers]]
+name = "pipeline"
+default_publisher = "contoso"
+api_key_sha256 = ["$pipeline"]
+allow = [{ actions = ["cancel", "read"], publishers = ["*"], offers = ["*"] }]
+[[callers]]
+name = "reader"
+default_publisher = "contoso"
+api_key_sha256 = ["$reader"]
+allow = [{ actions = ["cancel"], publishers = ["*"], offers = ["*"] }]
+"#,
+    )
+    .await;
+    let key = ("Idempotency-Key", ONE);
+    let mut ids = Vec::new();
+    for caller in [KEY, READER_KEY] {
+        let headers = [("X-Api-Key", caller), key];
+        let path = "/offers/sync-1/cancel";
+        let answer = client::send(world.address(), "POST", path, &headers, "").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        ids.push(id(&answer));
+    }
+    assert_ne!(ids[0], ids[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_first_answer_does_not_exist_there_is_none() {
+    let world = spawn().await;
+    let slow = json!({"kind": "delay", "ms": 600_000});
+    let order = json!({"on": "cancel", "offer": "sync-slow", "times": 1, "fault": slow});
+    world.vendor.order(order).await;
+    // Its client goes away in the middle; the action does not.
+    let first = tokio::time::timeout(Duration::from_secs(60), async {
+        tokio::select! {
+            answer = cancel(&world, "sync-slow", ONE) => panic!("{answer:?}"),
+            _ = world.vendor.receives("sync-slow/cancel", 1) => (),
+        }
+    });
+    first.await.unwrap();
+    let again = cancel(&world, "sync-slow", ONE).await;
+    let problem = again.problem(409, "idempotency-key-in-use");
+    assert_eq!(problem["retryable"], true);
+    assert_eq!(again.retry_after(), Some(1));
+    let path = "/offers/sync-other/cancel";
+    let other = world
+        .send_with("POST", path, &[("Idempotency-Key", ONE)], "")
+        .await;
+    other.problem(422, "idempotency-key-reused");
+    assert_eq!(world.vendor.received("/cancel").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_are_one() {
+    let world = spawn().await;
+    let ask = || cancel(&world, "migrated-1", ONE);
+    let answers = futures_util::future::join_all((0..50).map(|_| ask())).await;
+    let (accepted, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.status == 202);
+    let first: Vec<_> = accepted
+        .iter()
+        .filter(|a| a.header("idempotent-replayed").is_none())
+        .collect();
+    assert_eq!(first.len(), 1);
+    for answer in refused {
+        answer.problem(409, "idempotency-key-in-use");
+    }
+    for answer in &accepted {
+        assert_eq!(id(answer), id(accepted[0]));
+    }
+    assert_eq!(world.vendor.cancels("migrated-1").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_was_given_up_is_continued_under_the_key() {
+    let world = spawn_with(Setup {
+        vendor: Options {
+            cancel_after: Duration::from_secs(600),
+            ..Options::default()
+        },
+        ..Setup::default()
+    })
+    .await;
+    let headers = [("Idempotency-Key", ONE), ("Prefer", "wait=40")];
+    let path = "/offers/migrated-1/cancel";
+    let ask = || world.send_with("POST", path, &headers, "");
+    tokio::select! {
+        answer = ask() => panic!("{answer:?}"),
+        _ = world.vendor.receives("migrated-1/submissions", 1) => (),
+    }
+    // Once the gateway has noticed that nobody waits any more.
+    let again = async {
+        loop {
+            let answer = ask().await;
+            if answer.status != 409 {
+                break answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let end = async {
+        world.vendor.receives("migrated-1/submissions", 3).await;
+        let bite = "offers/contoso/migrated-1/bite";
+        world.vendor.control("POST", bite, Value::Null).await;
+    };
+    let (ended, ()) = tokio::join!(again, end);
+    assert_eq!(ended.status, 200, "{ended:?}");
+    assert_eq!(ended.json()["outcome"], "canceled");
+    assert_eq!(ended.header("idempotent-replayed"), Some("true"));
+    assert_eq!(ended.header("preference-applied"), Some("wait=40"));
+    let kept = ask().await;
+    assert_eq!(essence(&kept), essence(&ended));
+    assert_eq!(world.vendor.cancels("migrated-1").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_one_string_in_quotes_is_a_key() {
+    let world = spawn().await;
+    let long = format!("\"{}\"", "k".repeat(256));
+    for bad in [
+        "8e03978e-40d5-43dd-bc93-6894a57f9324",
+        "",
+        "\"\"",
+        "\"open",
+        "\"a\", \"b\"",
+        "\"a\" \"b\"",
+        "'a'",
+        "42",
+        "?1",
+        ":YQ==:",
+        "\"t\tab\"",
+        "\"\\x\"",
+        &long,
+    ] {
+        let answer = cancel(&world, "sync-1", bad).await;
+        let problem = answer.problem(400, "invalid-header");
+        assert!(!problem["detail"].as_str().unwrap().contains("kkk"));
+    }
+    let twice = [("Idempotency-Key", ONE), ("Idempotency-Key", ONE)];
+    let path = "/offers/sync-1/cancel";
+    let answer = world.send_with("POST", path, &twice, "").await;
+    answer.problem(400, "invalid-header");
+    world.assert_nothing_sent().await;
+    let longest = format!("\"{}\"", "k".repeat(255));
+    for good in [&*longest, "\"a \\\"b\\\" \\\\ c\"", " \"x\" ", "\"y\";v=1"] {
+        assert_eq!(cancel(&world, "sync-1", good).await.status, 200, "{good}");
+    }
+    // However it is written, it is the string that counts.
+    let one = cancel(&world, "sync-1", "\"y\"").await;
+    assert_eq!(one.header("idempotent-replayed"), Some("true"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_itself_is_kept_nowhere() {
+    let mut world = spawn().await;
+    let key = "\"order-4711-of-a-customer\"";
+    assert_eq!(cancel(&world, "sync-1", key).await.status, 200);
+    world.stop().await;
+    let file = std::fs::read(world.directory.path().join("ledger.db")).unwrap();
+    let text = String::from_utf8_lossy(&file);
+    assert!(text.contains("sync-1"));
+    assert!(!text.contains("4711"));
+}

@@ -1,0 +1,176 @@
+//! `Prefer: wait=N`: an answer that is held back until there is more to say.
+
+use std::time::Duration;
+
+use offergate::sandbox::Options;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::client::Answer;
+use crate::helpers::{Setup, World, spawn, spawn_with};
+
+/// A world in which a cancel bites when it is told to.
+async fn undecided(toml: &str) -> World {
+    spawn_with(Setup {
+        vendor: Options {
+            cancel_after: Duration::from_secs(600),
+            ..Options::default()
+        },
+        toml: toml.to_owned(),
+        ..Setup::default()
+    })
+    .await
+}
+
+async fn bite(world: &World, offer: &str) {
+    let path = format!("offers/contoso/{offer}/bite");
+    world.vendor.control("POST", &path, Value::Null).await;
+}
+
+async fn ask(world: &World, method: &str, path: &str, prefer: &str) -> Answer {
+    world
+        .send_with(method, path, &[("Prefer", prefer)], "")
+        .await
+}
+
+fn monitor(answer: &Answer) -> String {
+    format!("/operations/{}", answer.json()["id"].as_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_is_answered_when_it_is_over() {
+    let world = undecided("").await;
+    let path = "/offers/migrated-1/cancel";
+    let end = async {
+        world.vendor.receives("migrated-1/submissions", 2).await;
+        bite(&world, "migrated-1").await;
+    };
+    let (answer, ()) = tokio::join!(ask(&world, "POST", path, "wait=40"), end);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.header("preference-applied"), Some("wait=40"));
+    assert_eq!(answer.retry_after(), None);
+    let operation = answer.json();
+    assert_eq!(operation["status"], "Succeeded");
+    assert_eq!(operation["outcome"], "canceled");
+    assert_eq!(
+        operation["operationLocation"].as_str(),
+        answer.header("operation-location")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_is_the_status_monitor_and_all_who_ask_it() {
+    let world = undecided("").await;
+    let monitor = monitor(&world.cancel("migrated-1").await);
+    world.vendor.receives("migrated-1/submissions", 1).await;
+    let waits = (0..20).map(|_| ask(&world, "GET", &monitor, "respond-async, wait=40"));
+    let all = futures_util::future::join_all(waits);
+    let (answers, ()) = tokio::join!(all, bite(&world, "migrated-1"));
+    for answer in answers {
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.json()["outcome"], "canceled");
+        assert_eq!(answer.header("preference-applied"), Some("wait=40"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_ends_after_its_time_and_ours() {
+    let world = undecided("[server]\nmax_wait_seconds = 1").await;
+    let path = "/offers/migrated-1/cancel";
+    for (prefer, applied, least) in [
+        ("wait=600", "wait=1", 1),
+        ("wait=1", "wait=1", 1),
+        ("wait=0", "wait=0", 0),
+    ] {
+        let begun = Instant::now();
+        let answer = ask(&world, "POST", path, prefer).await;
+        assert!(begun.elapsed() >= Duration::from_secs(least));
+        assert_eq!(answer.status, 202, "{answer:?}");
+        assert_eq!(answer.json()["status"], "Running");
+        assert_eq!(answer.header("preference-applied"), Some(applied));
+        assert!(answer.retry_after().is_some());
+        let shown = ask(&world, "GET", &monitor(&answer), prefer).await;
+        assert_eq!(shown.json()["status"], "Running");
+        assert_eq!(shown.header("preference-applied"), Some(applied));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_is_not_waited_for_and_what_is_no_wish_is_ignored() {
+    let world = spawn().await;
+    let answer = ask(&world, "POST", "/offers/sync-1/cancel", "wait=40").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("preference-applied"), Some("wait=40"));
+    let answer = ask(&world, "GET", &monitor(&answer), "wait=40").await;
+    assert_eq!(answer.json()["status"], "Succeeded");
+    for prefer in ["wait=soon", "return=minimal", "wait"] {
+        let answer = ask(&world, "POST", "/offers/migrated-1/cancel", prefer).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        assert_eq!(answer.header("preference-applied"), None);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_may_wait_nobody_does() {
+    let world = undecided("[server]\nmax_wait_seconds = 0").await;
+    let answer = ask(&world, "POST", "/offers/migrated-1/cancel", "wait=40").await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(answer.header("preference-applied"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn draining_ends_every_wait_at_once() {
+    let mut world = undecided("").await;
+    let monitor = monitor(&world.cancel("migrated-1").await);
+    let address = world.address();
+    let waiting: Vec<_> = (0..50)
+        .map(|n| {
+            let key = [("X-Api-Key", crate::helpers::KEY), ("Prefer", "wait=40")];
+            let (method, path) = match n % 2 {
+                0 => ("GET", monitor.clone()),
+                _ => ("POST", format!("/offers/migrated-{n}/cancel")),
+            };
+            let bytes = crate::client::request(address, method, &path, &key, "");
+            tokio::spawn(async move { crate::client::send_raw(address, bytes.as_bytes()).await })
+        })
+        .collect();
+    // All of them are there once their cancels are; a GET is faster than those.
+    world.vendor.receives("/cancel", 26).await;
+    let begun = Instant::now();
+    world.stop().await;
+    for answer in waiting {
+        if let Some(answer) = answer.await.unwrap() {
+            assert_eq!(answer.json()["status"], "Running", "{answer:?}");
+        }
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_loses_its_rights_is_told_that_and_no_more() {
+    let world = undecided("").await;
+    let monitor = monitor(&world.cancel("migrated-1").await);
+    world.vendor.receives("migrated-1/submissions", 1).await;
+    let others = r#"
+[[callers]]
+name = "reader"
+default_publisher = "contoso"
+api_key_sha256 = ["$reader"]
+allow = [{ actions = ["read"], publishers = ["*"], offers = ["*"] }]
+"#;
+    let exchange = async {
+        // Only a request that waits already can notice.
+        let path = "/offers/migrated-2/cancel";
+        let posted = ask(&world, "POST", path, "wait=40");
+        let reload = async {
+            world.vendor.receives("migrated-2/submissions", 2).await;
+            world.reload(others).await;
+        };
+        tokio::join!(posted, reload).0
+    };
+    let (shown, posted) = tokio::join!(ask(&world, "GET", &monitor, "wait=40"), exchange);
+    shown.problem(401, "unauthenticated");
+    // It has done what it was asked to, and says what was known when it was asked.
+    assert_eq!(posted.status, 202, "{posted:?}");
+    assert_eq!(posted.json()["status"], "Running");
+}
