@@ -144,21 +144,18 @@ async fn every_change_comes_and_then_the_end() {
     let first = events.next().await.unwrap();
     assert_eq!(first.operation["id"], *id);
     assert_eq!(first.operation["status"], "Running");
-    bite(&world, "migrated-1").await;
     let mut seen = vec![first];
     while let Some(event) = events.next().await {
         assert_ne!(event.id, seen.last().unwrap().id);
+        // The vendor's own word is a change of its own.
+        if event.operation["portal"]["status"] == "running" {
+            bite(&world, "migrated-1").await;
+        }
         seen.push(event);
     }
     let last = seen.last().unwrap();
     assert_eq!(last.operation["outcome"], "canceled");
     assert_eq!(last.operation, world.operation(&id).await);
-    // The vendor's word and the end came one by one.
-    let words: Vec<_> = seen
-        .iter()
-        .map(|e| &e.operation["portal"]["status"])
-        .collect();
-    assert!(words.contains(&&Value::from("running")), "{words:?}");
     assert!(
         seen[..seen.len() - 1]
             .iter()

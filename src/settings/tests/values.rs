@@ -350,7 +350,6 @@ fn the_ledger_is_a_file() {
 #[test]
 fn what_is_not_built_yet_is_an_unknown_key() {
     for (text, key) in [
-        ("[server]\nmax_wait_seconds = 5", "server.max_wait_seconds"),
         (
             "[telemetry]\notlp_endpoint = \"o\"",
             "telemetry.otlp_endpoint",
