@@ -54,6 +54,7 @@ impl Acting {
             }
             Turn::Unanswered(claim, operation) => self.answer(operation, Some(claim)).await?,
         };
+        self.log.replayed.set(true);
         Ok(Err(idempotency::replayed(answer)))
     }
 

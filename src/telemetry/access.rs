@@ -41,6 +41,8 @@ pub struct AccessLog {
     pub operation: OnceCell<OperationId>,
     /// The problem's code, if it ended in one.
     pub problem: Cell<Option<&'static str>>,
+    /// Whether the answer is that of an earlier request with the same idempotency key.
+    pub replayed: Cell<bool>,
     /// How long the vendor took.
     pub upstream: Cell<Option<Duration>>,
     method: &'static str,
@@ -64,6 +66,7 @@ impl AccessLog {
             offer: OnceCell::new(),
             operation: OnceCell::new(),
             problem: Cell::new(None),
+            replayed: Cell::new(false),
             upstream: Cell::new(None),
             method: method(request),
             started: Instant::now(),
@@ -93,6 +96,7 @@ impl Drop for AccessLog {
             offer = self.offer.get().map(OfferId::as_str),
             operation = self.operation.get().map(tracing::field::display),
             problem = self.problem.get(),
+            replayed = self.replayed.get().then_some(true),
             request_id = self.request_id.as_str(),
             duration_us = micros(self.started.elapsed()),
             upstream_us = self.upstream.get().map(micros),

@@ -146,10 +146,7 @@ async fn another_payload_under_the_same_key_is_refused() {
     let path = "/offers/sync-1/cancel";
     let key = [("Idempotency-Key", ONE)];
     let body = r#"{"notificationEmails":["a@b.c"]}"#;
-    for (path, body) in [
-        ("/offers/sync-2/cancel", ""),
-        (path, body),
-    ] {
+    for (path, body) in [("/offers/sync-2/cancel", ""), (path, body)] {
         let other = world.send_with("POST", path, &key, body).await;
         let problem = other.problem(422, "idempotency-key-reused");
         assert_eq!(
@@ -332,4 +329,27 @@ async fn the_key_itself_is_kept_nowhere() {
     let text = String::from_utf8_lossy(&file);
     assert!(text.contains("sync-1"));
     assert!(!text.contains("4711"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_kept_as_long_as_configured() {
+    let mut world = spawn_with(Setup {
+        tune: |settings| settings.ledger.keep_keys = Duration::ZERO,
+        ..Setup::default()
+    })
+    .await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        for _ in 0..2 {
+            let answer = cancel(&world, "sync-1", ONE).await;
+            assert_eq!(
+                (answer.status, answer.header("idempotent-replayed")),
+                (200, None)
+            );
+            ids.push(id(&answer));
+        }
+        world.restart().await;
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
 }

@@ -1,5 +1,6 @@
 //! The store on real files: what is kept, what goes, and what never changes.
 
+mod answers;
 mod round_trip;
 mod trouble;
 
@@ -238,6 +239,14 @@ async fn neither_recovery_nor_pruning_reads_the_whole_history() {
     for (sql, way) in [
         (row::select_unfinished(), "operations_unfinished"),
         (PRUNE, "PRIMARY KEY (id<?)"),
+        (
+            super::answers::SELECT_KEYS,
+            "COVERING INDEX operations_idempotency (id>?)",
+        ),
+        (
+            super::answers::FORGET,
+            "sqlite_autoindex_answers_1 (operation_id<?)",
+        ),
     ] {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
         let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
