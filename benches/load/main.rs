@@ -6,8 +6,9 @@
 //! many callers), loads them in turns on loopback, and reports CPU time, latency and
 //! memory against the aims; what becomes of requests while a token is renewed, and while
 //! there is none yet; and what it costs to follow operations, and to wait for them. Each round takes the servers in turns, there and back, so
-//! that a machine that drifts spoils no ratio. `-- --quick` measures shorter; under
-//! `cargo test` it only proves that it works.
+//! that a machine that drifts spoils no ratio. `-- --quick` measures shorter,
+//! `-- --unfinished` only what is followed and waited for; under `cargo test` it only
+//! proves that it works.
 
 mod configuration;
 mod figures;
@@ -20,6 +21,7 @@ mod report;
 mod standin;
 #[path = "../common/token.rs"]
 mod token;
+mod unfinished;
 mod waiting;
 mod workplace;
 
@@ -29,14 +31,15 @@ use std::time::Duration;
 
 use configuration::{Configuration, KEY};
 use figures::Memory;
-use follow::{Followed, Following, MINUTE};
+use follow::{Following, MINUTE};
 use generator::{Ask, Credential, Credentials, Generator, Load};
 use process::{ROLE, Server};
 use renewal::Renewals;
 use report::{Reading, Report, Round, Weighed};
 use standin::{StandIn, Tokens};
 use token::Signer;
-use waiting::{Waited, Waiting};
+use unfinished::Unfinished;
+use waiting::Waiting;
 use workplace::Workplace;
 
 /// The gateway uses it; so does everything that it is compared with.
@@ -45,8 +48,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Whether the gateway takes an `Idempotency-Key`.
 const KEYS: bool = false;
-/// Whether the gateway lets callers wait for an operation's end.
-const WAITS: bool = false;
 
 /// How long everything is measured, and how often.
 #[derive(Clone, Copy)]
@@ -66,6 +67,7 @@ struct Plan {
     rush: usize,
     following: Following,
     waiting: Waiting,
+    only_unfinished: bool,
 }
 
 impl Plan {
@@ -98,6 +100,7 @@ impl Plan {
                 true => waiting(200, 10_000),
                 false => waiting(10, 100),
             },
+            only_unfinished: has("--unfinished"),
         }
     }
 }
@@ -138,6 +141,15 @@ const HOUR: u32 = 3599;
 fn measure(plan: Plan) -> Result<(), Error> {
     let place = Workplace::new()?;
     let signer = Signer::new()?;
+    let credentials = Credentials {
+        key: KEY,
+        token: signer.token(token::ID)?,
+    };
+    let generator = Generator::new(credentials, plan.warm_up, plan.measured)?;
+    let unfinished = Unfinished::measure(&place, &generator, &signer, plan)?;
+    if plan.only_unfinished {
+        return unfinished.print_alone();
+    }
     let standin = |live, held| StandIn::start(&signer.key_set(), Tokens { live, held });
     let usual = standin(HOUR, false)?;
     let vendor = usual.address();
@@ -152,12 +164,6 @@ fn measure(plan: Plan) -> Result<(), Error> {
     let crowded = gateway("many", "full", plan.crowd)?;
     let durable = gateway("busy", "full", 2)?;
     let relaxed = gateway("relaxed", "relaxed", 2)?;
-    let credentials = Credentials {
-        key: KEY,
-        token: signer.token(token::ID)?,
-    };
-    let generator = Generator::new(credentials, plan.warm_up, plan.measured)?;
-
     let load = |server, connections, ask, credential| Load {
         server,
         connections,
@@ -191,32 +197,6 @@ fn measure(plan: Plan) -> Result<(), Error> {
         };
         Renewals::measure(&generator, load, &vendor, plan.renewals)?
     };
-    let followed = {
-        let vendor = standin(HOUR, false)?;
-        let configuration = Configuration {
-            poll_seconds: u32::try_from(plan.following.poll.as_secs()).map_err(Error::other)?,
-            ..Configuration::new("following", "full", 2)
-        };
-        let gateway = place.gateway(&configuration, vendor.address())?;
-        Followed::measure(&generator, &gateway.server, &vendor, plan.following)?
-    };
-    let waited = if WAITS {
-        let vendor = standin(HOUR, false)?;
-        let configuration = Configuration {
-            poll_seconds: waiting::POLL,
-            max_wait_seconds: Some(waiting::LONGEST.as_secs()),
-            ..Configuration::new("waiting", "full", 2)
-        };
-        let gateway = place.gateway(&configuration, vendor.address())?;
-        Some(Waited::measure(
-            &generator,
-            &gateway.server,
-            &vendor,
-            plan.waiting,
-        )?)
-    } else {
-        None
-    };
     // Of the two whose ratio is asked for, neither has more in its ledger than the other.
     let keyed = gateway("keyed", "full", 2)?;
     let keyed_loads = [
@@ -240,8 +220,7 @@ fn measure(plan: Plan) -> Result<(), Error> {
         rounds: Vec::new(),
         rush,
         renewals,
-        followed,
-        waited,
+        unfinished,
         syncs: Vec::new(),
         forwarder: at_rest("bare forwarder", &forwarder)?,
         gateway: at_rest("gateway, full", ours)?,

@@ -4,11 +4,10 @@ use std::io::{Error, Write};
 use std::time::Duration;
 
 use crate::figures::{Memory, Ratios, median, millis, percentile};
-use crate::follow::Followed;
 use crate::generator::{Rush, Sample};
 use crate::renewal::Renewals;
 use crate::standin::HELD;
-use crate::waiting::Waited;
+use crate::unfinished::Unfinished;
 
 /// A finished durable cancel, in CPU time of the bare forwarder's.
 const CANCEL_AIM: f64 = 2.0;
@@ -107,8 +106,7 @@ pub struct Report {
     pub rounds: Vec<Round>,
     pub rush: Rush,
     pub renewals: Renewals,
-    pub followed: Followed,
-    pub waited: Option<Waited>,
+    pub unfinished: Unfinished,
     /// How long the disk takes, shortest first.
     pub syncs: Vec<Duration>,
     pub reading: Reading,
@@ -124,10 +122,7 @@ impl Report {
         self.memory(&mut out)?;
         self.times(&mut out)?;
         self.tokens(&mut out)?;
-        self.followed.print(&mut out)?;
-        if let Some(waited) = &self.waited {
-            waited.print(&mut out)?;
-        }
+        self.unfinished.print(&mut out)?;
         self.aims(&mut out)
     }
 
@@ -265,11 +260,7 @@ impl Report {
             out,
             "{met:<9}at most {MEMORY_AIM:.0} MiB resident: {memory:.1}"
         )?;
-        self.followed.aims(out)?;
-        match &self.waited {
-            Some(waited) => waited.aims(out),
-            None => Ok(()),
-        }
+        self.unfinished.aims(out)
     }
 
     /// The CPU time of a request in that of another of the same round.
