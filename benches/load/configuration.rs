@@ -19,11 +19,31 @@ pub struct Configuration {
     /// Callers in all. Half of them have a key and half a token, and of several each
     /// has five rules.
     pub callers: usize,
+    /// Between two looks at an operation, in seconds.
+    pub poll_seconds: u32,
+    /// How long a caller may wait for an operation's end, in seconds; if none, nothing is
+    /// configured.
+    pub max_wait_seconds: Option<u64>,
 }
 
 impl Configuration {
+    /// With what nobody measures as it is by default.
+    pub fn new(name: &'static str, durability: &'static str, callers: usize) -> Self {
+        Self {
+            name,
+            durability,
+            callers,
+            poll_seconds: 5,
+            max_wait_seconds: None,
+        }
+    }
+
     pub fn text(&self, vendor: SocketAddr) -> Result<String, Error> {
-        let durability = self.durability;
+        let (durability, poll_seconds) = (self.durability, self.poll_seconds);
+        let max_wait = self
+            .max_wait_seconds
+            .map(|seconds| format!("max_wait_seconds = {seconds}\n"))
+            .unwrap_or_default();
         let mut text = format!(
             r#"
 [server]
@@ -32,7 +52,7 @@ workers = 1
 max_connections = 20000
 max_in_flight_actions = 1024
 head_timeout_ms = 60000
-[admin]
+{max_wait}[admin]
 listen = "127.0.0.1:0"
 [portal]
 base_url = "http://{vendor}"
@@ -54,6 +74,9 @@ jwks_url = "http://{vendor}/keys"
 [ledger]
 url = "sqlite:ledger.db"
 durability = "{durability}"
+[operations]
+poll_seconds = {poll_seconds}
+give_up_seconds = 86400
 [telemetry]
 log_level = "info"
 log_format = "json"

@@ -1,6 +1,7 @@
 //! The load: a closed loop on each of many kept-alive connections, cheap enough to
 //! share a machine with what it measures. Anything but the expected answer ends it.
 
+mod followed;
 mod rush;
 
 use std::cell::{Cell, RefCell};
@@ -29,6 +30,8 @@ type Id = [u8; 36];
 pub enum Ask {
     /// A cancel of an offer that was never named before.
     Cancel,
+    /// The same, with an `Idempotency-Key` of its own.
+    CancelWithKey,
     /// The same, of an operation that is to be shown later.
     CancelToShow,
     /// An operation that was canceled before: each once, then from the beginning.
@@ -254,11 +257,15 @@ impl Shared {
         credential: Credential,
     ) -> Result<(), Error> {
         match ask {
-            Ask::Cancel | Ask::CancelToShow => {
+            Ask::Cancel | Ask::CancelWithKey | Ask::CancelToShow => {
                 let offer = self.offers.get() + 1;
                 self.offers.set(offer);
                 write!(to, "POST /offers/bench-{offer:08}/cancel")?;
                 to.extend_from_slice(b" HTTP/1.1\r\nContent-Length: 0\r\n");
+                if ask == Ask::CancelWithKey {
+                    // As long as a UUID in its quotes.
+                    write!(to, "Idempotency-Key: \"{offer:036}\"\r\n")?;
+                }
             }
             Ask::Show => {
                 let operations = self.operations.borrow();

@@ -4,13 +4,15 @@
 //! worker, a stand-in for the vendor, a bare actix-web + awc forwarder and the real
 //! gateway (with a durable ledger, with a relaxed one, and with a durable one and very
 //! many callers), loads them in turns on loopback, and reports CPU time, latency and
-//! memory against the aims; and what becomes of requests while a token is renewed, and
-//! while there is none yet. Each round takes the servers in turns, there and back, so
-//! that a machine that drifts spoils no ratio. `-- --quick` measures shorter; under
-//! `cargo test` it only proves that it works.
+//! memory against the aims; what becomes of requests while a token is renewed, and while
+//! there is none yet; and what it costs to follow operations, and to wait for them. Each round takes the servers in turns, there and back, so
+//! that a machine that drifts spoils no ratio. `-- --quick` measures shorter,
+//! `-- --unfinished` only what is followed and waited for; under `cargo test` it only
+//! proves that it works.
 
 mod configuration;
 mod figures;
+mod follow;
 mod forwarder;
 mod generator;
 mod process;
@@ -19,6 +21,8 @@ mod report;
 mod standin;
 #[path = "../common/token.rs"]
 mod token;
+mod unfinished;
+mod waiting;
 mod workplace;
 
 use std::io::Error;
@@ -27,17 +31,23 @@ use std::time::Duration;
 
 use configuration::{Configuration, KEY};
 use figures::Memory;
+use follow::{Following, MINUTE};
 use generator::{Ask, Credential, Credentials, Generator, Load};
 use process::{ROLE, Server};
 use renewal::Renewals;
 use report::{Reading, Report, Round, Weighed};
 use standin::{StandIn, Tokens};
 use token::Signer;
+use unfinished::Unfinished;
+use waiting::Waiting;
 use workplace::Workplace;
 
 /// The gateway uses it; so does everything that it is compared with.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Whether the gateway takes an `Idempotency-Key`.
+const KEYS: bool = false;
 
 /// How long everything is measured, and how often.
 #[derive(Clone, Copy)]
@@ -55,6 +65,9 @@ struct Plan {
     renewals: u32,
     /// How many requests wait for the first token.
     rush: usize,
+    following: Following,
+    waiting: Waiting,
+    only_unfinished: bool,
 }
 
 impl Plan {
@@ -78,8 +91,32 @@ impl Plan {
                 (true, false) => 3,
             },
             rush: if has("--bench") { 10_000 } else { 100 },
+            following: match (has("--bench"), has("--quick")) {
+                (false, _) => following(100, SECOND, SECOND / 10),
+                (true, true) => following(10_000, MINUTE / 4, SECOND * 3),
+                (true, false) => following(10_000, MINUTE, SECOND * 10),
+            },
+            waiting: match has("--bench") {
+                true => waiting(200, 10_000),
+                false => waiting(10, 100),
+            },
+            only_unfinished: has("--unfinished"),
         }
     }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn following(operations: usize, poll: Duration, idle: Duration) -> Following {
+    Following {
+        operations,
+        poll,
+        idle,
+    }
+}
+
+fn waiting(measured: usize, others: usize) -> Waiting {
+    Waiting { measured, others }
 }
 
 fn main() -> ExitCode {
@@ -104,17 +141,21 @@ const HOUR: u32 = 3599;
 fn measure(plan: Plan) -> Result<(), Error> {
     let place = Workplace::new()?;
     let signer = Signer::new()?;
+    let credentials = Credentials {
+        key: KEY,
+        token: signer.token(token::ID)?,
+    };
+    let generator = Generator::new(credentials, plan.warm_up, plan.measured)?;
+    let unfinished = Unfinished::measure(&place, &generator, &signer, plan)?;
+    if plan.only_unfinished {
+        return unfinished.print_alone();
+    }
     let standin = |live, held| StandIn::start(&signer.key_set(), Tokens { live, held });
     let usual = standin(HOUR, false)?;
     let vendor = usual.address();
     let forwarder = Server::of_this_program("forwarder", &[vendor.to_string()])?;
     let gateway_at = |vendor, name, durability, callers| {
-        let configuration = Configuration {
-            name,
-            durability,
-            callers,
-        };
-        place.gateway(&configuration, vendor)
+        place.gateway(&Configuration::new(name, durability, callers), vendor)
     };
     let gateway = |name, durability, callers| gateway_at(vendor, name, durability, callers);
     // Few and many callers get the very same load, so that their ledgers grow alike;
@@ -123,12 +164,6 @@ fn measure(plan: Plan) -> Result<(), Error> {
     let crowded = gateway("many", "full", plan.crowd)?;
     let durable = gateway("busy", "full", 2)?;
     let relaxed = gateway("relaxed", "relaxed", 2)?;
-    let credentials = Credentials {
-        key: KEY,
-        token: signer.token(token::ID)?,
-    };
-    let generator = Generator::new(credentials, plan.warm_up, plan.measured)?;
-
     let load = |server, connections, ask, credential| Load {
         server,
         connections,
@@ -162,6 +197,12 @@ fn measure(plan: Plan) -> Result<(), Error> {
         };
         Renewals::measure(&generator, load, &vendor, plan.renewals)?
     };
+    // Of the two whose ratio is asked for, neither has more in its ledger than the other.
+    let keyed = gateway("keyed", "full", 2)?;
+    let keyed_loads = [
+        load(&keyed.server, 64, Ask::Cancel, Credential::Key),
+        load(&keyed.server, 64, Ask::CancelWithKey, Credential::Key),
+    ];
     // The first cancel waits for the gateway's token, the first JWT for its issuer's
     // keys: what follows is at rest.
     let warm = || loads.into_iter().try_for_each(|load| generator.once(load));
@@ -179,6 +220,7 @@ fn measure(plan: Plan) -> Result<(), Error> {
         rounds: Vec::new(),
         rush,
         renewals,
+        unfinished,
         syncs: Vec::new(),
         forwarder: at_rest("bare forwarder", &forwarder)?,
         gateway: at_rest("gateway, full", ours)?,
@@ -209,7 +251,12 @@ fn measure(plan: Plan) -> Result<(), Error> {
             show,
             relaxed,
         ] = samples;
+        let keyed = match KEYS {
+            true => Some(generator.there_and_back(keyed_loads)?),
+            false => None,
+        };
         report.rounds.push(Round {
+            keyed,
             forwarder,
             key,
             token,

@@ -57,14 +57,24 @@ impl Server {
         self.address
     }
 
-    /// Sends SIGHUP, for which the standard library has no words.
+    /// Has it read its configuration again.
     pub fn hang_up(&self) -> Result<(), Error> {
+        self.signal("HUP")
+    }
+
+    /// Has it stop in good order.
+    pub fn terminate(&self) -> Result<(), Error> {
+        self.signal("TERM")
+    }
+
+    /// The standard library has no words for signals.
+    fn signal(&self, name: &str) -> Result<(), Error> {
         let told = Command::new("sh")
-            .args(["-c", &format!("kill -HUP {}", self.child.id())])
+            .args(["-c", &format!("kill -{name} {}", self.child.id())])
             .status()?;
         match told.success() {
             true => Ok(()),
-            false => Err(Error::other("kill -HUP failed")),
+            false => Err(Error::other(format!("kill -{name} failed"))),
         }
     }
 

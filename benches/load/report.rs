@@ -7,6 +7,7 @@ use crate::figures::{Memory, Ratios, median, millis, percentile};
 use crate::generator::{Rush, Sample};
 use crate::renewal::Renewals;
 use crate::standin::HELD;
+use crate::unfinished::Unfinished;
 
 /// A finished durable cancel, in CPU time of the bare forwarder's.
 const CANCEL_AIM: f64 = 2.0;
@@ -16,6 +17,8 @@ const SHOW_AIM: f64 = 0.8;
 const TOKEN_AIM: f64 = 1.1;
 /// A cancel where there are many callers, in CPU time of one where there are two.
 const CROWDED_AIM: f64 = 1.05;
+/// A cancel with an idempotency key, in CPU time of one without.
+const KEYED_AIM: f64 = 1.1;
 /// Durable cancels a second, 256 at a time.
 const BUSY_AIM: f64 = 5000.0;
 /// What holds only on a disk that is faster than this.
@@ -33,6 +36,8 @@ pub struct Round {
     pub show: Sample,
     pub relaxed: Sample,
     pub busy: Sample,
+    /// A cancel at a gateway of its own, and one with an idempotency key.
+    pub keyed: Option<[Sample; 2]>,
 }
 
 /// Picks one measurement out of a round.
@@ -101,6 +106,7 @@ pub struct Report {
     pub rounds: Vec<Round>,
     pub rush: Rush,
     pub renewals: Renewals,
+    pub unfinished: Unfinished,
     /// How long the disk takes, shortest first.
     pub syncs: Vec<Duration>,
     pub reading: Reading,
@@ -116,6 +122,7 @@ impl Report {
         self.memory(&mut out)?;
         self.times(&mut out)?;
         self.tokens(&mut out)?;
+        self.unfinished.print(&mut out)?;
         self.aims(&mut out)
     }
 
@@ -223,6 +230,14 @@ impl Report {
                 "{met:<9}CPU of {name}: at most {at_most:.2}: {ratio:.2} ({range})"
             )?;
         }
+        if let Some(ratios) = self.keyed() {
+            let (ratio, range) = (ratios.median(), ratios.range());
+            writeln!(
+                out,
+                "{:<9}CPU of idempotency key / none: at most {KEYED_AIM:.2}: {ratio:.2} ({range})",
+                verdict(ratio <= KEYED_AIM)
+            )?;
+        }
         let busy = self.median(|round| round.busy.per_second());
         let met = match percentile(&self.syncs, 0.5) < FAST_DISK {
             true => verdict(busy >= BUSY_AIM),
@@ -244,7 +259,8 @@ impl Report {
         writeln!(
             out,
             "{met:<9}at most {MEMORY_AIM:.0} MiB resident: {memory:.1}"
-        )
+        )?;
+        self.unfinished.aims(out)
     }
 
     /// The CPU time of a request in that of another of the same round.
@@ -253,11 +269,20 @@ impl Report {
         Ratios::new(self.rounds.iter().map(ratio).collect())
     }
 
+    fn keyed(&self) -> Option<Ratios> {
+        let ratio = |round: &Round| {
+            let [without, with] = round.keyed.as_ref()?;
+            Some(with.cpu_us() / without.cpu_us())
+        };
+        let ratios: Option<Vec<f64>> = self.rounds.iter().map(ratio).collect();
+        ratios.map(Ratios::new)
+    }
+
     fn median(&self, figure: impl Fn(&Round) -> f64) -> f64 {
         median(self.rounds.iter().map(figure).collect())
     }
 }
 
-fn verdict(met: bool) -> &'static str {
+pub fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "NOT MET" }
 }

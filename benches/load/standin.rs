@@ -1,7 +1,9 @@
 //! A stand-in for the vendor, its token endpoint and an issuer of JWTs that costs next
 //! to nothing: it looks only for the end of each request and answers a fixed text.
-//! Only its tokens differ: they live as long as it is told, the first may be held back,
+//! Only its tokens differ, and the offers that are followed: they live as long as it is told, the first may be held back,
 //! and it says when it was asked for them.
+
+mod follow;
 
 use std::borrow::Cow;
 use std::io::Error;
@@ -13,6 +15,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::time::sleep;
+
+pub use follow::FOLLOWED;
+use follow::{Call, Follow};
 
 use crate::process::{Server, announce};
 use crate::workplace::TOKEN_LENGTH;
@@ -78,11 +83,13 @@ struct Answers {
     live: u32,
     asked: Mutex<Vec<Duration>>,
     held: watch::Sender<bool>,
+    follow: Follow,
 }
 
 /// What to do about a request.
 enum Reply<'a> {
     Text(&'a [u8]),
+    Follow(Call<'a>),
     Token,
     Asked,
     Release,
@@ -132,12 +139,14 @@ impl Answers {
             live,
             asked: Mutex::default(),
             held: watch::Sender::new(held),
+            follow: Follow::default(),
         })
     }
 
     async fn answer<'a>(&self, reply: Reply<'a>) -> Result<Cow<'a, [u8]>, Error> {
         let text = match reply {
             Reply::Text(text) => return Ok(text.into()),
+            Reply::Follow(call) => return Ok(self.follow.answer(call, &self.date).into()),
             Reply::Token => self.token().await?,
             Reply::Asked => {
                 let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -198,7 +207,7 @@ async fn serve(mut stream: TcpStream, answers: Arc<Answers>) -> Result<(), Error
 }
 
 /// The length of the first request, once all of it is there, and its answer.
-fn next<'a>(bytes: &[u8], answers: &'a Answers) -> Result<Option<(usize, Reply<'a>)>, Error> {
+fn next<'a>(bytes: &'a [u8], answers: &'a Answers) -> Result<Option<(usize, Reply<'a>)>, Error> {
     let mut headers = [httparse::EMPTY_HEADER; 16];
     let mut request = httparse::Request::new(&mut headers);
     let head = request.parse(bytes).map_err(Error::other)?;
@@ -214,7 +223,9 @@ fn next<'a>(bytes: &[u8], answers: &'a Answers) -> Result<Option<(usize, Reply<'
         .unwrap_or(0);
     let path = request.path.unwrap_or_default();
     let path = path.split('?').next().unwrap_or_default();
+    let followed = Call::of(request.method.unwrap_or_default(), path);
     let reply = match (request.method, path) {
+        _ if let Some(call) = followed => Reply::Follow(call),
         (Some("POST"), path) if path.ends_with("/cancel") => Reply::Text(&answers.cancel),
         (Some("POST"), path) if path.ends_with("/oauth2/v2.0/token") => Reply::Token,
         (Some("GET"), "/keys") => Reply::Text(&answers.keys),

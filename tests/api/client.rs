@@ -119,6 +119,19 @@ pub async fn send_raw(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
         .expect("no answer in time")
 }
 
+/// The answer to these bytes, if all of it comes: the server may go away before, or be
+/// gone already.
+pub async fn attempt(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await.ok()?;
+        stream.write_all(bytes).await.ok()?;
+        read_answer(&mut stream).await
+    };
+    let answer = timeout(PATIENCE, exchange).await.expect("no end in time")?;
+    let length: usize = answer.header("content-length")?.parse().unwrap();
+    (answer.body.len() == length).then_some(answer)
+}
+
 /// Reads one answer.
 pub async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
     let mut received = Vec::new();

@@ -28,6 +28,7 @@ mod identity;
 mod idp;
 mod issuer;
 mod jwt;
+mod kill;
 mod kinds;
 mod ledger;
 mod limits;

@@ -48,6 +48,18 @@ impl Process {
         Self::spawn(&mut command)
     }
 
+    /// Starts a gateway with the configuration of this directory.
+    pub fn serve(directory: &Path) -> Self {
+        let arguments = ["serve", "--config", ".", "--profile", "test"];
+        // A variable that other programs take for the log's level is not ours.
+        Self::start(directory, &arguments, &[("RUST_LOG", "trace")])
+    }
+
+    /// Waits until a gateway says where it listens: for callers, and for the platform.
+    pub async fn listens(&mut self) -> (SocketAddr, SocketAddr) {
+        self.says(listening).await
+    }
+
     /// Starts any program; what it says is kept.
     pub fn spawn(command: &mut Command) -> Self {
         let mut child = command
@@ -96,6 +108,12 @@ impl Process {
             assert!(!over, "{ended:?}: {stdout}{}", self.stderr());
             sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Kills it, as a power cut would.
+    pub async fn killed(mut self) -> Ended {
+        self.child.kill().unwrap();
+        self.ended().await
     }
 
     /// Waits for its end.
@@ -157,11 +175,8 @@ impl Served {
     pub async fn start(vendor: &Vendor, setup: &Setup) -> Self {
         let directory = TempDir::new().unwrap();
         write_config(&directory, vendor.address, setup);
-        let arguments = ["serve", "--config", ".", "--profile", "test"];
-        // A variable that other programs take for the log's level is not ours.
-        let variables = [("RUST_LOG", "trace")];
-        let mut process = Process::start(directory.path(), &arguments, &variables);
-        let (address, admin) = process.says(listening).await;
+        let mut process = Process::serve(directory.path());
+        let (address, admin) = process.listens().await;
         Self {
             process,
             directory,

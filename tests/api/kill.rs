@@ -1,0 +1,244 @@
+//! The gateway is killed at random moments of hundreds of cancels. What was acknowledged
+//! is in the ledger, nothing was sent twice, and every operation ends with what the
+//! sandbox knows to be true, or says that it does not know.
+//!
+//! `OFFERGATE_KILL_SEED` repeats a plan; the moments within it are never quite the same.
+
+mod cancels;
+mod file;
+mod plan;
+mod verdict;
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use offergate::sandbox::Options;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use self::cancels::Cancels;
+use self::file::Row;
+use self::plan::{Cancel, Moment, Round, rounds};
+use self::verdict::{Table, Truth};
+use crate::client;
+use crate::config::write_config;
+use crate::helpers::Setup;
+use crate::marks::{SECRET, TOKEN_MARK, assert_clean};
+use crate::process::{Ended, Process};
+use crate::vendor::Vendor;
+
+const SEED: &str = "OFFERGATE_KILL_SEED";
+/// The least that there must have been.
+const KILLS: usize = 20;
+const CANCELS: usize = 300;
+/// When an operation is given up, in seconds.
+const GIVE_UP: u64 = 15;
+/// How much later than that all operations must have ended.
+const SLACK: Duration = Duration::from_secs(20);
+/// How long a gateway may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The most that the sandbox's journal holds.
+const JOURNAL: u64 = 100_000;
+
+fn setup() -> Setup {
+    Setup {
+        vendor: Options {
+            client_secret: SECRET.into(),
+            token_mark: Some(TOKEN_MARK.into()),
+            // Longer than a restart takes, so that it can be seen what was canceled.
+            cancel_after: Duration::from_secs(3),
+            ..Options::default()
+        },
+        toml: format!(
+            "[operations]\npoll_seconds = 1\nsettle_seconds = 1\ngive_up_seconds = {GIVE_UP}"
+        ),
+        ..Setup::default()
+    }
+}
+
+/// A vendor, a ledger, and one gateway after the other.
+struct Trial {
+    vendor: Vendor,
+    directory: TempDir,
+    cancels: Cancels,
+    kills: usize,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_kill_interrupts_is_followed_to_its_true_end() {
+    let seed = std::env::var(SEED).ok().map(|seed| seed.parse().unwrap());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+    say(&format!("kill test: {SEED}={seed}\n"));
+    let setup = setup();
+    let mut trial = Trial {
+        vendor: Vendor::start(setup.vendor.clone()).await,
+        directory: TempDir::new().unwrap(),
+        cancels: Cancels::default(),
+        kills: 0,
+    };
+    write_config(&trial.directory, trial.vendor.address, &setup);
+    for round in rounds(seed) {
+        trial.live(round).await;
+        trial.autopsy().await;
+    }
+    trial.last_life().await;
+    trial.judge(seed).await;
+}
+
+impl Trial {
+    /// One life of the gateway, from its start to its violent end.
+    async fn live(&mut self, round: Round) {
+        let Round {
+            moment,
+            delay,
+            cancels,
+        } = round;
+        for cancel in &cancels {
+            self.prepare(cancel).await;
+        }
+        let mut process = Process::serve(self.directory.path());
+        if moment == Moment::Starting {
+            sleep(delay).await;
+            return self.bury(process.killed().await);
+        }
+        let (address, admin) = process.listens().await;
+        if moment != Moment::StartUp {
+            ready(admin).await;
+            self.cancels.look(address).await;
+        }
+        let received = self.vendor.received("/cancel").await.len();
+        let answers = self.cancels.ask(address, cancels);
+        match moment {
+            Moment::Burst | Moment::StartUp | Moment::Starting => {
+                sleep(delay).await;
+                self.bury(process.killed().await);
+                self.cancels.hear(answers).await;
+            }
+            Moment::Draining => {
+                self.vendor.receives("/cancel", received + 1).await;
+                process.signal("TERM");
+                sleep(delay).await;
+                self.bury(process.killed().await);
+                self.cancels.hear(answers).await;
+            }
+            Moment::Following => {
+                self.cancels.hear(answers).await;
+                sleep(delay).await;
+                // What is told now must hold after the kill.
+                self.cancels.look(address).await;
+                self.bury(process.killed().await);
+            }
+        }
+    }
+
+    /// Tells the sandbox what it must know before this cancel comes.
+    async fn prepare(&self, cancel: &Cancel) {
+        let offer = &cancel.offer;
+        if cancel.ends_alone() {
+            let publish = json!({"changedSecondsAgo": 600, "endsInSeconds": 4});
+            let offer_like = json!({"cancelSeconds": 9, "submissions": [publish]});
+            let path = format!("offers/contoso/{offer}");
+            self.vendor.control("PUT", &path, offer_like).await;
+        }
+        if let Some(order) = &cancel.order {
+            let mut order = order.clone();
+            order["offer"] = json!(offer);
+            self.vendor.order(order).await;
+        }
+    }
+
+    fn bury(&mut self, ended: Ended) {
+        // Without a code, it was the signal; draining may have ended by itself.
+        self.kills += usize::from(ended.code.is_none());
+        assert_clean_life(&ended);
+    }
+
+    /// What the dead has left: a whole file that knows of everything that was sent.
+    async fn autopsy(&self) -> HashMap<String, Row> {
+        let rows = file::after_death(self.directory.path()).await;
+        for (offer, posts) in self.posts().await {
+            assert_eq!(posts, 1, "{offer}: sent twice");
+            assert!(rows.contains_key(&offer), "{offer}: sent, not recorded");
+        }
+        self.cancels.assert_recorded(&rows);
+        rows
+    }
+
+    /// The last life, in which everything ends, the gateway as well.
+    async fn last_life(&mut self) {
+        let mut process = Process::serve(self.directory.path());
+        let (address, admin) = process.listens().await;
+        ready(admin).await;
+        let deadline = Instant::now() + Duration::from_secs(GIVE_UP) + SLACK;
+        while self.cancels.unanswered() > 0 {
+            let answers = self.cancels.ask(address, Vec::new());
+            self.cancels.hear(answers).await;
+            assert!(Instant::now() < deadline, "not answered");
+        }
+        while file::unfinished(self.directory.path()).await > 0 {
+            assert!(Instant::now() < deadline, "not finished");
+            sleep(Duration::from_millis(200)).await;
+        }
+        self.cancels.look(address).await;
+        process.signal("TERM");
+        let ended = process.ended().await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_clean_life(&ended);
+    }
+
+    /// How many cancels of each offer the vendor has received.
+    async fn posts(&self) -> HashMap<String, usize> {
+        let query = "journal?method=POST&path=/cancel";
+        let journal = self.vendor.control("GET", query, Value::Null).await;
+        let mut posts = HashMap::new();
+        for entry in journal.as_array().unwrap() {
+            assert!(entry["seq"].as_u64().unwrap() < JOURNAL, "dropped some");
+            let offer = entry["offer"].as_str().unwrap().to_owned();
+            *posts.entry(offer).or_default() += 1;
+        }
+        posts
+    }
+
+    async fn judge(&self, seed: u64) {
+        let rows = self.autopsy().await;
+        let posts = self.posts().await;
+        for (offer, row) in &rows {
+            let posts = posts.get(offer).copied().unwrap_or_default();
+            let truth = Truth::of(&self.vendor, offer, posts).await;
+            truth.assert_told(row);
+        }
+        let asked = self.cancels.all();
+        let known = |row: &Row| asked.iter().any(|asked| asked.cancel.offer == row.offer_id);
+        assert!(rows.values().all(known));
+        let table = Table::new(asked, &rows);
+        let (kills, cancels) = (self.kills, asked.len());
+        let summary = format!("kill test: seed {seed}, {kills} kills, {cancels} cancels\n");
+        say(&(summary + &table.text()));
+        table.assert_telling();
+        assert!(kills >= KILLS && cancels >= CANCELS);
+    }
+}
+
+/// Nothing leaked, and nothing was an error of the gateway's.
+fn assert_clean_life(ended: &Ended) {
+    assert_clean("the log", &ended.stdout);
+    assert_eq!(ended.stderr, "");
+    let error = ended.stdout.lines().find(|line| line.contains("\"ERROR\""));
+    assert_eq!(error, None);
+}
+
+async fn ready(admin: SocketAddr) {
+    let deadline = Instant::now() + PATIENCE;
+    while client::send(admin, "GET", "/readyz", &[], "").await.status != 200 {
+        assert!(Instant::now() < deadline, "not ready");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The test runner keeps to itself what a test prints, but not what it writes here.
+fn say(text: &str) {
+    std::io::stderr().lock().write_all(text.as_bytes()).unwrap();
+}

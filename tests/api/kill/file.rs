@@ -1,0 +1,99 @@
+//! The ledger's file, read as it lies on the disk.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+use uuid::Uuid;
+
+/// The ledger's name where nothing else is configured.
+pub const LEDGER: &str = "offergate.db";
+
+/// What the file says of one operation.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Row {
+    id: Vec<u8>,
+    pub offer_id: String,
+    pub request_id: String,
+    pub status: String,
+    pub outcome: Option<String>,
+    pub delivered: String,
+    /// In microseconds since 1970.
+    pub created_at: i64,
+    pub error_message: Option<String>,
+}
+
+impl Row {
+    pub fn id(&self) -> String {
+        Uuid::from_slice(&self.id).unwrap().to_string()
+    }
+
+    pub fn is_finished(&self) -> bool {
+        !["NotStarted", "Running"].contains(&&*self.status)
+    }
+}
+
+/// The rows of a ledger that nobody has open, which must be whole: in a copy, so that
+/// the next start finds what the last one has left.
+pub async fn after_death(directory: &Path) -> HashMap<String, Row> {
+    let copy = tempfile::tempdir().unwrap();
+    for suffix in ["", "-wal"] {
+        let name = format!("{LEDGER}{suffix}");
+        let from = directory.join(&name);
+        if from.exists() {
+            std::fs::copy(from, copy.path().join(name)).unwrap();
+        }
+    }
+    let file = copy.path().join(LEDGER);
+    if !file.exists() {
+        return HashMap::new();
+    }
+    let mut file = SqliteConnectOptions::new().filename(file).connect().await;
+    let file = file.as_mut().unwrap();
+    let integrity: String = sqlx::query_scalar("PRAGMA integrity_check")
+        .fetch_one(&mut *file)
+        .await
+        .unwrap();
+    assert_eq!(integrity, "ok");
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = 'operations'")
+            .fetch_one(&mut *file)
+            .await
+            .unwrap();
+    if tables == 0 {
+        return HashMap::new();
+    }
+    rows(file).await
+}
+
+/// How many operations of a ledger in use are unfinished.
+pub async fn unfinished(directory: &Path) -> i64 {
+    let options = SqliteConnectOptions::new().filename(directory.join(LEDGER));
+    let mut file = options.read_only(true).connect().await.unwrap();
+    let count = sqlx::query_scalar("SELECT count(*) FROM operations WHERE finished_at IS NULL")
+        .fetch_one(&mut file)
+        .await
+        .unwrap();
+    file.close().await.unwrap();
+    count
+}
+
+/// By offer, of which each must have but one; and no request may have made two.
+async fn rows(file: &mut SqliteConnection) -> HashMap<String, Row> {
+    let all: Vec<Row> = sqlx::query_as(
+        "SELECT id, offer_id, request_id, status, outcome, delivered, created_at, error_message \
+         FROM operations",
+    )
+    .fetch_all(file)
+    .await
+    .unwrap();
+    let (mut by_offer, mut by_request) = (HashMap::new(), HashMap::new());
+    for row in all {
+        let twice = by_request.insert(row.request_id.clone(), row.id());
+        assert!(twice.is_none(), "one request, two operations: {row:?}");
+        let twice = by_offer.insert(row.offer_id.clone(), row.clone());
+        assert!(twice.is_none(), "one cancel, two operations: {row:?}");
+    }
+    by_offer
+}

@@ -1,0 +1,143 @@
+//! What became of each cancel, held against what the sandbox knows to be true.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::cancels::Asked;
+use super::file::Row;
+use crate::vendor::Vendor;
+
+const UNKNOWN: &str = "unknown";
+
+/// What the sandbox knows of an offer.
+pub struct Truth {
+    /// How many requests to cancel it have arrived.
+    pub posts: usize,
+    /// What became of the one that was carried out.
+    became: Option<String>,
+    /// How the last publish is, and since when, if there was any.
+    publish: Option<(String, Timestamp)>,
+}
+
+impl Truth {
+    pub async fn of(vendor: &Vendor, offer: &str, posts: usize) -> Self {
+        let path = format!("offers/contoso/{offer}");
+        let known = vendor.control("GET", &path, Value::Null).await;
+        let cancels = known["cancels"].as_array().unwrap();
+        assert!(cancels.len() <= posts, "{known}");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Self {
+            posts,
+            became: cancels.first().map(|cancel| text(&cancel["became"])),
+            publish: known["submissions"].get(0).map(|publish| {
+                let changed = text(&publish["changedAt"]).parse().unwrap();
+                (text(&publish["state"]), changed)
+            }),
+        }
+    }
+
+    /// The outcome that says so; the other that may be said is `unknown`.
+    fn outcome(&self, asked_at: Timestamp) -> &'static str {
+        match self.became.as_deref() {
+            Some("canceled") => return "canceled",
+            Some("nothing-running") => return "nothingToCancel",
+            Some("completed-first") => return "alreadyCompleted",
+            Some("failed-first") => return "alreadyFailed",
+            Some("pending") => return "notCanceled",
+            Some(other) => panic!("{other}"),
+            None => {}
+        }
+        // No cancel: the publish does as it likes.
+        match &self.publish {
+            None => "nothingToCancel",
+            Some((state, _)) if state == "running" => "notCanceled",
+            Some((_, ended)) if *ended < asked_at => "nothingToCancel",
+            Some((state, _)) if state == "completed" => "alreadyCompleted",
+            Some((state, _)) => panic!("nobody canceled it, and it is {state}"),
+        }
+    }
+
+    /// The operation has ended, and its end is true or `unknown`.
+    pub fn assert_told(&self, row: &Row) {
+        assert!(row.is_finished(), "still unfinished: {row:?}");
+        match row.outcome.as_deref() {
+            None => {
+                // It was refused, or never left.
+                assert_eq!(row.status, "Failed", "{row:?}");
+                assert!(self.became.is_none(), "carried out: {row:?}");
+                assert!(row.delivered == "yes" || self.posts == 0, "{row:?}");
+            }
+            Some(UNKNOWN) => {}
+            Some(outcome) => {
+                let asked_at = Timestamp::from_microsecond(row.created_at).unwrap();
+                assert_eq!(outcome, self.outcome(asked_at), "{row:?}");
+            }
+        }
+    }
+}
+
+/// How many of each.
+#[derive(Default)]
+pub struct Table {
+    outcomes: BTreeMap<String, Count>,
+    reasons: BTreeMap<String, usize>,
+    unrecorded: usize,
+}
+
+#[derive(Default)]
+struct Count {
+    all: usize,
+    /// Of those whose caller was cut off by a kill.
+    cut_off: usize,
+}
+
+impl Table {
+    pub fn new(asked: &[Asked], rows: &HashMap<String, Row>) -> Self {
+        let mut table = Self::default();
+        for asked in asked {
+            let Some(row) = rows.get(&asked.cancel.offer) else {
+                table.unrecorded += 1;
+                continue;
+            };
+            let outcome = row.outcome.as_deref().unwrap_or("refused");
+            let count = table.outcomes.entry(outcome.to_owned()).or_default();
+            count.all += 1;
+            count.cut_off += usize::from(asked.cut_off);
+            if outcome == UNKNOWN {
+                let reason = row.error_message.clone().unwrap_or_default();
+                *table.reasons.entry(reason).or_default() += 1;
+            }
+        }
+        table
+    }
+
+    /// The truth was found out mostly, and also where nobody had been told anything.
+    pub fn assert_telling(&self) {
+        let all: usize = self.outcomes.values().map(|count| count.all).sum();
+        let count = |outcome| self.outcomes.get(outcome);
+        let unknown = count(UNKNOWN).map_or(0, |count| count.all);
+        assert!(unknown * 2 < all, "{}", self.text());
+        let found_out = count("canceled").is_some_and(|count| count.cut_off > 0);
+        assert!(found_out, "{}", self.text());
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for (outcome, Count { all, cut_off }) in &self.outcomes {
+            writeln!(
+                text,
+                "kill test: {all:>4} {outcome}, {cut_off} of them cut off"
+            )
+            .unwrap();
+        }
+        for (reason, count) in &self.reasons {
+            writeln!(text, "kill test: {count:>4} unknown: {reason}").unwrap();
+        }
+        let unrecorded = self.unrecorded;
+        writeln!(text, "kill test: {unrecorded:>4} neither recorded nor sent").unwrap();
+        text
+    }
+}
