@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use offergate::sandbox::Options;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::client::{self, Answer};
+use crate::config::write_config;
 use crate::helpers::{KEY, READER_KEY, Setup, World, spawn, spawn_toml, spawn_with};
+use crate::process::Process;
+use crate::vendor::Vendor;
 
 const ONE: &str = "\"8e03978e-40d5-43dd-bc93-6894a57f9324\"";
 const OTHER: &str = "\"another\"";
@@ -352,4 +356,47 @@ async fn a_key_is_kept_as_long_as_configured() {
     }
     ids.dedup();
     assert_eq!(ids.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_leaves_the_key_with_its_operation() {
+    let setup = Setup {
+        toml: "[operations]\npoll_seconds = 1\nsettle_seconds = 1\ngive_up_seconds = 60".into(),
+        ..Setup::default()
+    };
+    let vendor = Vendor::start(setup.vendor.clone()).await;
+    let slow = json!({"kind": "delay", "ms": 600_000});
+    let order = json!({"on": "cancel", "offer": "migrated-1", "fault": slow});
+    vendor.order(order).await;
+    let directory = TempDir::new().unwrap();
+    write_config(&directory, vendor.address, &setup);
+    let headers = [("X-Api-Key", KEY), ("Idempotency-Key", ONE)];
+    let ask = async |address| {
+        let path = "/offers/migrated-1/cancel";
+        let bytes = client::request(address, "POST", path, &headers, "");
+        client::attempt(address, bytes.as_bytes()).await
+    };
+
+    let mut process = Process::serve(directory.path());
+    let (address, _) = process.listens().await;
+    let crash = async {
+        vendor.receives("migrated-1/cancel", 1).await;
+        process.killed().await
+    };
+    let (unanswered, _) = tokio::join!(ask(address), crash);
+    assert!(unanswered.is_none(), "{unanswered:?}");
+
+    let mut process = Process::serve(directory.path());
+    let (address, _) = process.listens().await;
+    let first = ask(address).await.unwrap();
+    assert_eq!(first.status, 202, "{first:?}");
+    assert_eq!(first.header("idempotent-replayed"), Some("true"));
+    assert_eq!(first.json()["portal"]["delivered"], "unknown");
+    // That was the first answer, so it is the answer from now on.
+    let again = ask(address).await.unwrap();
+    assert_eq!(essence(&again), essence(&first));
+    assert_eq!(vendor.cancels("migrated-1").await.len(), 1);
+    process.signal("TERM");
+    let log = process.ended().await.stdout;
+    assert_eq!(log.matches("\"replayed\":true").count(), 2, "{log}");
 }

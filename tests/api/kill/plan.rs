@@ -7,10 +7,6 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Whether half of the cancels carry an `Idempotency-Key` and are asked again after a
-/// kill until they are answered.
-pub const KEYS: bool = false;
-
 /// Rounds, and so kills, of each sort.
 const BURSTS: usize = 14;
 const DRAININGS: usize = 5;
@@ -135,7 +131,7 @@ fn delay(random: &mut Rng, longest_ms: u32) -> Duration {
 
 fn cancel(random: &mut Rng, number: usize) -> Cancel {
     let scenario = SCENARIOS[random.usize(..SCENARIOS.len())];
-    let keyed = KEYS && scenario != ENDS_ALONE && random.bool();
+    let keyed = scenario != ENDS_ALONE && random.bool();
     Cancel {
         offer: format!("{scenario}-{number}"),
         request_id: format!("kill-{number}"),
