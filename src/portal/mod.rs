@@ -195,8 +195,9 @@ impl Portal {
             }
             StatusCode::UNAUTHORIZED => Err(ReadError::Unauthorized),
             StatusCode::TOO_MANY_REQUESTS => Err(ReadError::Throttled(retry_after())),
-            StatusCode::SERVICE_UNAVAILABLE => Err(retry_after()
-                .map_or(ReadError::Status(503), ReadError::Unavailable)),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                Err(retry_after().map_or(ReadError::Status(503), ReadError::Unavailable))
+            }
             status => Err(ReadError::Status(status.as_u16())),
         }
     }

@@ -50,3 +50,4 @@ mod tls;
 mod tls_client;
 mod unreachable;
 mod vendor;
+mod watch;

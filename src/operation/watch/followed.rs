@@ -174,5 +174,9 @@ impl Followed {
 /// How long until this moment, and just after it; nothing if that has passed.
 fn left(at: Timestamp, now: Moment) -> Duration {
     let left = Duration::try_from(at.duration_since(now.at)).unwrap_or_default();
-    if left.is_zero() { left } else { left + JUST_AFTER }
+    if left.is_zero() {
+        left
+    } else {
+        left + JUST_AFTER
+    }
 }

@@ -22,6 +22,15 @@ pub struct Seen {
 }
 
 impl Seen {
+    #[cfg(test)]
+    pub fn of(listing: Listing, retry_after: Option<Duration>) -> Self {
+        Self {
+            listing,
+            words: Vec::new(),
+            retry_after,
+        }
+    }
+
     /// The vendor's word at a location.
     #[must_use]
     pub fn word(&self, location: Location) -> Option<&str> {

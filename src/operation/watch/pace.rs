@@ -45,7 +45,9 @@ impl Pace {
     /// pace, `chance` is from 0 to 1.
     #[must_use]
     pub fn pause(&self, followed: Duration, bounds: Bounds, chance: f64) -> Duration {
-        let jittered = self.plain(followed).mul_f64(1.0 - JITTER + 2.0 * JITTER * chance);
+        let jittered = self
+            .plain(followed)
+            .mul_f64(1.0 - JITTER + 2.0 * JITTER * chance);
         let mut pause = jittered.clamp(self.shortest, self.longest);
         // A moment that has passed is waited for no more.
         if let Some(settles_in) = bounds.settles_in.filter(|wait| !wait.is_zero()) {
@@ -106,16 +108,30 @@ mod tests {
         let pace = Pace::new(POLL);
         let minutes = Duration::from_secs(600);
         let soon = Some(Duration::from_secs(2));
-        let settles = Bounds { settles_in: soon, ..free() };
+        let settles = Bounds {
+            settles_in: soon,
+            ..free()
+        };
         assert_eq!(pace.pause(minutes, settles, 0.5), Duration::from_secs(2));
         // One that has passed is none.
-        let settled = Bounds { settles_in: Some(Duration::ZERO), ..free() };
+        let settled = Bounds {
+            settles_in: Some(Duration::ZERO),
+            ..free()
+        };
         assert_eq!(pace.pause(minutes, settled, 0.5), LONGEST);
         // The end comes even if the vendor wants to be left alone.
-        let ends = Bounds { hold: minutes, settles_in: None, gives_up_in: soon };
+        let ends = Bounds {
+            hold: minutes,
+            settles_in: None,
+            gives_up_in: soon,
+        };
         assert_eq!(pace.pause(minutes, ends, 0.5), Duration::from_secs(2));
         // A decision that another look could bring does not.
-        let held = Bounds { hold: minutes, settles_in: soon, gives_up_in: None };
+        let held = Bounds {
+            hold: minutes,
+            settles_in: soon,
+            gives_up_in: None,
+        };
         assert!(pace.pause(minutes, held, 0.0) >= minutes);
     }
 

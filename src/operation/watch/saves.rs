@@ -164,4 +164,4 @@ impl Saves {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

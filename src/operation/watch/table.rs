@@ -145,7 +145,8 @@ impl Table {
                 continue;
             };
             offer.timer = None;
-            let hold = until(offer.hold, now).max(until(self.holds.get(&target.publisher).copied(), now));
+            let hold =
+                until(offer.hold, now).max(until(self.holds.get(&target.publisher).copied(), now));
             let (mut wants, mut ended) = (false, Vec::new());
             for id in &offer.members {
                 let Some(followed) = self.operations.get_mut(id) else {
@@ -210,18 +211,28 @@ impl Table {
             hold = hold.max(until(self.holds.get(&target.publisher).copied(), now));
         }
         let waited_for = if is_first { Place::Fresh } else { Place::Idle };
-        let places = offer.members.iter().filter_map(|id| self.operations.get(id));
-        let wanted = places.map(|followed| followed.place).any(|place| place == waited_for);
+        let places = offer
+            .members
+            .iter()
+            .filter_map(|id| self.operations.get(id));
+        let wanted = places
+            .map(|followed| followed.place)
+            .any(|place| place == waited_for);
         let goes = wanted && hold.is_zero();
         let mut locations = Vec::new();
         for id in &offer.members {
             let Some(followed) = self.operations.get_mut(id) else {
                 continue;
             };
-            let free = followed.place == Place::Idle || (is_first && followed.place == Place::Fresh);
+            let free =
+                followed.place == Place::Idle || (is_first && followed.place == Place::Fresh);
             if goes && free {
                 followed.place = Place::Looking(self.looks_begun);
-                locations.extend(followed.location.filter(|location| !locations.contains(location)));
+                locations.extend(
+                    followed
+                        .location
+                        .filter(|location| !locations.contains(location)),
+                );
             } else if wanted && followed.place == waited_for {
                 followed.rest(self.pace, self.patience, hold, now);
             }
@@ -253,7 +264,10 @@ impl Table {
             return Vec::new();
         };
         offer.looking &= errand.is_first;
-        if let Some(until) = seen.retry_after.and_then(|wait| now.instant.checked_add(wait)) {
+        if let Some(until) = seen
+            .retry_after
+            .and_then(|wait| now.instant.checked_add(wait))
+        {
             offer.hold = offer.hold.max(Some(until));
             let hold = self.holds.entry(publisher.clone()).or_insert(until);
             *hold = until.max(*hold);
@@ -261,7 +275,12 @@ impl Table {
         let hold = until(offer.hold, now).max(until(self.holds.get(publisher).copied(), now));
         let look = Look {
             at: seen.listing.moment(),
-            submissions: seen.listing.submissions.as_ref().ok().map(|read| &*read.list),
+            submissions: seen
+                .listing
+                .submissions
+                .as_ref()
+                .ok()
+                .map(|read| &*read.list),
         };
         let (mut changed, mut ended) = (Vec::new(), Vec::new());
         for id in &offer.members {
@@ -304,7 +323,10 @@ impl Table {
         let Some(offer) = self.offers.get_mut(target) else {
             return;
         };
-        let members = offer.members.iter().filter_map(|id| self.operations.get(id));
+        let members = offer
+            .members
+            .iter()
+            .filter_map(|id| self.operations.get(id));
         let wakes = members.filter_map(|followed| match followed.place {
             Place::Looking(_) => None,
             Place::Fresh => Some(followed.late_at()),
@@ -334,4 +356,4 @@ fn until(hold: Option<Instant>, now: Moment) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;
