@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::HeaderValue;
 use jiff::Timestamp;
 
+use super::outcome::Look;
 use crate::credential::{Handle, Refreshed, Token, Unavailable};
 use crate::domain::{Email, PublisherId, now};
 use crate::policy::{Cancel, Permit};
@@ -199,13 +200,20 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// The moment that it speaks for; our clock. A list may be as old as its request,
-    /// but that there is none is known only at the end.
+    /// What it is for the judge. A list may be as old as its request, but that there
+    /// is none is known only at the end.
     #[must_use]
-    pub fn moment(&self) -> Timestamp {
-        match self.submissions {
-            Ok(_) => self.begun,
-            Err(_) => self.ended,
+    pub fn look(&self) -> Look<'_> {
+        let read = self.submissions.as_ref().ok();
+        Look {
+            at: if read.is_some() {
+                self.begun
+            } else {
+                self.ended
+            },
+            ended: self.ended,
+            date: read.and_then(|read| read.date),
+            submissions: read.map(|read| &*read.list),
         }
     }
 }

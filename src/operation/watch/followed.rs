@@ -123,6 +123,8 @@ impl Followed {
     pub fn end_unseen(&mut self, patience: Patience, now: Moment) -> Option<Arc<Operation>> {
         let unseen = Look {
             at: now.at,
+            ended: now.at,
+            date: None,
             submissions: None,
         };
         let worth = case::weigh(&mut self.operation, self.location, unseen, None, patience);

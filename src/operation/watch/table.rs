@@ -15,7 +15,7 @@ use super::lanes::Lane;
 use super::look::Seen;
 use super::pace::Pace;
 use crate::domain::{Operation, OperationId, PublisherId};
-use crate::operation::outcome::{Look, Patience};
+use crate::operation::outcome::Patience;
 use crate::portal::{Location, Target};
 
 /// Looks under way at once: a start with many unfinished operations must not open
@@ -273,15 +273,7 @@ impl Table {
             *hold = until.max(*hold);
         }
         let hold = until(offer.hold, now).max(until(self.holds.get(publisher).copied(), now));
-        let look = Look {
-            at: seen.listing.moment(),
-            submissions: seen
-                .listing
-                .submissions
-                .as_ref()
-                .ok()
-                .map(|read| &*read.list),
-        };
+        let look = seen.listing.look();
         let (mut changed, mut ended) = (Vec::new(), Vec::new());
         for id in &offer.members {
             let Some(followed) = self.operations.get_mut(id) else {
