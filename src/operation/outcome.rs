@@ -166,10 +166,17 @@ fn running<'a>(proof: &Proof, list: &'a [Submission], is_first: bool) -> Option<
     if let Some(met) = running().find(|s| proof.was_there_throughout(s)) {
         return Some(Met::Running(met));
     }
-    let may = |s: &&Submission| proof.at_once || proof.was_there(s);
+    let touched = |s: &&Submission| proof.may_be_touched(s);
+    let may = |s: &&Submission| {
+        proof.at_once || proof.was_there(s) || (is_first && proof.may_be_touched(s))
+    };
     let Some(candidate) = running().find(may) else {
-        let late = is_first && running().next().is_some();
-        return late.then_some(Met::Unclear(LATE_RUNNING));
+        return match (is_first, running().find(touched), running().next()) {
+            (true, _, Some(_)) => Some(Met::Unclear(LATE_RUNNING)),
+            // Missed by the look before, or later than it.
+            (false, Some(_), _) => Some(Met::Unclear(JUST_THEN)),
+            _ => None,
+        };
     };
     // One publish runs at a time: another that ended since may be the one that was met,
     // and this one may have followed it.
@@ -206,6 +213,7 @@ fn sure<'a>(proof: &Proof, suspects: &[&'a Submission]) -> Option<&'a Submission
 
 const LATE_RUNNING: &str = "The first look at the vendor's submissions came too late to tell whether the publish now running is the one that the cancel met.";
 const LATE_ENDED: &str = "A publish ended after the vendor's answer, but it was first seen too late to tell whether it was running when the cancel came.";
+const JUST_THEN: &str = "A publish started, or changed, just when the vendor had answered, and was not seen at once; it cannot be told whether the cancel met it.";
 const EITHER: &str = "One publish ended and another started about when the cancel came; it cannot be told which of them the cancel met.";
 const SEVERAL: &str = "Several publishes ended about when the cancel came; it cannot be told which of them the cancel met.";
 const NO_DATE: &str = "Nothing was seen running, and without a dated answer of the vendor's it cannot be told whether the last publish ended before or after the cancel.";

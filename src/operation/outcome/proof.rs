@@ -75,9 +75,16 @@ impl Proof {
     /// A running publish that was there when the vendor answered.
     #[must_use]
     pub fn was_there(&self, running: &Submission) -> bool {
-        let touched = self.date.and_then(|date| date.checked_add(TOUCH).ok());
         self.was_there_throughout(running)
-            || matches!((running.changed, touched), (Some(changed), Some(until)) if changed <= until)
+            || matches!((running.changed, self.date), (Some(changed), Some(date)) if changed <= date)
+    }
+
+    /// A running publish that changed when the vendor had just answered: it was there,
+    /// and the cancel changed it, or it started then.
+    #[must_use]
+    pub fn may_be_touched(&self, running: &Submission) -> bool {
+        let touched = self.date.and_then(|date| date.checked_add(TOUCH).ok());
+        matches!((running.changed, touched), (Some(changed), Some(until)) if changed <= until)
     }
 
     /// A publish that ended, and surely not before the vendor answered.

@@ -9,6 +9,8 @@ mod case;
 mod followed;
 mod lanes;
 mod look;
+#[cfg(test)]
+mod model;
 mod pace;
 mod saves;
 mod table;
