@@ -180,10 +180,9 @@ fn running<'a>(proof: &Proof, list: &'a [Submission], is_first: bool) -> Option<
     };
     // One publish runs at a time: another that ended since may be the one that was met,
     // and this one may have followed it.
-    let suspects = proof.suspects(list, Some(candidate));
-    Some(match (&suspects[..], sure(proof, &suspects)) {
-        ([], _) => Met::Running(candidate),
-        (_, Some(met)) if proof.at_once => Met::Ended(met),
+    Some(match &proof.suspects(list, Some(candidate))[..] {
+        [] => Met::Running(candidate),
+        [met] if proof.at_once && proof.ended_after(met) => Met::Ended(met),
         _ => Met::Unclear(EITHER),
     })
 }
@@ -194,21 +193,13 @@ fn over<'a>(proof: &Proof, list: &'a [Submission]) -> Met<'a> {
         return Met::Unclear(NO_DATE);
     }
     let suspects = proof.suspects(list, None);
-    match (&suspects[..], sure(proof, &suspects)) {
-        ([], _) => Met::Nothing,
-        (_, Some(met)) if proof.at_once => Met::Ended(met),
-        (suspects, _) if suspects.iter().any(|s| s.changed.is_none()) => Met::Unclear(NO_TIME),
-        ([met], _) if proof.at_once => Met::Ended(met),
-        _ if proof.at_once => Met::Unclear(SEVERAL),
-        _ => Met::Unclear(LATE_ENDED),
+    match &suspects[..] {
+        [] => Met::Nothing,
+        all if all.iter().any(|s| s.changed.is_none()) => Met::Unclear(NO_TIME),
+        _ if !proof.at_once => Met::Unclear(LATE_ENDED),
+        [met] => Met::Ended(met),
+        _ => Met::Unclear(SEVERAL),
     }
-}
-
-/// The one that ended surely after the answer, and so was surely there, if it is one.
-fn sure<'a>(proof: &Proof, suspects: &[&'a Submission]) -> Option<&'a Submission> {
-    let mut after = suspects.iter().filter(|s| proof.ended_after(s));
-    let only = after.next()?;
-    after.next().is_none().then_some(*only)
 }
 
 const LATE_RUNNING: &str = "The first look at the vendor's submissions came too late to tell whether the publish now running is the one that the cancel met.";

@@ -3,20 +3,23 @@
 //!
 //! # What counts as the truth
 //!
-//! Nobody outside can tell when between sending (`left`) and noticing the answer
-//! (`noticed`) a cancel met what, so these publishes count as met by ours:
+//! If our cancel arrived while a publish ran, that one was met, and an end that we name
+//! must be its end, without any tolerance; nor may we say that nothing was running.
 //!
-//! - those that ran at some moment between `left` and `noticed`;
-//! - those that ended before `left` by no more than 10 s and the request's duration
-//!   (the contract's slack), and 1 s more, by which a `Date` may be early;
-//! - those that started after `noticed` by no more than 2 s: a look that is over by then
-//!   counts as taken at once, and a change by then may be the cancel's own.
+//! If it arrived when nothing ran, or never, nothing was met, and the contract allows to
+//! name a publish that ran at about that time. About means, from when our request left
+//! to when the vendor answered, and
 //!
-//! A list that lags shows what was: both ends are as much wider. An outcome that names
-//! an end must be the end of one that counts. That nothing was running must be so of
-//! the very moment at which our cancel arrived; where it never did, no publish may
-//! have been running from `left` to `noticed`. Unknown is never wrong, so the last
-//! properties say where it is not good enough.
+//! - before: 10 s and the request's duration (the contract's slack), and 1 s more, by
+//!   which a `Date` may be early;
+//! - after: 5 s if the answer is dated (a look within 2 s of noticing it, on a request
+//!   of 2 s; or one dated by no more than 4 s later, and `Date` is up to 1 s early), and
+//!   in any case 4 s from when it left (the same without a date).
+//!
+//! The same tolerance stands for what was met where the vendor names an old publish, or
+//! its lists lag; then both ends are as much wider. Where our cancel never arrived, that
+//! nothing was running must be so of some moment between sending and noticing. Unknown
+//! is never wrong, so [`plain`] says where it is not good enough.
 
 mod world;
 
@@ -41,6 +44,7 @@ const PATIENCE: Patience = Patience {
 };
 const SLACK: i64 = 10_000 + 1_000;
 const PROMPT: i64 = 2_000;
+const AFTER_ANSWER: i64 = 5_000;
 
 /// Our cancel's way.
 #[derive(Debug, Clone)]
@@ -119,6 +123,10 @@ struct Ours {
     left: i64,
     noticed: i64,
     arrived: Option<i64>,
+    /// The publish that our cancel met, where that is beyond doubt.
+    met: Option<Uuid>,
+    /// The latest moment that is about that of our cancel.
+    latest: i64,
     location: Option<Location>,
 }
 
@@ -149,6 +157,8 @@ impl Ours {
         }
         world.happen(&request.at_vendor);
         let (date, last) = (world.date(), world.runs.last().map(|run| run.id));
+        let answered = world.now;
+        let mut latest = answered + AFTER_ANSWER;
         world.happen(&request.inbound);
         let mut location = None;
         operation.evidence.answered_at = Some(world.our_time());
@@ -175,9 +185,16 @@ impl Ours {
             Back::Crash => operation = Operation::clone(&recorded),
             Back::Answer { .. } | Back::Nothing => operation.follow(Delivered::Unknown),
         }
+        if operation.evidence.vendor_date.is_none() {
+            let named = matches!(location, Some(Location::Operation(_)));
+            latest = (left + 2 * PROMPT).max(if named { answered } else { left });
+        }
+        let certain = world.lag == 0 && !matches!(request.names, Names::Old(_));
         let mut operation = Arc::new(operation);
         case::begin(&mut operation);
         Self {
+            met: met.filter(|_| certain),
+            latest,
             noticed: world.now,
             world,
             states: vec![recorded, Arc::clone(&operation)],
@@ -247,9 +264,12 @@ impl Ours {
     fn hold_against_truth(&self, outcome: Outcome, looked: i64) -> Result<(), TestCaseError> {
         let lag = self.world.lag;
         let earliest = self.left - SLACK - (self.noticed - self.left) - lag;
-        let counts = |run: &&world::Run| {
-            run.started <= self.noticed + PROMPT
-                && run.ended.is_none_or(|(ended, _)| ended >= earliest)
+        let counts = |run: &&world::Run| match self.met {
+            Some(met) => run.id == met,
+            None => {
+                run.started <= self.latest + lag
+                    && run.ended.is_none_or(|(ended, _)| ended >= earliest)
+            }
         };
         let met: Vec<_> = self.world.runs.iter().filter(counts).collect();
         let ended = |state| {

@@ -95,6 +95,8 @@ impl World {
 
     pub fn happen(&mut self, happenings: &[Happening]) {
         for happening in happenings {
+            // No two things happen at the same moment.
+            self.pass(1);
             let now = self.now;
             match happening {
                 Happening::Pass(ms) => self.pass(*ms),
