@@ -330,6 +330,8 @@ fn outcomes(c: &mut Criterion) {
     ] {
         let look = Look {
             at: answered,
+            ended: answered,
+            date: Some(answered),
             submissions: Some(list),
         };
         c.bench_function(&format!("outcome::judge, {name}"), |b| {

@@ -129,7 +129,7 @@ impl Gateway {
         let (watcher, follower) =
             Watcher::new(ledger.clone(), options::watcher(&settings), stop.clone());
         for operation in ledger.unfinished().await.map_err(StartError::Unfinished)? {
-            follower.follow(Arc::new(operation));
+            follower.resume(Arc::new(operation));
         }
         let background =
             Background::start(watcher, vendors.clone(), keepers, token_transport, stop)?;

@@ -151,7 +151,9 @@ fn remedy(error: ReadError) -> &'static str {
         ReadError::Status(404) => "the vendor knows no such publisher; check publishers.id",
         ReadError::Status(400) => "check portal.api_version",
         ReadError::Status(300..=399) => "check portal.base_url; redirects are never followed",
-        ReadError::Status(_) | ReadError::Throttled(_) => "try again later",
+        ReadError::Status(_) | ReadError::Throttled(_) | ReadError::Unavailable(_) => {
+            "try again later"
+        }
         ReadError::Malformed => "something between us and the vendor changes its answers",
         ReadError::Send(SendError::NotSent(cause)) => match cause {
             Unreachable::Name => "check the host in portal.base_url, and this machine's DNS",

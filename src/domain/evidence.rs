@@ -22,4 +22,23 @@ pub struct Evidence {
     pub pinned: Option<Uuid>,
     /// When the first of the two looks that find nothing running was begun; our clock.
     pub quiet_since: Option<Timestamp>,
+    /// Our clock was seen to have gone back since the answer, so that it no longer
+    /// measures how long ago that was.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub clock_went_back: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_version_has_stored_is_read() {
+        let stored = r#"{"answered_at":"2018-09-13T10:11:12Z","vendor_date":null,"took_ms":7,"first_look_at":null,"pinned":"56615b67-2185-49fe-80d2-c4ddf77bb2e8","quiet_since":null}"#;
+        let read: Evidence = serde_json::from_str(stored).unwrap();
+        assert_eq!(read.took_ms, 7);
+        assert!(read.pinned.is_some() && !read.clock_went_back);
+        // And what says nothing new is stored as it was then.
+        assert_eq!(serde_json::to_string(&read).unwrap(), stored);
+    }
 }

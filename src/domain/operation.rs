@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
@@ -204,29 +204,121 @@ impl Operation {
         }
     }
 
-    /// The vendor may have acted: what became of it is to be found out.
+    /// The vendor may have acted: what became of it is to be found out. What is over
+    /// stays as it is.
     pub fn follow(&mut self, delivered: Delivered) {
+        if self.status.is_final() {
+            return;
+        }
         self.status = Status::Running;
         self.portal.delivered = delivered;
-        self.updated_at = now();
+        self.touch();
+    }
+
+    /// Keeps what a look has found, and the vendor's latest word, if it said one. What
+    /// is over stays as it is.
+    pub fn learn(&mut self, evidence: Evidence, word: Option<&str>) {
+        if self.status.is_final() {
+            return;
+        }
+        self.evidence = evidence;
+        if let Some(word) = word {
+            self.portal.status = Some(word.to_owned());
+        }
+        self.touch();
     }
 
     /// Ends the operation with what became of it. There is nothing left to find out,
-    /// so the evidence is let go.
+    /// so the evidence is let go. What is over stays as it is.
     pub fn finish(&mut self, outcome: Outcome, error: Option<Fault>) {
+        if self.status.is_final() {
+            return;
+        }
         self.evidence = Evidence::default();
         self.status = outcome.status();
         self.outcome = Some(outcome);
         self.error = error;
-        self.updated_at = now();
+        self.touch();
     }
 
     /// Ends the operation without an outcome: the request was refused, or never left.
+    /// What is over stays as it is.
     pub fn refuse(&mut self, delivered: Delivered, error: Fault) {
+        if self.status.is_final() {
+            return;
+        }
         self.evidence = Evidence::default();
         self.status = Status::Failed;
         self.portal.delivered = delivered;
         self.error = Some(error);
-        self.updated_at = now();
+        self.touch();
+    }
+
+    /// Every change has a time of its own, later than the one before, whatever the
+    /// clock does: it tells the states of an operation apart.
+    fn touch(&mut self) {
+        let next = self.updated_at.checked_add(SignedDuration::from_micros(1));
+        self.updated_at = next.map_or_else(|_| now(), |next| next.max(now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intent() -> Operation {
+        Operation::intent(
+            Action::Cancel,
+            PublisherId::parse("contoso").unwrap(),
+            OfferId::parse("vm").unwrap(),
+            CallerName::parse("pipeline").unwrap(),
+            RequestId::generate(),
+        )
+    }
+
+    fn fault() -> Fault {
+        Fault {
+            code: "late".into(),
+            message: String::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_over_stays_as_it_is() {
+        let mut finished = intent();
+        finished.finish(Outcome::Canceled, None);
+        let mut refused = intent();
+        refused.refuse(Delivered::No, fault());
+        for over in [finished, refused] {
+            let mut later = over.clone();
+            later.follow(Delivered::Yes);
+            later.learn(
+                Evidence {
+                    took_ms: 1,
+                    ..Evidence::default()
+                },
+                Some("running"),
+            );
+            later.finish(Outcome::Unknown, Some(fault()));
+            later.refuse(Delivered::Yes, fault());
+            assert_eq!(later, over);
+        }
+    }
+
+    #[test]
+    fn every_change_is_later_than_the_one_before() {
+        let mut operation = intent();
+        let ahead = operation.created_at + SignedDuration::from_hours(1);
+        operation.updated_at = ahead;
+        let mut times = vec![ahead];
+        operation.follow(Delivered::Yes);
+        times.push(operation.updated_at);
+        operation.learn(Evidence::default(), None);
+        times.push(operation.updated_at);
+        operation.finish(Outcome::Unknown, Some(fault()));
+        times.push(operation.updated_at);
+        assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+        // A microsecond is what the ledger keeps.
+        assert_eq!(times[3].as_microsecond() - times[0].as_microsecond(), 3);
     }
 }

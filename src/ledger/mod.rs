@@ -211,6 +211,11 @@ impl Ledger {
 
     /// A ledger on any store: for tests that make one fail on purpose.
     #[cfg(test)]
+    pub fn on(store: Arc<dyn Store>, retention: Duration) -> Self {
+        Self::at_pace(store, retention, Pace::default())
+    }
+
+    #[cfg(test)]
     fn at_pace(store: Arc<dyn Store>, retention: Duration, pace: Pace) -> Self {
         Self::start(store, retention, Keys::new(retention), pace)
     }

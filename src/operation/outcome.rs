@@ -4,6 +4,8 @@
 //! the publish that our cancel met is *pinned*, and its end decides. The contract's
 //! section "What became of a cancel" is written down here as code.
 
+mod proof;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,10 +13,7 @@ use uuid::Uuid;
 
 use crate::domain::{Delivered, Evidence, Fault, Outcome};
 use crate::portal::{RunState, Submission};
-
-/// Clocks of one party may differ by this much between its own machines; also how
-/// soon after the vendor's answer the first look must begin to count as "at once".
-const SLACK: SignedDuration = SignedDuration::from_secs(10);
+use proof::Proof;
 
 /// The waits that the decision depends on.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +40,10 @@ pub struct Case {
 pub struct Look<'a> {
     /// When it was begun; our clock.
     pub at: Timestamp,
+    /// When it was over; our clock.
+    pub ended: Timestamp,
+    /// The `Date` of the vendor's answer to it.
+    pub date: Option<Timestamp>,
     /// The list, newest first; none if it could not be read.
     pub submissions: Option<&'a [Submission]>,
 }
@@ -57,9 +60,10 @@ pub enum Verdict {
 /// Weighs one more look. Updates `evidence`, which is all that is remembered.
 #[must_use]
 pub fn judge(case: Case, evidence: &mut Evidence, look: Look<'_>, patience: Patience) -> Verdict {
+    notice_clock(evidence, look.at);
     let verdict = match look.submissions {
         None => None,
-        Some(list) => weigh(case, evidence, look.at, list, patience),
+        Some(list) => weigh(case, evidence, &look, list, patience),
     };
     if let Some(verdict) = verdict {
         return verdict;
@@ -72,82 +76,140 @@ pub fn judge(case: Case, evidence: &mut Evidence, look: Look<'_>, patience: Pati
     }
 }
 
+/// A look from before the answer tells that our clock went back. What it measured so
+/// far is void, and waits begin anew, so that none is longer than it should be.
+fn notice_clock(evidence: &mut Evidence, at: Timestamp) {
+    for moment in [&mut evidence.answered_at, &mut evidence.quiet_since] {
+        if moment.is_some_and(|moment| moment > at) {
+            *moment = Some(at);
+            evidence.clock_went_back = true;
+        }
+    }
+}
+
+/// What the list says of the publish that our cancel met.
+enum Met<'a> {
+    /// It is this one, and it runs.
+    Running(&'a Submission),
+    /// It was this one.
+    Ended(&'a Submission),
+    /// Nothing was running.
+    Nothing,
+    /// It cannot be told; why.
+    Unclear(&'static str),
+}
+
 fn weigh(
     case: Case,
     evidence: &mut Evidence,
-    at: Timestamp,
+    look: &Look<'_>,
     list: &[Submission],
     patience: Patience,
 ) -> Option<Verdict> {
     let is_first = evidence.first_look_at.is_none();
-    evidence.first_look_at.get_or_insert(at);
-    let at_once = is_first && is_prompt(evidence, at);
+    evidence.first_look_at.get_or_insert(look.at);
     if let Some(pinned) = evidence.pinned {
         // Seen running after the answer: its end decides, whenever it came.
         return verdict_of(list.iter().find(|s| s.id == pinned)?.state);
     }
-    if let Some(named) = named(case, list)
-        && named.state.has_ended()
-        && since_answer(evidence, named) == Some(true)
-    {
-        return verdict_of(named.state);
+    let proof = Proof::of(evidence, look, is_first);
+    let met = named(case, &proof, list)
+        .or_else(|| running(&proof, list, is_first))
+        .unwrap_or_else(|| over(&proof, list));
+    match met {
+        Met::Running(met) => {
+            evidence.pinned = Some(met.id);
+            evidence.quiet_since = None;
+            None
+        }
+        Met::Ended(met) => verdict_of(met.state),
+        Met::Unclear(why) => Some(unknown(why)),
+        // That takes two looks to say.
+        Met::Nothing => {
+            let quiet_since = *evidence.quiet_since.get_or_insert(look.at);
+            let quiet = look.at.duration_since(quiet_since);
+            (quiet >= signed(patience.settle))
+                .then_some(Verdict::Ended(Outcome::NothingToCancel, None))
+        }
     }
-    if let Some(met) = met_running(case, evidence, list, at_once) {
-        evidence.pinned = Some(met.id);
-        evidence.quiet_since = None;
-        return None;
-    }
-    if is_first && !at_once && list.iter().any(|s| !s.state.has_ended()) {
-        return Some(unknown(
-            "The first look at the vendor's submissions came too late to tell whether the publish now running is the one that the cancel met.",
-        ));
-    }
-    nothing_running(case, evidence, at, list, at_once, patience)
 }
 
-/// The running publish that the cancel meets: the one that the location names;
-/// else the newest one in the first look. A later look only adds one that provably
-/// was there before: a publish that starts later never counts.
-fn met_running<'a>(
-    case: Case,
-    evidence: &Evidence,
-    list: &'a [Submission],
-    at_once: bool,
-) -> Option<&'a Submission> {
-    let running = |s: &&Submission| !s.state.has_ended();
-    named(case, list).filter(running).or_else(|| {
-        list.iter()
-            .filter(running)
-            .find(|s| at_once || was_there_before(evidence, s))
+/// The publish that the location names. One that had ended by the time of the answer
+/// is none that a cancel could meet if another was surely running.
+fn named<'a>(case: Case, proof: &Proof, list: &'a [Submission]) -> Option<Met<'a>> {
+    let named = list.iter().find(|s| Some(s.id) == case.named)?;
+    if !named.state.has_ended() {
+        return Some(Met::Running(named));
+    }
+    if proof.ended_after(named) {
+        return Some(Met::Ended(named));
+    }
+    let mut others = list.iter().filter(|s| !s.state.has_ended());
+    if let Some(other) = others.find(|s| proof.was_there_throughout(s)) {
+        return Some(Met::Running(other));
+    }
+    match (proof.is_dated, named.changed) {
+        (true, None) => Some(Met::Unclear(NO_TIME)),
+        (true, Some(_)) => {
+            let suspected = proof.suspects(std::slice::from_ref(named), None);
+            (!suspected.is_empty()).then_some(Met::Ended(named))
+        }
+        (false, _) => None,
+    }
+}
+
+/// A running publish that our cancel can have met: one that was surely there; else the
+/// newest one in the first look, or in a later one if it was there before. A publish
+/// that starts later never counts.
+fn running<'a>(proof: &Proof, list: &'a [Submission], is_first: bool) -> Option<Met<'a>> {
+    let running = || list.iter().filter(|s| !s.state.has_ended());
+    if let Some(met) = running().find(|s| proof.was_there_throughout(s)) {
+        return Some(Met::Running(met));
+    }
+    let touched = |s: &&Submission| proof.may_be_touched(s);
+    let may = |s: &&Submission| {
+        proof.at_once || proof.was_there(s) || (is_first && proof.may_be_touched(s))
+    };
+    let Some(candidate) = running().find(may) else {
+        return match (is_first, running().find(touched), running().next()) {
+            (true, _, Some(_)) => Some(Met::Unclear(LATE_RUNNING)),
+            // Missed by the look before, or later than it.
+            (false, Some(_), _) => Some(Met::Unclear(JUST_THEN)),
+            _ => None,
+        };
+    };
+    // One publish runs at a time: another that ended since may be the one that was met,
+    // and this one may have followed it.
+    Some(match &proof.suspects(list, Some(candidate))[..] {
+        [] => Met::Running(candidate),
+        [met] if proof.at_once && proof.ended_after(met) => Met::Ended(met),
+        _ => Met::Unclear(EITHER),
     })
 }
 
-/// No publish is pinned. Either one that we never saw running ended since the
-/// answer, or nothing was running: and that takes two looks to say.
-fn nothing_running(
-    case: Case,
-    evidence: &mut Evidence,
-    at: Timestamp,
-    list: &[Submission],
-    at_once: bool,
-    patience: Patience,
-) -> Option<Verdict> {
-    if let Some(newest) = newest_ended(case, list) {
-        match since_answer(evidence, newest) {
-            None => return Some(unknown(undated(evidence))),
-            Some(true) if at_once => return verdict_of(newest.state),
-            Some(true) => {
-                return Some(unknown(
-                    "A publish ended after the vendor's answer, but it was first seen too late to tell whether it was running when the cancel came.",
-                ));
-            }
-            Some(false) => {}
-        }
+/// Nothing that our cancel can have met is running any more, if anything was.
+fn over<'a>(proof: &Proof, list: &'a [Submission]) -> Met<'a> {
+    if !proof.is_dated && list.iter().any(|s| s.state.has_ended()) {
+        return Met::Unclear(NO_DATE);
     }
-    let quiet_since = *evidence.quiet_since.get_or_insert(at);
-    (at.duration_since(quiet_since) >= signed(patience.settle))
-        .then_some(Verdict::Ended(Outcome::NothingToCancel, None))
+    let suspects = proof.suspects(list, None);
+    match &suspects[..] {
+        [] => Met::Nothing,
+        all if all.iter().any(|s| s.changed.is_none()) => Met::Unclear(NO_TIME),
+        _ if !proof.at_once => Met::Unclear(LATE_ENDED),
+        [met] => Met::Ended(met),
+        _ => Met::Unclear(SEVERAL),
+    }
 }
+
+const LATE_RUNNING: &str = "The first look at the vendor's submissions came too late to tell whether the publish now running is the one that the cancel met.";
+const LATE_ENDED: &str = "A publish ended after the vendor's answer, but it was first seen too late to tell whether it was running when the cancel came.";
+const JUST_THEN: &str = "A publish started, or changed, just when the vendor had answered, and was not seen at once; it cannot be told whether the cancel met it.";
+const EITHER: &str = "One publish ended and another started about when the cancel came; it cannot be told which of them the cancel met.";
+const SEVERAL: &str = "Several publishes ended about when the cancel came; it cannot be told which of them the cancel met.";
+const NO_DATE: &str = "Nothing was seen running, and without a dated answer of the vendor's it cannot be told whether the last publish ended before or after the cancel.";
+const NO_TIME: &str =
+    "Nothing was seen running, and the vendor does not say when the last publish ended.";
 
 /// The end came before the evidence.
 fn give_up(case: Case, evidence: &Evidence, list: Option<&[Submission]>) -> Verdict {
@@ -184,55 +246,6 @@ fn verdict_of(state: RunState) -> Option<Verdict> {
             "The publish completed before the cancel could take effect.",
         )),
         RunState::Running | RunState::Unrecognized => None,
-    }
-}
-
-fn named(case: Case, list: &[Submission]) -> Option<&Submission> {
-    list.iter().find(|s| Some(s.id) == case.named)
-}
-
-/// The ended submission that matters most: the one that changed last. Where the
-/// named one, or the first of the list, has no time, it stands for all.
-fn newest_ended(case: Case, list: &[Submission]) -> Option<&Submission> {
-    let ended = || list.iter().filter(|s| s.state.has_ended());
-    let undated = |s: &&Submission| s.changed.is_none();
-    ended()
-        .find(|s| Some(s.id) == case.named)
-        .filter(undated)
-        .or_else(|| ended().next().filter(undated))
-        .or_else(|| ended().max_by_key(|s| s.changed))
-}
-
-/// Whether a submission changed since the vendor's answer, by the vendor's clock;
-/// none if either time is missing.
-fn since_answer(evidence: &Evidence, submission: &Submission) -> Option<bool> {
-    let took = SignedDuration::from_millis(i64::try_from(evidence.took_ms).unwrap_or(i64::MAX));
-    let earliest = evidence
-        .vendor_date?
-        .checked_sub(SLACK.saturating_add(took))
-        .ok()?;
-    Some(submission.changed? >= earliest)
-}
-
-/// Whether a running submission existed when the vendor answered.
-fn was_there_before(evidence: &Evidence, submission: &Submission) -> bool {
-    matches!(
-        (submission.changed, evidence.vendor_date),
-        (Some(changed), Some(date)) if changed <= date
-    )
-}
-
-fn is_prompt(evidence: &Evidence, at: Timestamp) -> bool {
-    evidence
-        .answered_at
-        .is_some_and(|answered| at.duration_since(answered) <= SLACK)
-}
-
-fn undated(evidence: &Evidence) -> &'static str {
-    if evidence.vendor_date.is_none() {
-        "Nothing was seen running, and without a dated answer of the vendor's it cannot be told whether the last publish ended before or after the cancel."
-    } else {
-        "Nothing was seen running, and the vendor does not say when the last publish ended."
     }
 }
 

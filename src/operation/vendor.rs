@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::HeaderValue;
 use jiff::Timestamp;
 
+use super::outcome::Look;
 use crate::credential::{Handle, Refreshed, Token, Unavailable};
 use crate::domain::{Email, PublisherId, now};
 use crate::policy::{Cancel, Permit};
 use crate::portal::{
-    Answer, Location, Meaning, Portal, ReadError, Refusal, SendError, Submission, Target,
+    Answer, Location, Meaning, Portal, ReadError, Refusal, SendError, Submissions, Target,
 };
 
 /// Which credential serves which publisher.
@@ -118,12 +119,9 @@ impl Vendor {
         })
     }
 
-    /// The offer's submissions, and when the request that brought them was begun:
-    /// after all waiting for a token.
-    pub(super) async fn submissions(
-        &self,
-        target: &Target,
-    ) -> (Timestamp, Result<Vec<Submission>, Unread>) {
+    /// The offer's submissions. The request that brought them was begun after all
+    /// waiting for a token.
+    pub(super) async fn submissions(&self, target: &Target) -> Listing {
         let begun = Cell::new(now());
         let submissions = self
             .read(target, async |token| {
@@ -131,7 +129,11 @@ impl Vendor {
                 self.portal.submissions(target, token).await
             })
             .await;
-        (begun.get(), submissions)
+        Listing {
+            begun: begun.get(),
+            ended: now(),
+            submissions,
+        }
     }
 
     /// The vendor's word at a location.
@@ -187,6 +189,35 @@ impl Vendor {
     }
 }
 
+/// One reading of an offer's submissions.
+pub struct Listing {
+    /// When the request that brought them was begun; our clock.
+    pub begun: Timestamp,
+    /// When they were there, or were known not to come; our clock.
+    pub ended: Timestamp,
+    /// What the vendor gave.
+    pub submissions: Result<Submissions, Unread>,
+}
+
+impl Listing {
+    /// What it is for the judge. A list may be as old as its request, but that there
+    /// is none is known only at the end.
+    #[must_use]
+    pub fn look(&self) -> Look<'_> {
+        let read = self.submissions.as_ref().ok();
+        Look {
+            at: if read.is_some() {
+                self.begun
+            } else {
+                self.ended
+            },
+            ended: self.ended,
+            date: read.and_then(|read| read.date),
+            submissions: read.map(|read| &*read.list),
+        }
+    }
+}
+
 /// Why a read brought nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {
@@ -204,6 +235,7 @@ impl Unread {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Read(ReadError::Throttled(wait)) => *wait,
+            Self::Read(ReadError::Unavailable(wait)) => Some(*wait),
             Self::NoToken(unavailable) => Some(unavailable.retry_after),
             Self::Read(_) => None,
         }

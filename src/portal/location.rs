@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::domain::{OfferId, PublisherId};
 
 /// The offer that a call is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target {
     /// Its publisher.
     pub publisher: PublisherId,
@@ -19,7 +19,7 @@ pub struct Target {
 }
 
 /// A status monitor of the vendor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Location {
     /// `/api/publishers/P/offers/O/operations/{guid}`: offers in Partner Center.
     Operation(Uuid),

@@ -51,6 +51,16 @@ pub struct Portal {
     options: PortalOptions,
 }
 
+/// An offer's publishing runs, as they were at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submissions {
+    /// Newest first.
+    pub list: Vec<Submission>,
+    /// The `Date` of the answer, by the vendor's clock, the one that the runs'
+    /// `changed` is told by.
+    pub date: Option<Timestamp>,
+}
+
 /// Why a read brought nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
@@ -60,6 +70,9 @@ pub enum ReadError {
     /// 429, with its `Retry-After`.
     #[error("the vendor is throttling (429)")]
     Throttled(Option<Duration>),
+    /// 503 with a `Retry-After`.
+    #[error("the vendor is not available (503)")]
+    Unavailable(Duration),
     /// Another status than 200.
     #[error("the vendor answered {0}")]
     Status(u16),
@@ -108,7 +121,7 @@ impl Portal {
         ))
     }
 
-    /// `GET …/submissions`: the offer's publishing runs, newest first.
+    /// `GET …/submissions`: the offer's publishing runs.
     ///
     /// # Errors
     /// [`ReadError`]; a list that is not surely whole is none.
@@ -116,13 +129,14 @@ impl Portal {
         &self,
         target: &Target,
         authorization: &HeaderValue,
-    ) -> Result<Vec<Submission>, ReadError> {
+    ) -> Result<Submissions, ReadError> {
         let path = format!(
             "/api/publishers/{}/offers/{}/submissions",
             target.publisher, target.offer
         );
-        let body = self.read(&path, authorization).await?;
-        wire::submissions(&body).map_err(|_| ReadError::Malformed)
+        let (body, date) = self.read_dated(&path, authorization).await?;
+        let list = wire::submissions(&body).map_err(|_| ReadError::Malformed)?;
+        Ok(Submissions { list, date })
     }
 
     /// The vendor's own word at an operation's location, fit to be shown.
@@ -157,20 +171,33 @@ impl Portal {
     }
 
     async fn read(&self, path: &str, authorization: &HeaderValue) -> Result<Bytes, ReadError> {
+        let (body, _date) = self.read_dated(path, authorization).await?;
+        Ok(body)
+    }
+
+    async fn read_dated(
+        &self,
+        path: &str,
+        authorization: &HeaderValue,
+    ) -> Result<(Bytes, Option<Timestamp>), ReadError> {
         let request = self
             .request(Method::GET, path, authorization, Bytes::new())
             .map_err(ReadError::Send)?;
         let incoming = self.http.send(request).await.map_err(ReadError::Send)?;
+        let retry_after = || normalize::retry_after(incoming.headers(), Timestamp::now());
         match incoming.status() {
-            StatusCode::OK => match incoming.body {
-                Body::Whole(bytes) | Body::Unproven(bytes) => Ok(bytes),
-                Body::Cut | Body::Unreadable => Err(ReadError::Malformed),
-            },
+            StatusCode::OK => {
+                let date = normalize::date(incoming.headers());
+                match incoming.body {
+                    Body::Whole(bytes) | Body::Unproven(bytes) => Ok((bytes, date)),
+                    Body::Cut | Body::Unreadable => Err(ReadError::Malformed),
+                }
+            }
             StatusCode::UNAUTHORIZED => Err(ReadError::Unauthorized),
-            StatusCode::TOO_MANY_REQUESTS => Err(ReadError::Throttled(normalize::retry_after(
-                incoming.headers(),
-                Timestamp::now(),
-            ))),
+            StatusCode::TOO_MANY_REQUESTS => Err(ReadError::Throttled(retry_after())),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                Err(retry_after().map_or(ReadError::Status(503), ReadError::Unavailable))
+            }
             status => Err(ReadError::Status(status.as_u16())),
         }
     }

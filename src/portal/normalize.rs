@@ -217,7 +217,8 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(Duration::try_from(until).unwrap_or(Duration::ZERO))
 }
 
-fn date(headers: &HeaderMap) -> Option<Timestamp> {
+/// The `Date` of an answer, by the vendor's clock, in whole seconds.
+pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
     wire::http_date(headers.get(header::DATE)?.to_str().ok()?)
 }
 

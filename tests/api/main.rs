@@ -54,3 +54,4 @@ mod tls_client;
 mod unreachable;
 mod vendor;
 mod waiting;
+mod watch;

@@ -5,6 +5,7 @@
 use super::*;
 
 mod doubtful;
+mod times;
 
 const A: Uuid = Uuid::from_u128(0xa);
 const B: Uuid = Uuid::from_u128(0xb);
@@ -39,6 +40,8 @@ struct Story {
     case: Case,
     evidence: Evidence,
     verdict: Verdict,
+    /// The date of the looks from here on.
+    look_date: Option<Timestamp>,
 }
 
 impl Story {
@@ -56,6 +59,7 @@ impl Story {
                 ..Evidence::default()
             },
             verdict: Verdict::KeepLooking,
+            look_date: None,
         }
     }
 
@@ -89,6 +93,8 @@ impl Story {
         self.evidence = serde_json::from_str(&stored).unwrap();
         let look = Look {
             at: ours(at),
+            ended: ours(at),
+            date: self.look_date,
             submissions,
         };
         self.verdict = judge(self.case, &mut self.evidence, look, PATIENCE);

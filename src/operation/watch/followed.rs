@@ -1,0 +1,184 @@
+//! One operation among those that are followed: small, since there may be ten thousand.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::case::{self, Worth};
+use super::look::Seen;
+use super::pace::{Bounds, Pace};
+use super::table::Moment;
+use crate::domain::Operation;
+use crate::operation::outcome::{Look, Patience};
+use crate::operation::vendor::Unread;
+use crate::portal::{Location, Target};
+
+/// How long after its end was due an operation waits for a place to look once more.
+const LATEST: Duration = Duration::from_secs(300);
+/// Timers and the clock that evidence is kept in may round differently: whatever is
+/// decided at a moment is looked at just after it.
+const JUST_AFTER: Duration = Duration::from_millis(2);
+
+/// Where an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the line for its first look.
+    Fresh,
+    /// Waiting for its next look.
+    Idle,
+    /// In the look of this number; in one at a time.
+    Looking(u64),
+}
+
+/// An operation that is followed.
+pub struct Followed {
+    /// As it is known by now.
+    pub operation: Arc<Operation>,
+    /// Its offer.
+    pub target: Rc<Target>,
+    /// Where the vendor says that it is.
+    pub location: Option<Location>,
+    /// Where it is.
+    pub place: Place,
+    /// When it is to be looked at next, or was put in line.
+    pub due: Instant,
+    /// When it ends, found out or not.
+    pub gives_up: Instant,
+    /// Since when it is followed at its pace.
+    since: Instant,
+    /// Whether it was said already that its submissions cannot be read.
+    complained: bool,
+}
+
+impl Followed {
+    /// In the line for its first look.
+    #[must_use]
+    pub fn new(
+        operation: Arc<Operation>,
+        target: Rc<Target>,
+        patience: Patience,
+        now: Moment,
+    ) -> Self {
+        let gives_up = now.instant + left(case::gives_up_at(&operation, patience), now);
+        Self {
+            location: case::location(&operation, &target),
+            operation,
+            target,
+            place: Place::Fresh,
+            due: now.instant,
+            gives_up,
+            since: now.instant,
+            complained: false,
+        }
+    }
+
+    /// Whether it has had its first look, in an earlier process.
+    #[must_use]
+    pub fn was_looked_at(&self) -> bool {
+        self.operation.evidence.first_look_at.is_some()
+    }
+
+    /// Goes on where an earlier process was.
+    pub fn resume(&mut self, pace: Pace, now: Moment) {
+        let answered_at = self.operation.evidence.answered_at;
+        let followed = answered_at
+            .and_then(|at| Duration::try_from(now.at.duration_since(at)).ok())
+            .unwrap_or_default();
+        self.since = now.instant.checked_sub(followed).unwrap_or(now.instant);
+        let due = now.instant + pace.spread(followed, fastrand::f64());
+        self.due = due.min(self.gives_up);
+        self.place = Place::Idle;
+    }
+
+    /// Waits for its next look.
+    pub fn rest(&mut self, pace: Pace, patience: Patience, hold: Duration, now: Moment) {
+        let gives_up_in = left(case::gives_up_at(&self.operation, patience), now);
+        let bounds = Bounds {
+            hold,
+            settles_in: case::settles_at(&self.operation, patience).map(|at| left(at, now)),
+            gives_up_in: Some(gives_up_in),
+        };
+        let followed = now.instant.saturating_duration_since(self.since);
+        self.due = now.instant + pace.pause(followed, bounds, fastrand::f64());
+        self.gives_up = now.instant + gives_up_in;
+        self.place = Place::Idle;
+    }
+
+    /// When it ends even if no look could begin.
+    #[must_use]
+    pub fn late_at(&self) -> Instant {
+        self.gives_up.max(self.due) + LATEST
+    }
+
+    /// Whether its look should have begun long ago.
+    #[must_use]
+    pub fn is_late(&self, now: Moment) -> bool {
+        !matches!(self.place, Place::Looking(_)) && self.late_at() <= now.instant
+    }
+
+    /// Ends it without a look, if its time has come.
+    pub fn end_unseen(&mut self, patience: Patience, now: Moment) -> Option<Arc<Operation>> {
+        let unseen = Look {
+            at: now.at,
+            ended: now.at,
+            date: None,
+            submissions: None,
+        };
+        let worth = case::weigh(&mut self.operation, self.location, unseen, None, patience);
+        self.tell(worth);
+        (worth == Worth::Ended).then(|| Arc::clone(&self.operation))
+    }
+
+    /// Weighs what a look brought.
+    pub fn weigh(&mut self, look: Look<'_>, seen: &Seen, patience: Patience, now: Moment) -> Worth {
+        let is_first = !self.was_looked_at();
+        let word = self.location.and_then(|location| seen.word(location));
+        let worth = case::weigh(&mut self.operation, self.location, look, word, patience);
+        // From what was found out on, its end is near.
+        if worth == Worth::Found || (is_first && self.was_looked_at()) {
+            self.since = now.instant;
+        }
+        self.tell(worth);
+        worth
+    }
+
+    /// A long outage is one line an operation.
+    pub fn complain(&mut self, unread: Option<&Unread>) {
+        let Some(error) = unread else {
+            self.complained = false;
+            return;
+        };
+        if std::mem::replace(&mut self.complained, true) {
+            tracing::debug!(operation = %self.operation.id, %error, "submissions not read");
+        } else {
+            tracing::warn!(operation = %self.operation.id, %error, "submissions not read; looking again");
+        }
+    }
+
+    fn tell(&self, worth: Worth) {
+        let operation = &self.operation;
+        if let (Worth::Ended, Some(outcome)) = (worth, operation.outcome) {
+            tracing::info!(
+                operation = %operation.id,
+                offer = operation.offer.as_str(),
+                publisher = operation.publisher.as_str(),
+                request_id = operation.request_id.as_str(),
+                outcome = outcome.as_str(),
+                "operation ended"
+            );
+        }
+    }
+}
+
+/// How long until this moment, and just after it; nothing if that has passed.
+fn left(at: Timestamp, now: Moment) -> Duration {
+    let left = Duration::try_from(at.duration_since(now.at)).unwrap_or_default();
+    if left.is_zero() {
+        left
+    } else {
+        left + JUST_AFTER
+    }
+}

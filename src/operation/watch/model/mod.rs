@@ -1,0 +1,420 @@
+//! The outcome and the operation's states, against a simulated vendor: whatever happens
+//! there and on the way, what we say in the end agrees with what it did.
+//!
+//! # What counts as the truth
+//!
+//! If our cancel arrived while a publish ran, that one was met, and an end that we name
+//! must be its end, without any tolerance; nor may we say that nothing was running.
+//!
+//! If it arrived when nothing ran, or never, nothing was met, and the contract allows to
+//! name a publish that ran at about that time. About means, from when our request left
+//! to when the vendor answered, and
+//!
+//! - before: 10 s and the request's duration (the contract's slack), and 1 s more, by
+//!   which a `Date` may be early;
+//! - after: 5 s if the answer is dated (a look within 2 s of noticing it, on a request
+//!   of 2 s; or one dated by no more than 4 s later, and `Date` is up to 1 s early), and
+//!   in any case 4 s from when it left (the same without a date).
+//!
+//! The same tolerance stands for what was met where the vendor names an old publish, or
+//! its lists lag; then both ends are as much wider. Where our cancel never arrived, that
+//! nothing was running must be so of some moment between sending and noticing. Unknown
+//! is never wrong, so [`plain`] says where it is not good enough.
+
+mod world;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::case::{self, Worth};
+use crate::domain::{
+    Action, CallerName, Delivered, Evidence, Fault, OfferId, Operation, Outcome, PublisherId,
+    RequestId,
+};
+use crate::operation::outcome::{Look, Patience};
+use crate::portal::{Location, RunState};
+use world::{Happening, World, end, happenings, time};
+
+const PATIENCE: Patience = Patience {
+    settle: std::time::Duration::from_secs(30),
+    give_up: std::time::Duration::from_secs(1800),
+};
+const SLACK: i64 = 10_000 + 1_000;
+const PROMPT: i64 = 2_000;
+const AFTER_ANSWER: i64 = 5_000;
+
+/// Our cancel's way.
+#[derive(Debug, Clone)]
+struct Request {
+    outbound: Vec<Happening>,
+    arrives: bool,
+    /// How long it takes to bite, if it ever does.
+    bites: Option<i64>,
+    touches: bool,
+    at_vendor: Vec<Happening>,
+    inbound: Vec<Happening>,
+    back: Back,
+    names: Names,
+}
+
+/// What comes back of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Back {
+    Answer {
+        dated: bool,
+        cut: bool,
+    },
+    Nothing,
+    /// We crash before it could.
+    Crash,
+}
+
+/// What the answer names.
+#[derive(Debug, Clone, Copy)]
+enum Names {
+    Met,
+    Own,
+    Offer,
+    Old(usize),
+    Nothing,
+}
+
+/// What happens afterwards, on our side too.
+#[derive(Debug, Clone)]
+enum Event {
+    World(Vec<Happening>),
+    Look(Glance),
+    /// The present state is durable.
+    Saved,
+    /// We start again, so many unsaved states back.
+    Restart(usize),
+    /// Our clock is set.
+    Clock(SignedDuration),
+}
+
+/// One look: what happens before the vendor reads its list, and until we have it.
+#[derive(Debug, Clone)]
+struct Glance {
+    before: Vec<Happening>,
+    after: Vec<Happening>,
+    succeeds: bool,
+    dated: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Plan {
+    clocks: (i64, i64),
+    lag: i64,
+    past: Vec<Happening>,
+    request: Request,
+    events: Vec<Event>,
+}
+
+/// Our side: the operation, every state that it had, and what is true of it.
+struct Ours {
+    world: World,
+    operation: Arc<Operation>,
+    states: Vec<Arc<Operation>>,
+    /// How many of them are durable.
+    durable: usize,
+    left: i64,
+    noticed: i64,
+    arrived: Option<i64>,
+    /// The publish that our cancel met, where that is beyond doubt.
+    met: Option<Uuid>,
+    /// The latest moment that is about that of our cancel.
+    latest: i64,
+    location: Option<Location>,
+}
+
+fn intent(at: Timestamp) -> Operation {
+    let mut intent = Operation::intent(
+        Action::Cancel,
+        PublisherId::parse("contoso").unwrap(),
+        OfferId::parse("vm").unwrap(),
+        CallerName::parse("pipeline").unwrap(),
+        RequestId::generate(),
+    );
+    intent.created_at = at;
+    intent
+}
+
+impl Ours {
+    fn send(mut world: World, request: &Request) -> Self {
+        let (left, mut operation) = (world.now, intent(world.our_time()));
+        let recorded = Arc::new(operation.clone());
+        world.happen(&request.outbound);
+        let arrived = request.arrives.then_some(world.now);
+        let met = world
+            .running()
+            .filter(|_| request.arrives)
+            .map(|run| run.id);
+        if request.arrives {
+            world.cancel(request.bites, request.touches);
+        }
+        world.happen(&request.at_vendor);
+        let (date, last) = (world.date(), world.runs.last().map(|run| run.id));
+        let answered = world.now;
+        let mut latest = answered + AFTER_ANSWER;
+        world.happen(&request.inbound);
+        let mut location = None;
+        operation.evidence.answered_at = Some(world.our_time());
+        operation.evidence.took_ms = u64::try_from(world.now - left).unwrap();
+        match request.back {
+            Back::Answer { dated, cut } if request.arrives => {
+                operation.evidence.vendor_date = dated.then_some(date);
+                operation.follow(if cut {
+                    Delivered::Unknown
+                } else {
+                    Delivered::Yes
+                });
+                location = match request.names {
+                    Names::Met => met.or(last).map(Location::Operation),
+                    Names::Own => Some(Location::Operation(Uuid::from_u128(u128::MAX))),
+                    Names::Offer => Some(Location::Preview),
+                    Names::Old(which) => {
+                        let old = world.runs.get(which).map(|run| run.id);
+                        old.filter(|id| Some(*id) <= last).map(Location::Operation)
+                    }
+                    Names::Nothing => None,
+                };
+            }
+            Back::Crash => operation = Operation::clone(&recorded),
+            Back::Answer { .. } | Back::Nothing => operation.follow(Delivered::Unknown),
+        }
+        if operation.evidence.vendor_date.is_none() {
+            let named = matches!(location, Some(Location::Operation(_)));
+            latest = (left + 2 * PROMPT).max(if named { answered } else { left });
+        }
+        let certain = world.lag == 0 && !matches!(request.names, Names::Old(_));
+        let mut operation = Arc::new(operation);
+        case::begin(&mut operation);
+        Self {
+            met: met.filter(|_| certain),
+            latest,
+            noticed: world.now,
+            world,
+            states: vec![recorded, Arc::clone(&operation)],
+            operation,
+            durable: 1,
+            left,
+            arrived,
+            location,
+        }
+    }
+
+    fn go(&mut self, event: &Event) -> Result<(), TestCaseError> {
+        match event {
+            Event::World(happenings) => self.world.happen(happenings),
+            Event::Look(glance) => self.look(glance)?,
+            Event::Saved => self.durable = self.states.len(),
+            Event::Restart(back) => self.restart(*back),
+            Event::Clock(by) => self.world.jump(*by),
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, glance: &Glance) -> Result<(), TestCaseError> {
+        let (begun, begun_at) = (self.world.our_time(), self.world.now);
+        self.world.happen(&glance.before);
+        let list = self.world.list();
+        let date = glance.dated.then(|| self.world.date());
+        self.world.happen(&glance.after);
+        let ended = self.world.our_time();
+        let look = Look {
+            at: if glance.succeeds { begun } else { ended },
+            ended,
+            date: date.filter(|_| glance.succeeds),
+            submissions: glance.succeeds.then_some(&list[..]),
+        };
+        let before = Arc::clone(&self.operation);
+        let worth = case::weigh(&mut self.operation, self.location, look, None, PATIENCE);
+        if before.status.is_final() || worth == Worth::Nothing {
+            prop_assert_eq!(&before, &self.operation);
+            return Ok(());
+        }
+        prop_assert!(self.operation.updated_at > before.updated_at);
+        prop_assert_eq!(worth == Worth::Ended, self.operation.status.is_final());
+        self.states.push(Arc::clone(&self.operation));
+        if let Some(outcome) = self.operation.outcome {
+            self.hold_against_truth(outcome, begun_at)?;
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self, back: usize) {
+        let kept = (self.states.len().saturating_sub(back)).max(self.durable);
+        self.states.truncate(kept);
+        let mut found = Operation::clone(&self.states[kept - 1]);
+        let stored = serde_json::to_string(&found.evidence).unwrap();
+        found.evidence = serde_json::from_str(&stored).unwrap();
+        if found.http_unanswered() {
+            self.location = None;
+        }
+        let mut found = Arc::new(found);
+        if case::begin(&mut found) {
+            self.states.push(Arc::clone(&found));
+        }
+        self.operation = found;
+    }
+
+    fn hold_against_truth(&self, outcome: Outcome, looked: i64) -> Result<(), TestCaseError> {
+        let lag = self.world.lag;
+        let earliest = self.left - SLACK - (self.noticed - self.left) - lag;
+        let counts = |run: &&world::Run| match self.met {
+            Some(met) => run.id == met,
+            None => {
+                run.started <= self.latest + lag
+                    && run.ended.is_none_or(|(ended, _)| ended >= earliest)
+            }
+        };
+        let met: Vec<_> = self.world.runs.iter().filter(counts).collect();
+        let ended = |state| {
+            met.iter()
+                .any(|run| matches!(run.ended, Some((_, end)) if end == state))
+        };
+        let truth = match outcome {
+            Outcome::Canceled => ended(RunState::Canceled),
+            Outcome::AlreadyFailed => ended(RunState::Failed),
+            Outcome::AlreadyCompleted => ended(RunState::Completed),
+            Outcome::NotCanceled => met
+                .iter()
+                .any(|run| run.ended.is_none_or(|(ended, _)| ended >= looked - lag)),
+            Outcome::NothingToCancel => !self.world.runs.iter().any(|run| match self.arrived {
+                Some(at) => run.ran_at(at) && run.started < at - lag,
+                None => run.started < self.left - lag && run.ran_at(self.noticed),
+            }),
+            Outcome::Unknown => true,
+        };
+        prop_assert!(truth, "{outcome:?} is not so: {:#?}", self.world);
+        Ok(())
+    }
+
+    /// Looks on until the end, which must come in time.
+    fn finish(&mut self) -> Result<(), TestCaseError> {
+        for _ in 0..40 {
+            if self.operation.status.is_final() {
+                break;
+            }
+            self.world.pass(50_000);
+            self.look(&prompt_look())?;
+        }
+        prop_assert!(self.operation.status.is_final(), "no end");
+        // Whatever comes now changes nothing.
+        let over = Arc::clone(&self.operation);
+        self.durable = self.states.len();
+        self.restart(9);
+        self.look(&prompt_look())?;
+        let again = Arc::make_mut(&mut self.operation);
+        again.follow(Delivered::Yes);
+        again.learn(Evidence::default(), Some("running"));
+        again.finish(Outcome::Canceled, None);
+        let (code, message) = ("late".into(), String::new());
+        again.refuse(Delivered::No, Fault { code, message });
+        prop_assert_eq!(&self.operation, &over);
+        Ok(())
+    }
+}
+
+impl Operation {
+    /// Whether it is as it was before an answer: then no location was recorded either.
+    fn http_unanswered(&self) -> bool {
+        self.status == crate::domain::Status::NotStarted
+    }
+}
+
+fn prompt_look() -> Glance {
+    Glance {
+        before: vec![Happening::Pass(100)],
+        after: vec![Happening::Pass(100)],
+        succeeds: true,
+        dated: true,
+    }
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let back = prop_oneof![
+        6 => (prop::bool::weighted(0.7), prop::bool::weighted(0.1))
+            .prop_map(|(dated, cut)| Back::Answer { dated, cut }),
+        2 => Just(Back::Nothing),
+        1 => Just(Back::Crash),
+    ];
+    let names = prop_oneof![
+        3 => Just(Names::Met),
+        1 => Just(Names::Own),
+        1 => Just(Names::Offer),
+        1 => (0..4_usize).prop_map(Names::Old),
+        3 => Just(Names::Nothing),
+    ];
+    let ways = (happenings(3), happenings(3), happenings(3));
+    let cancel = (
+        prop::bool::weighted(0.9),
+        prop::option::of(time()),
+        any::<bool>(),
+    );
+    (ways, cancel, back, names).prop_map(|(ways, (arrives, bites, touches), back, names)| Request {
+        outbound: ways.0,
+        arrives,
+        bites,
+        touches,
+        at_vendor: ways.1,
+        inbound: ways.2,
+        back,
+        names,
+    })
+}
+
+fn glance() -> impl Strategy<Value = Glance> {
+    let odds = (prop::bool::weighted(0.85), prop::bool::weighted(0.8));
+    (happenings(2), happenings(2), odds).prop_map(|(before, after, odds)| Glance {
+        before,
+        after,
+        succeeds: odds.0,
+        dated: odds.1,
+    })
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let hours = prop_oneof![Just(-48_i64), 0..2_i64];
+    prop_oneof![
+        4 => happenings(3).prop_map(Event::World),
+        6 => glance().prop_map(Event::Look),
+        2 => Just(Event::Look(prompt_look())),
+        1 => Just(Event::Saved),
+        1 => (0..6_usize).prop_map(Event::Restart),
+        1 => hours.prop_map(|hours| Event::Clock(SignedDuration::from_hours(hours))),
+    ]
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let clocks = (-7_200_000..7_200_000_i64, -7_200_000..7_200_000_i64);
+    let lag = prop_oneof![4 => Just(0), 1 => 0..1_000_i64];
+    let events = prop::collection::vec(event(), 0..12);
+    (clocks, lag, happenings(8), request(), events).prop_map(
+        |(clocks, lag, past, request, events)| Plan {
+            clocks,
+            lag,
+            past,
+            request,
+            events,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn no_outcome_contradicts_what_the_vendor_did(plan in plan()) {
+        let mut world = World::new(plan.clocks.0, plan.clocks.1, plan.lag);
+        world.happen(&plan.past);
+        let mut ours = Ours::send(world, &plan.request);
+        for event in &plan.events {
+            ours.go(event)?;
+        }
+        ours.finish()?;
+    }
+}
+
+mod plain;

@@ -1,0 +1,257 @@
+//! How often the vendor is looked at, told by its journal: shared, fair, ever more
+//! rarely, and not while it asks to be left alone.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use offergate::sandbox::Options;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::helpers::{Setup, World, spawn_with};
+
+/// The interval of these tests: long beside what a look takes.
+const POLL: Duration = Duration::from_millis(200);
+/// What the time of a request's arrival may be off by.
+const SLACK: Duration = Duration::from_millis(30);
+
+async fn world(toml: &str) -> World {
+    spawn_with(Setup {
+        toml: toml.to_owned(),
+        tune: |settings| settings.operations.poll = POLL,
+        ..Setup::default()
+    })
+    .await
+}
+
+fn looks(offer: &str) -> String {
+    format!("offers/{offer}/submissions")
+}
+
+fn time(entry: &Value) -> Timestamp {
+    entry["at"].as_str().unwrap().parse().unwrap()
+}
+
+fn between(one: &Value, other: &Value) -> Duration {
+    Duration::try_from(time(other).duration_since(time(one))).unwrap_or_default()
+}
+
+fn gaps(entries: &[Value]) -> Vec<Duration> {
+    let pairs = entries.windows(2);
+    pairs.map(|pair| between(&pair[0], &pair[1])).collect()
+}
+
+fn id(answer: &crate::client::Answer) -> String {
+    assert_eq!(answer.status, 202, "{answer:?}");
+    answer.json()["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looks_become_rarer_and_readers_cause_none() {
+    let world = world("").await;
+    let id = id(&world.cancel("stubborn-1").await);
+    let (done, reads) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let reader = async || {
+        while !done.load(Ordering::Relaxed) {
+            assert_eq!(world.operation(&id).await["status"], "Running");
+            reads.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let vendor = async {
+        let entries = world.vendor.receives(&looks("stubborn-1"), 9).await;
+        done.store(true, Ordering::Relaxed);
+        entries
+    };
+    let readers = join_all((0..4).map(|_| reader()));
+    let (entries, _) = tokio::join!(vendor, readers);
+    assert!(reads.load(Ordering::Relaxed) > 50);
+    let gaps = gaps(&entries[..9]);
+    assert!(gaps.iter().all(|gap| *gap >= POLL - SLACK), "{gaps:?}");
+    // The eighth pause is 4.7 times the first, give or take a tenth.
+    assert!(gaps[7] >= 4 * POLL - SLACK, "{gaps:?}");
+    assert!(gaps[0] < gaps[7], "{gaps:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operations_of_one_offer_share_their_looks() {
+    const COUNT: usize = 20;
+    let world = world("").await;
+    // Looks that would overlap, if they could.
+    let slow = Duration::from_millis(300);
+    let fault = json!({"kind": "delay", "ms": 300});
+    let order = json!({"on": "submissions", "offer": "stubborn-1", "times": 0, "fault": fault});
+    world.vendor.order(order).await;
+    let answers = join_all((0..COUNT).map(|_| world.cancel("stubborn-1"))).await;
+    let ids: Vec<String> = answers.iter().map(id).collect();
+    let cancels = world.vendor.cancels("stubborn-1").await;
+    let last_cancel = cancels.iter().map(time).max().unwrap();
+
+    let soon = world.vendor.received(&looks("stubborn-1")).await.len();
+    let entries = world.vendor.receives(&looks("stubborn-1"), soon + 5).await;
+    let is_first = |entry: &&Value| time(entry) < last_cancel + slow;
+    let first = entries.iter().filter(is_first).count();
+    assert!((1..=COUNT).contains(&first), "{first} first looks");
+    let further = gaps(&entries[first..]);
+    assert!(further.len() >= 3, "{further:?}");
+    let apart = slow + POLL - SLACK;
+    assert!(further.iter().all(|gap| *gap >= apart), "{further:?}");
+
+    // Every one of them learns the end from the same few looks.
+    let finish = "offers/contoso/stubborn-1/finish";
+    let canceled = json!({"state": "canceled"});
+    world.vendor.control("POST", finish, canceled).await;
+    for id in ids {
+        assert_eq!(world.ended(&id).await["outcome"], "canceled");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vendor_that_asks_for_time_gets_it() {
+    let header = json!({"Retry-After": "2"});
+    let table = [
+        (
+            "submissions",
+            json!({"kind": "throttle", "retryAfterSeconds": 2}),
+        ),
+        (
+            "submissions",
+            json!({"kind": "status", "status": 503, "headers": header}),
+        ),
+        (
+            "operations",
+            json!({"kind": "status", "status": 503, "headers": header}),
+        ),
+    ];
+    for (on, fault) in table {
+        let world = world("").await;
+        // Another offer of the publisher is followed already.
+        id(&world.cancel("stubborn-other").await);
+        world.vendor.receives(&looks("stubborn-other"), 2).await;
+        let order = json!({"on": on, "offer": "stubborn-1", "skip": 1, "times": 1, "fault": fault});
+        world.vendor.order(order).await;
+        id(&world.cancel("stubborn-1").await);
+        let refused = loop {
+            let entries = world.vendor.received("offers/stubborn-1/").await;
+            let refused = entries.into_iter().find(|entry| entry["fault"].is_string());
+            if let Some(refused) = refused {
+                break refused;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        // A first look is not held back, if it is at another offer.
+        id(&world.cancel("stubborn-new").await);
+        let first = world.vendor.receives(&looks("stubborn-new"), 1).await;
+        assert!(between(&refused, &first[0]) < Duration::from_secs(2));
+        let since = |entry: &&Value| time(entry) > time(&refused);
+        let asked = Duration::from_secs(2) - SLACK;
+        for offer in ["stubborn-1", "stubborn-other"] {
+            let count = world.vendor.received(&looks(offer)).await.len();
+            let entries = world.vendor.receives(&looks(offer), count + 1).await;
+            // What was on its way when the answer came is none that follows it.
+            let next = entries.iter().filter(since);
+            let mut waits = next.map(|next| between(&refused, next));
+            let next = waits
+                .find(|wait| *wait > Duration::from_millis(150))
+                .unwrap();
+            assert!(next >= asked, "{on} {fault} {offer}: {next:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_ends_in_time_although_the_vendor_wants_to_be_left_alone() {
+    let world = spawn_with(Setup {
+        tune: |settings| settings.operations.give_up = Duration::from_millis(1500),
+        ..Setup::default()
+    })
+    .await;
+    let fault = json!({"kind": "throttle", "retryAfterSeconds": 600});
+    world.vendor.lasting_fault("submissions", fault).await;
+    let begun = Instant::now();
+    let operation = world.outcome_of("migrated-1").await;
+    assert!(begun.elapsed() >= Duration::from_millis(1500) - SLACK);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!(operation["outcome"], "unknown", "{operation}");
+    assert_eq!(operation["error"]["code"], "outcome-unknown");
+    assert_eq!(world.vendor.received(&looks("migrated-1")).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_whose_reads_hang_does_not_hold_up_another() {
+    let toml = r#"
+[portal]
+request_timeout_ms = 60000
+[[publishers]]
+id = "contoso"
+credential = "main"
+[[publishers]]
+id = "fabrikam"
+credential = "main"
+[[callers]]
+name = "pipeline"
+default_publisher = "contoso"
+api_key_sha256 = ["$pipeline"]
+allow = [ { actions = ["*"], publishers = ["*"], offers = ["*"] } ]
+"#;
+    let world = spawn_with(Setup {
+        toml: toml.to_owned(),
+        vendor: Options {
+            cancel_after: Duration::from_millis(800),
+            ..Options::default()
+        },
+        ..Setup::default()
+    })
+    .await;
+    // More that are followed already than there are places for further looks.
+    let names = |kind: &str| {
+        (0..100)
+            .map(|n| format!("stubborn-{kind}{n}"))
+            .collect::<Vec<_>>()
+    };
+    for name in names("old") {
+        id(&world.cancel(&name).await);
+    }
+    world
+        .vendor
+        .receives("offers/stubborn-old99/submissions", 1)
+        .await;
+    let fault = json!({"kind": "hang"});
+    let order = json!({"on": "submissions", "publisher": "contoso", "times": 0, "fault": fault});
+    world.vendor.order(order).await;
+    let hanging = async || {
+        let entries = world.vendor.received("contoso/offers/").await;
+        let hung = entries.iter().filter(|entry| entry["fault"] == "hang");
+        hung.count()
+    };
+    let until = async |count: usize| {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while hanging().await < count {
+            assert!(Instant::now() < deadline, "{} hang", hanging().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    until(32).await;
+    // And more new ones than there are places for first looks.
+    for kind in ["new", "newer", "newest"] {
+        for name in names(kind) {
+            id(&world.cancel(&name).await);
+        }
+    }
+    until(32 + 128).await;
+    let begun = Instant::now();
+    let path = "/publishers/fabrikam/offers/migrated-1/cancel";
+    let answers = join_all((0..3).map(|_| world.send("POST", path, ""))).await;
+    for answer in answers {
+        let operation = world.ended(&id(&answer)).await;
+        assert_eq!(operation["outcome"], "canceled", "{operation}");
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    // Half of the places of either kind, and no more.
+    assert_eq!(hanging().await, 32 + 128);
+}
