@@ -126,8 +126,11 @@ impl Table {
         } else if !std::mem::replace(&mut offer.waits_first, true) {
             self.first_looks.push(&target.publisher, Rc::clone(&target));
         }
+        // Not all the others again: there may be many.
+        let wakes_at = offer.wakes_for(&followed).into_iter().chain(offer.timer);
+        let timer = wakes_at.min();
         self.operations.insert(id, followed);
-        self.retime(&target);
+        self.set_timer(&target, timer);
     }
 
     /// When something is next to be done here, if nothing happens before.
@@ -319,23 +322,41 @@ impl Table {
             .members
             .iter()
             .filter_map(|id| self.operations.get(id));
-        let wakes = members.filter_map(|followed| match followed.place {
-            Place::Looking(_) => None,
-            Place::Fresh => Some(followed.late_at()),
-            Place::Idle if offer.waits => Some(followed.late_at()),
-            // The look's end sets it anew.
-            Place::Idle if offer.looking => None,
-            Place::Idle => Some(followed.due),
-        });
-        let timer = wakes.min();
+        let timer = members.filter_map(|one| offer.wakes_for(one)).min();
+        let is_left = offer.members.is_empty();
+        self.set_timer(target, timer);
+        if is_left {
+            self.offers.remove(target);
+        }
+    }
+
+    fn set_timer(&mut self, target: &Rc<Target>, timer: Option<Instant>) {
+        let Some(offer) = self.offers.get_mut(target) else {
+            return;
+        };
+        if offer.timer == timer {
+            return;
+        }
         if let Some(old) = std::mem::replace(&mut offer.timer, timer) {
             self.timers.remove(&(old, Rc::clone(target)));
         }
         if let Some(new) = timer {
             self.timers.insert((new, Rc::clone(target)));
         }
-        if offer.members.is_empty() {
-            self.offers.remove(target);
+    }
+}
+
+impl Offer {
+    /// When something is to be done about one of its operations, if nothing happens
+    /// before.
+    fn wakes_for(&self, followed: &Followed) -> Option<Instant> {
+        match followed.place {
+            Place::Looking(_) => None,
+            Place::Fresh => Some(followed.late_at()),
+            Place::Idle if self.waits => Some(followed.late_at()),
+            // The look's end sets it anew.
+            Place::Idle if self.looking => None,
+            Place::Idle => Some(followed.due),
         }
     }
 }
