@@ -189,13 +189,17 @@ impl Trial {
         assert_clean_life(&ended);
     }
 
-    /// How many cancels of each offer the vendor has received.
+    /// How many cancels of each offer the vendor has received, without those that it was
+    /// too busy for: these may be asked for again under their keys.
     async fn posts(&self) -> HashMap<String, usize> {
         let query = "journal?method=POST&path=/cancel";
         let journal = self.vendor.control("GET", query, Value::Null).await;
         let mut posts = HashMap::new();
         for entry in journal.as_array().unwrap() {
             assert!(entry["seq"].as_u64().unwrap() < JOURNAL, "dropped some");
+            if entry["answered"] == 429 {
+                continue;
+            }
             let offer = entry["offer"].as_str().unwrap().to_owned();
             *posts.entry(offer).or_default() += 1;
         }
