@@ -265,7 +265,18 @@ fn prompt_look() -> Glance {
     }
 }
 
+/// More than usual: what is rare is what this is for. `PROPTEST_CASES` asks for more.
+fn many() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig {
+        cases: usual.cases.max(10_000),
+        ..usual
+    }
+}
+
 proptest! {
+    #![proptest_config(many())]
+
     #[test]
     fn no_outcome_contradicts_what_the_vendor_did(plan in plan()) {
         let mut world = World::new(plan.clocks.0, plan.clocks.1, plan.lag);
