@@ -157,6 +157,10 @@ impl Watch {
     /// waits for the other.
     fn take_in(&mut self, handed: Handed) {
         let mut operation = handed.operation;
+        // What is followed already is known better here.
+        if self.table.follows(operation.id) && !operation.status.is_final() {
+            return;
+        }
         if case::begin(&mut operation) || !handed.is_recorded {
             self.saves.put(Arc::clone(&operation));
         }

@@ -102,12 +102,18 @@ impl Table {
         }
     }
 
+    /// Whether this operation is followed.
+    #[must_use]
+    pub fn follows(&self, id: OperationId) -> bool {
+        self.operations.contains_key(&id)
+    }
+
     /// Takes in an unfinished operation. One that has had no look gets its first one at
     /// once; one that was followed before goes on where it was, at some moment of its
     /// pause, so that a start with many of them is no rush.
     pub fn add(&mut self, operation: Arc<Operation>, now: Moment) {
         let id = operation.id;
-        if self.operations.contains_key(&id) {
+        if self.follows(id) {
             return;
         }
         let target = case::target(&operation);

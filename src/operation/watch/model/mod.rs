@@ -21,22 +21,25 @@
 //! nothing was running must be so of some moment between sending and noticing. Unknown
 //! is never wrong, so [`plain`] says where it is not good enough.
 
+mod plain;
+mod plan;
 mod world;
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::case::{self, Worth};
 use crate::domain::{
     Action, CallerName, Delivered, Evidence, Fault, OfferId, Operation, Outcome, PublisherId,
-    RequestId,
+    RequestId, Status,
 };
 use crate::operation::outcome::{Look, Patience};
 use crate::portal::{Location, RunState};
-use world::{Happening, World, end, happenings, time};
+use plan::{Back, Event, Glance, Names, Request, plan};
+use world::{Happening, World, end};
 
 const PATIENCE: Patience = Patience {
     settle: std::time::Duration::from_secs(30),
@@ -45,73 +48,6 @@ const PATIENCE: Patience = Patience {
 const SLACK: i64 = 10_000 + 1_000;
 const PROMPT: i64 = 2_000;
 const AFTER_ANSWER: i64 = 5_000;
-
-/// Our cancel's way.
-#[derive(Debug, Clone)]
-struct Request {
-    outbound: Vec<Happening>,
-    arrives: bool,
-    /// How long it takes to bite, if it ever does.
-    bites: Option<i64>,
-    touches: bool,
-    at_vendor: Vec<Happening>,
-    inbound: Vec<Happening>,
-    back: Back,
-    names: Names,
-}
-
-/// What comes back of it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Back {
-    Answer {
-        dated: bool,
-        cut: bool,
-    },
-    Nothing,
-    /// We crash before it could.
-    Crash,
-}
-
-/// What the answer names.
-#[derive(Debug, Clone, Copy)]
-enum Names {
-    Met,
-    Own,
-    Offer,
-    Old(usize),
-    Nothing,
-}
-
-/// What happens afterwards, on our side too.
-#[derive(Debug, Clone)]
-enum Event {
-    World(Vec<Happening>),
-    Look(Glance),
-    /// The present state is durable.
-    Saved,
-    /// We start again, so many unsaved states back.
-    Restart(usize),
-    /// Our clock is set.
-    Clock(SignedDuration),
-}
-
-/// One look: what happens before the vendor reads its list, and until we have it.
-#[derive(Debug, Clone)]
-struct Glance {
-    before: Vec<Happening>,
-    after: Vec<Happening>,
-    succeeds: bool,
-    dated: bool,
-}
-
-#[derive(Debug, Clone)]
-struct Plan {
-    clocks: (i64, i64),
-    lag: i64,
-    past: Vec<Happening>,
-    request: Request,
-    events: Vec<Event>,
-}
 
 /// Our side: the operation, every state that it had, and what is true of it.
 struct Ours {
@@ -251,7 +187,8 @@ impl Ours {
         let mut found = Operation::clone(&self.states[kept - 1]);
         let stored = serde_json::to_string(&found.evidence).unwrap();
         found.evidence = serde_json::from_str(&stored).unwrap();
-        if found.http_unanswered() {
+        if found.status == Status::NotStarted {
+            // Nor was any location recorded.
             self.location = None;
         }
         let mut found = Arc::new(found);
@@ -319,13 +256,6 @@ impl Ours {
     }
 }
 
-impl Operation {
-    /// Whether it is as it was before an answer: then no location was recorded either.
-    fn http_unanswered(&self) -> bool {
-        self.status == crate::domain::Status::NotStarted
-    }
-}
-
 fn prompt_look() -> Glance {
     Glance {
         before: vec![Happening::Pass(100)],
@@ -335,76 +265,18 @@ fn prompt_look() -> Glance {
     }
 }
 
-fn request() -> impl Strategy<Value = Request> {
-    let back = prop_oneof![
-        6 => (prop::bool::weighted(0.7), prop::bool::weighted(0.1))
-            .prop_map(|(dated, cut)| Back::Answer { dated, cut }),
-        2 => Just(Back::Nothing),
-        1 => Just(Back::Crash),
-    ];
-    let names = prop_oneof![
-        3 => Just(Names::Met),
-        1 => Just(Names::Own),
-        1 => Just(Names::Offer),
-        1 => (0..4_usize).prop_map(Names::Old),
-        3 => Just(Names::Nothing),
-    ];
-    let ways = (happenings(3), happenings(3), happenings(3));
-    let cancel = (
-        prop::bool::weighted(0.9),
-        prop::option::of(time()),
-        any::<bool>(),
-    );
-    (ways, cancel, back, names).prop_map(|(ways, (arrives, bites, touches), back, names)| Request {
-        outbound: ways.0,
-        arrives,
-        bites,
-        touches,
-        at_vendor: ways.1,
-        inbound: ways.2,
-        back,
-        names,
-    })
-}
-
-fn glance() -> impl Strategy<Value = Glance> {
-    let odds = (prop::bool::weighted(0.85), prop::bool::weighted(0.8));
-    (happenings(2), happenings(2), odds).prop_map(|(before, after, odds)| Glance {
-        before,
-        after,
-        succeeds: odds.0,
-        dated: odds.1,
-    })
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let hours = prop_oneof![Just(-48_i64), 0..2_i64];
-    prop_oneof![
-        4 => happenings(3).prop_map(Event::World),
-        6 => glance().prop_map(Event::Look),
-        2 => Just(Event::Look(prompt_look())),
-        1 => Just(Event::Saved),
-        1 => (0..6_usize).prop_map(Event::Restart),
-        1 => hours.prop_map(|hours| Event::Clock(SignedDuration::from_hours(hours))),
-    ]
-}
-
-fn plan() -> impl Strategy<Value = Plan> {
-    let clocks = (-7_200_000..7_200_000_i64, -7_200_000..7_200_000_i64);
-    let lag = prop_oneof![4 => Just(0), 1 => 0..1_000_i64];
-    let events = prop::collection::vec(event(), 0..12);
-    (clocks, lag, happenings(8), request(), events).prop_map(
-        |(clocks, lag, past, request, events)| Plan {
-            clocks,
-            lag,
-            past,
-            request,
-            events,
-        },
-    )
+/// More than usual: what is rare is what this is for. `PROPTEST_CASES` asks for more.
+fn many() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig {
+        cases: usual.cases.max(10_000),
+        ..usual
+    }
 }
 
 proptest! {
+    #![proptest_config(many())]
+
     #[test]
     fn no_outcome_contradicts_what_the_vendor_did(plan in plan()) {
         let mut world = World::new(plan.clocks.0, plan.clocks.1, plan.lag);
@@ -416,5 +288,3 @@ proptest! {
         ours.finish()?;
     }
 }
-
-mod plain;

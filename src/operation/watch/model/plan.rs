@@ -1,0 +1,144 @@
+//! What happens in one case of the model, drawn at random.
+
+use jiff::SignedDuration;
+use proptest::prelude::*;
+
+use super::prompt_look;
+use super::world::{Happening, happenings, time};
+
+/// Our cancel's way.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub outbound: Vec<Happening>,
+    pub arrives: bool,
+    /// How long it takes to bite, if it ever does.
+    pub bites: Option<i64>,
+    pub touches: bool,
+    pub at_vendor: Vec<Happening>,
+    pub inbound: Vec<Happening>,
+    pub back: Back,
+    pub names: Names,
+}
+
+/// What comes back of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Back {
+    Answer {
+        dated: bool,
+        cut: bool,
+    },
+    Nothing,
+    /// We crash before it could.
+    Crash,
+}
+
+/// What the answer names.
+#[derive(Debug, Clone, Copy)]
+pub enum Names {
+    Met,
+    Own,
+    Offer,
+    Old(usize),
+    Nothing,
+}
+
+/// What happens afterwards, on our side too.
+#[derive(Debug, Clone)]
+pub enum Event {
+    World(Vec<Happening>),
+    Look(Glance),
+    /// The present state is durable.
+    Saved,
+    /// We start again, so many unsaved states back.
+    Restart(usize),
+    /// Our clock is set.
+    Clock(SignedDuration),
+}
+
+/// One look: what happens before the vendor reads its list, and until we have it.
+#[derive(Debug, Clone)]
+pub struct Glance {
+    pub before: Vec<Happening>,
+    pub after: Vec<Happening>,
+    pub succeeds: bool,
+    pub dated: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub clocks: (i64, i64),
+    pub lag: i64,
+    pub past: Vec<Happening>,
+    pub request: Request,
+    pub events: Vec<Event>,
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let back = prop_oneof![
+        6 => (prop::bool::weighted(0.7), prop::bool::weighted(0.1))
+            .prop_map(|(dated, cut)| Back::Answer { dated, cut }),
+        2 => Just(Back::Nothing),
+        1 => Just(Back::Crash),
+    ];
+    let names = prop_oneof![
+        3 => Just(Names::Met),
+        1 => Just(Names::Own),
+        1 => Just(Names::Offer),
+        1 => (0..4_usize).prop_map(Names::Old),
+        3 => Just(Names::Nothing),
+    ];
+    let ways = (happenings(3), happenings(3), happenings(3));
+    let cancel = (
+        prop::bool::weighted(0.9),
+        prop::option::of(time()),
+        any::<bool>(),
+    );
+    (ways, cancel, back, names).prop_map(|(ways, (arrives, bites, touches), back, names)| Request {
+        outbound: ways.0,
+        arrives,
+        bites,
+        touches,
+        at_vendor: ways.1,
+        inbound: ways.2,
+        back,
+        names,
+    })
+}
+
+fn glance() -> impl Strategy<Value = Glance> {
+    let odds = (prop::bool::weighted(0.85), prop::bool::weighted(0.8));
+    (happenings(2), happenings(2), odds).prop_map(|(before, after, odds)| Glance {
+        before,
+        after,
+        succeeds: odds.0,
+        dated: odds.1,
+    })
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let hours = prop_oneof![Just(-48_i64), 0..2_i64];
+    prop_oneof![
+        4 => happenings(3).prop_map(Event::World),
+        6 => glance().prop_map(Event::Look),
+        2 => Just(Event::Look(prompt_look())),
+        1 => Just(Event::Saved),
+        1 => (0..6_usize).prop_map(Event::Restart),
+        1 => hours.prop_map(|hours| Event::Clock(SignedDuration::from_hours(hours))),
+    ]
+}
+
+/// A whole story.
+pub fn plan() -> impl Strategy<Value = Plan> {
+    let clocks = (-7_200_000..7_200_000_i64, -7_200_000..7_200_000_i64);
+    let lag = prop_oneof![4 => Just(0), 1 => 0..1_000_i64];
+    let events = prop::collection::vec(event(), 0..12);
+    (clocks, lag, happenings(8), request(), events).prop_map(
+        |(clocks, lag, past, request, events)| Plan {
+            clocks,
+            lag,
+            past,
+            request,
+            events,
+        },
+    )
+}
