@@ -1,6 +1,6 @@
 //! The ledger's file, read as it lies on the disk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -22,11 +22,19 @@ pub struct Row {
     /// In microseconds since 1970.
     pub created_at: i64,
     pub error_message: Option<String>,
+    /// How many operations the same cancel has made before, all of which did nothing.
+    #[sqlx(skip)]
+    pub before: usize,
 }
 
 impl Row {
     pub fn id(&self) -> String {
         Uuid::from_slice(&self.id).unwrap().to_string()
+    }
+
+    /// It was refused, or never left: whoever asks again means a new attempt.
+    pub fn did_nothing(&self) -> bool {
+        self.status == "Failed" && self.outcome.is_none()
     }
 
     pub fn is_finished(&self) -> bool {
@@ -79,21 +87,30 @@ pub async fn unfinished(directory: &Path) -> i64 {
     count
 }
 
-/// By offer, of which each must have but one; and no request may have made two.
+/// The last of each offer, since each is asked for by one cancel, which makes no second
+/// operation unless the first did nothing.
 async fn rows(file: &mut SqliteConnection) -> HashMap<String, Row> {
     let all: Vec<Row> = sqlx::query_as(
         "SELECT id, offer_id, request_id, status, outcome, delivered, created_at, error_message \
-         FROM operations",
+         FROM operations ORDER BY id",
     )
     .fetch_all(file)
     .await
     .unwrap();
-    let (mut by_offer, mut by_request) = (HashMap::new(), HashMap::new());
-    for row in all {
-        let twice = by_request.insert(row.request_id.clone(), row.id());
-        assert!(twice.is_none(), "one request, two operations: {row:?}");
-        let twice = by_offer.insert(row.offer_id.clone(), row.clone());
-        assert!(twice.is_none(), "one cancel, two operations: {row:?}");
+    let mut by_offer: HashMap<String, Row> = HashMap::new();
+    for mut row in all {
+        if let Some(other) = by_offer.remove(&row.offer_id) {
+            assert!(other.did_nothing(), "{other:?}, and {row:?}");
+            assert_eq!(other.request_id, row.request_id);
+            row.before = other.before + 1;
+        }
+        by_offer.insert(row.offer_id.clone(), row);
     }
+    let requests: HashSet<&str> = by_offer.values().map(|row| &*row.request_id).collect();
+    assert_eq!(
+        requests.len(),
+        by_offer.len(),
+        "one request, two operations"
+    );
     by_offer
 }
