@@ -47,7 +47,7 @@ use workplace::Workplace;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Whether the gateway takes an `Idempotency-Key`.
-const KEYS: bool = false;
+const KEYS: bool = true;
 
 /// How long everything is measured, and how often.
 #[derive(Clone, Copy)]

@@ -13,7 +13,7 @@ use crate::workplace::Workplace;
 use crate::{HOUR, Plan};
 
 /// Whether the gateway lets callers wait for an operation's end.
-const WAITS: bool = false;
+const WAITS: bool = true;
 
 pub struct Unfinished {
     followed: Followed,

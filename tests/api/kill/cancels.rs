@@ -94,6 +94,9 @@ impl Cancels {
             if let Some(row) = row {
                 assert_eq!(row.request_id, asked.cancel.request_id);
             }
+            if let Some(row) = row.filter(|row| row.before > 0) {
+                assert!(asked.cancel.key.is_some(), "nobody asked again: {row:?}");
+            }
             let Some(id) = &asked.id else { continue };
             let row = row.unwrap_or_else(|| panic!("{offer} is not in the ledger"));
             assert_eq!(row.id(), *id);

@@ -1,6 +1,6 @@
 //! The ledger's file, read as it lies on the disk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -23,6 +23,9 @@ pub struct Row {
     pub created_at: i64,
     pub error_code: Option<String>,
     pub error_message: Option<String>,
+    /// How many operations the same cancel has made before, all of which did nothing.
+    #[sqlx(skip)]
+    pub before: usize,
 }
 
 impl Row {
@@ -30,8 +33,8 @@ impl Row {
         Uuid::from_slice(&self.id).unwrap().to_string()
     }
 
-    /// It never left, or the vendor was too busy: whoever asked may ask again.
-    fn did_nothing(&self) -> bool {
+    /// It never left, or the vendor was too busy: whoever asks again means a new attempt.
+    pub fn did_nothing(&self) -> bool {
         let throttled = self.error_code.as_deref() == Some("portal-throttled");
         self.status == "Failed" && self.outcome.is_none() && (self.delivered == "no" || throttled)
     }
@@ -86,8 +89,8 @@ pub async fn unfinished(directory: &Path) -> i64 {
     count
 }
 
-/// By offer, of which each must have but one; only one that provably did nothing may
-/// have been followed by another, under the same key.
+/// The last of each offer, since each is asked for by one cancel, which makes no second
+/// operation unless the first did nothing.
 async fn rows(file: &mut SqliteConnection) -> HashMap<String, Row> {
     let all: Vec<Row> = sqlx::query_as(
         "SELECT id, offer_id, request_id, status, outcome, delivered, created_at, error_code, error_message \
@@ -97,12 +100,19 @@ async fn rows(file: &mut SqliteConnection) -> HashMap<String, Row> {
     .await
     .unwrap();
     let mut by_offer: HashMap<String, Row> = HashMap::new();
-    for row in all {
-        let before = by_offer.insert(row.offer_id.clone(), row.clone());
-        if let Some(before) = before {
-            assert!(before.did_nothing(), "{before:?} and {row:?}");
-            assert_eq!(before.request_id, row.request_id);
+    for mut row in all {
+        if let Some(other) = by_offer.remove(&row.offer_id) {
+            assert!(other.did_nothing(), "{other:?}, and {row:?}");
+            assert_eq!(other.request_id, row.request_id);
+            row.before = other.before + 1;
         }
+        by_offer.insert(row.offer_id.clone(), row);
     }
+    let requests: HashSet<&str> = by_offer.values().map(|row| &*row.request_id).collect();
+    assert_eq!(
+        requests.len(),
+        by_offer.len(),
+        "one request, two operations"
+    );
     by_offer
 }
