@@ -76,9 +76,9 @@ mod tests {
         operation.follow(Delivered::Yes);
         recent.keep(&[Arc::new(operation.clone())]);
         assert_eq!(*recent.get(operation.id).unwrap(), operation);
+        let mut other = operation.clone();
         operation.finish(Outcome::Canceled, None);
         recent.keep(&[Arc::new(operation.clone())]);
-        let mut other = operation.clone();
         other.finish(Outcome::Unknown, None);
         recent.keep(&[Arc::new(other)]);
         assert_eq!(

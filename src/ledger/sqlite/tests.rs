@@ -142,7 +142,7 @@ async fn a_finished_operation_never_changes_and_an_unfinished_one_keeps_its_orig
 
     let end = finished(operation.clone());
     store.save_one(&end).await.unwrap();
-    let mut other_end = end.clone();
+    let mut other_end = operation.clone();
     other_end.refuse(
         Delivered::No,
         Fault {
