@@ -1,12 +1,14 @@
 //! The batching, waiting and recovering, held against a store that does as it
 //! is told. What SQLite itself does is tested beside it.
 
-use std::collections::{HashMap, HashSet};
+mod double;
+
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard};
 
 use futures_util::future::join_all;
 use futures_util::poll;
+
+use double::{Double, disk_full};
 
 use super::*;
 use crate::domain::{
@@ -40,148 +42,6 @@ pub fn finished(mut operation: Operation) -> Operation {
     operation.finish(Outcome::Canceled, None);
     operation.updated_at = at;
     operation
-}
-
-/// A store whose disk hangs, fails and recovers on command.
-struct Double {
-    open: watch::Sender<bool>,
-    fails_with: Mutex<Option<LedgerError>>,
-    batches: Mutex<Vec<Vec<Arc<Operation>>>>,
-    answers: Mutex<Vec<Arc<KeptAnswer>>>,
-    queries: Mutex<Vec<Vec<OperationId>>>,
-    unreadable: Mutex<HashSet<OperationId>>,
-    pruned: watch::Sender<Vec<Timestamp>>,
-    prunable: Mutex<u64>,
-}
-
-impl Double {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            open: watch::Sender::new(true),
-            fails_with: Mutex::default(),
-            batches: Mutex::default(),
-            answers: Mutex::default(),
-            queries: Mutex::default(),
-            unreadable: Mutex::default(),
-            pruned: watch::Sender::default(),
-            prunable: Mutex::default(),
-        })
-    }
-
-    fn hang(&self) {
-        self.open.send_replace(false);
-    }
-
-    fn answer_again(&self) {
-        self.open.send_replace(true);
-    }
-
-    fn fill_disk(&self) {
-        *self.fails_with.lock().unwrap() = Some(disk_full());
-    }
-
-    fn free_disk(&self) {
-        *self.fails_with.lock().unwrap() = None;
-    }
-
-    fn batches(&self) -> MutexGuard<'_, Vec<Vec<Arc<Operation>>>> {
-        self.batches.lock().unwrap()
-    }
-
-    async fn work(&self) -> Result<(), LedgerError> {
-        let mut open = self.open.subscribe();
-        open.wait_for(|open| *open).await.unwrap();
-        self.fails_with.lock().unwrap().clone().map_or(Ok(()), Err)
-    }
-}
-
-impl Store for Double {
-    fn save<'a>(&'a self, batch: &'a [Arc<Operation>]) -> Stored<'a, ()> {
-        Box::pin(async {
-            self.batches().push(batch.to_vec());
-            self.work().await
-        })
-    }
-
-    fn save_answered<'a>(
-        &'a self,
-        operations: &'a [Arc<Operation>],
-        answers: &'a [Arc<KeptAnswer>],
-    ) -> Stored<'a, ()> {
-        Box::pin(async {
-            self.save(operations).await?;
-            self.answers.lock().unwrap().extend_from_slice(answers);
-            Ok(())
-        })
-    }
-
-    fn answer(&self, operation: OperationId) -> Stored<'_, Option<KeptAnswer>> {
-        Box::pin(async move {
-            self.work().await?;
-            let answers = self.answers.lock().unwrap();
-            let answer = answers.iter().find(|answer| answer.operation == operation);
-            Ok(answer.map(|answer| KeptAnswer::clone(answer)))
-        })
-    }
-
-    fn keys_since(&self, _: Timestamp) -> Stored<'_, Vec<(Digest, OperationId)>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn forget_answers(&self, _: Timestamp, _: u32) -> Stored<'_, u64> {
-        Box::pin(async { Ok(0) })
-    }
-
-    fn find<'a>(&'a self, ids: &'a [OperationId]) -> Stored<'a, Vec<Found>> {
-        Box::pin(async {
-            self.queries.lock().unwrap().push(ids.to_vec());
-            self.work().await?;
-            let saved: HashMap<_, _> = self
-                .batches()
-                .iter()
-                .flatten()
-                .map(|o| (o.id, Operation::clone(o)))
-                .collect();
-            let unreadable = self.unreadable.lock().unwrap().clone();
-            let known = ids.iter().rev().filter_map(|id| saved.get(id));
-            Ok(known
-                .map(|operation| match unreadable.contains(&operation.id) {
-                    true => (
-                        operation.id,
-                        Err(LedgerError::Unreadable { column: "status" }),
-                    ),
-                    false => (operation.id, Ok(operation.clone())),
-                })
-                .collect())
-        })
-    }
-
-    fn unfinished(&self) -> Stored<'_, Vec<Found>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn prune(&self, before: Timestamp, limit: u32) -> Stored<'_, u64> {
-        Box::pin(async move {
-            self.work().await?;
-            self.pruned.send_modify(|calls| calls.push(before));
-            let mut left = self.prunable.lock().unwrap();
-            let removed = (*left).min(u64::from(limit));
-            *left -= removed;
-            Ok(removed)
-        })
-    }
-
-    fn probe(&self) -> Stored<'_, ()> {
-        Box::pin(self.work())
-    }
-
-    fn close(&self) -> Stored<'_, ()> {
-        Box::pin(async { Ok(()) })
-    }
-}
-
-fn disk_full() -> LedgerError {
-    LedgerError::unavailable("the disk is full")
 }
 
 const NEVER: Duration = Duration::from_secs(86_400);
@@ -418,4 +278,34 @@ async fn what_is_too_old_is_removed_in_chunks_until_nothing_is_left() {
     assert_eq!(*store.prunable.lock().unwrap(), 0);
     let age = Timestamp::now().duration_since(calls[0]);
     assert!((86_400..86_500).contains(&age.as_secs()), "{age}");
+}
+
+#[tokio::test]
+async fn news_are_told_when_they_are_durable_and_not_before() {
+    let store = Double::new();
+    let ledger = ledger(&store, Pace::default()).await;
+    let operation = Arc::new(finished(intent()));
+    let mut listener = ledger.0.news.changes.subscribe(operation.id);
+    store.hang();
+    let answer = Arc::new(KeptAnswer {
+        operation: operation.id,
+        status: 200,
+        headers: String::new(),
+        body: Vec::new(),
+    });
+    let write = Write {
+        operation: Some(Arc::clone(&operation)),
+        answer: Some(Arc::clone(&answer)),
+    };
+    let mut writing = pin!(ledger.write_all(vec![write]));
+    while store.batches().is_empty() {
+        assert!(poll!(&mut writing).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert!(poll!(pin!(listener.next())).is_pending());
+    store.answer_again();
+    writing.await.unwrap();
+    assert_eq!(listener.next().await, Some(operation));
+    let kept = ledger.answer(answer.operation).await.unwrap();
+    assert_eq!(kept, Some(KeptAnswer::clone(&answer)));
 }

@@ -1,0 +1,151 @@
+//! A store that does as it is told.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard};
+
+use tokio::sync::watch;
+
+use super::*;
+
+/// A store whose disk hangs, fails and recovers on command.
+pub struct Double {
+    pub open: watch::Sender<bool>,
+    pub fails_with: Mutex<Option<LedgerError>>,
+    pub batches: Mutex<Vec<Vec<Arc<Operation>>>>,
+    pub answers: Mutex<Vec<Arc<KeptAnswer>>>,
+    pub queries: Mutex<Vec<Vec<OperationId>>>,
+    pub unreadable: Mutex<HashSet<OperationId>>,
+    pub pruned: watch::Sender<Vec<Timestamp>>,
+    pub prunable: Mutex<u64>,
+}
+
+impl Double {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            open: watch::Sender::new(true),
+            fails_with: Mutex::default(),
+            batches: Mutex::default(),
+            answers: Mutex::default(),
+            queries: Mutex::default(),
+            unreadable: Mutex::default(),
+            pruned: watch::Sender::default(),
+            prunable: Mutex::default(),
+        })
+    }
+
+    pub fn hang(&self) {
+        self.open.send_replace(false);
+    }
+
+    pub fn answer_again(&self) {
+        self.open.send_replace(true);
+    }
+
+    pub fn fill_disk(&self) {
+        *self.fails_with.lock().unwrap() = Some(disk_full());
+    }
+
+    pub fn free_disk(&self) {
+        *self.fails_with.lock().unwrap() = None;
+    }
+
+    pub fn batches(&self) -> MutexGuard<'_, Vec<Vec<Arc<Operation>>>> {
+        self.batches.lock().unwrap()
+    }
+
+    async fn work(&self) -> Result<(), LedgerError> {
+        let mut open = self.open.subscribe();
+        open.wait_for(|open| *open).await.unwrap();
+        self.fails_with.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Store for Double {
+    fn save<'a>(&'a self, batch: &'a [Arc<Operation>]) -> Stored<'a, ()> {
+        Box::pin(async {
+            self.batches().push(batch.to_vec());
+            self.work().await
+        })
+    }
+
+    fn save_answered<'a>(
+        &'a self,
+        operations: &'a [Arc<Operation>],
+        answers: &'a [Arc<KeptAnswer>],
+    ) -> Stored<'a, ()> {
+        Box::pin(async {
+            self.save(operations).await?;
+            self.answers.lock().unwrap().extend_from_slice(answers);
+            Ok(())
+        })
+    }
+
+    fn answer(&self, operation: OperationId) -> Stored<'_, Option<KeptAnswer>> {
+        Box::pin(async move {
+            self.work().await?;
+            let answers = self.answers.lock().unwrap();
+            let answer = answers.iter().find(|answer| answer.operation == operation);
+            Ok(answer.map(|answer| KeptAnswer::clone(answer)))
+        })
+    }
+
+    fn keys_since(&self, _: Timestamp) -> Stored<'_, Vec<(Digest, OperationId)>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn forget_answers(&self, _: Timestamp, _: u32) -> Stored<'_, u64> {
+        Box::pin(async { Ok(0) })
+    }
+
+    fn find<'a>(&'a self, ids: &'a [OperationId]) -> Stored<'a, Vec<Found>> {
+        Box::pin(async {
+            self.queries.lock().unwrap().push(ids.to_vec());
+            self.work().await?;
+            let saved: HashMap<_, _> = self
+                .batches()
+                .iter()
+                .flatten()
+                .map(|o| (o.id, Operation::clone(o)))
+                .collect();
+            let unreadable = self.unreadable.lock().unwrap().clone();
+            let known = ids.iter().rev().filter_map(|id| saved.get(id));
+            Ok(known
+                .map(|operation| match unreadable.contains(&operation.id) {
+                    true => (
+                        operation.id,
+                        Err(LedgerError::Unreadable { column: "status" }),
+                    ),
+                    false => (operation.id, Ok(operation.clone())),
+                })
+                .collect())
+        })
+    }
+
+    fn unfinished(&self) -> Stored<'_, Vec<Found>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn prune(&self, before: Timestamp, limit: u32) -> Stored<'_, u64> {
+        Box::pin(async move {
+            self.work().await?;
+            self.pruned.send_modify(|calls| calls.push(before));
+            let mut left = self.prunable.lock().unwrap();
+            let removed = (*left).min(u64::from(limit));
+            *left -= removed;
+            Ok(removed)
+        })
+    }
+
+    fn probe(&self) -> Stored<'_, ()> {
+        Box::pin(self.work())
+    }
+
+    fn close(&self) -> Stored<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// What it fails with when its disk is full.
+pub fn disk_full() -> LedgerError {
+    LedgerError::unavailable("the disk is full")
+}
