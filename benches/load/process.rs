@@ -13,6 +13,9 @@ pub const ROLE: &str = "OFFERGATE_BENCH_ROLE";
 /// What `/proc/PID/stat` counts in: `sysconf(_SC_CLK_TCK)` is 100 on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 
+/// What a server may have open beside its callers' connections.
+const OTHER_FILES: usize = 1500;
+
 /// A running server.
 pub struct Server {
     child: Child,
@@ -96,8 +99,14 @@ impl Server {
         }
     }
 
+    /// How many callers may be connected to it: the gateway has two files for each, and
+    /// those to the vendor.
+    pub fn connections(&self) -> Result<usize, Error> {
+        Ok(self.files()?.saturating_sub(OTHER_FILES) / 2)
+    }
+
     /// How many files it may have open.
-    pub fn files(&self) -> Result<usize, Error> {
+    fn files(&self) -> Result<usize, Error> {
         let limits = self.proc("limits")?;
         let soft = limits.lines().find_map(|line| {
             let limits = line.strip_prefix("Max open files")?;

@@ -54,6 +54,12 @@ impl Waited {
         vendor: &StandIn,
         waiting: Waiting,
     ) -> Result<Self, Error> {
+        // Both kinds are connected at a time.
+        let others = gateway.connections()?.saturating_sub(waiting.measured);
+        let waiting = Waiting {
+            others: others.min(waiting.others),
+            ..waiting
+        };
         let Waiting { measured, others } = waiting;
         let told = |offers| {
             let ids = generator.accepted(gateway, offers, measured)?;

@@ -14,8 +14,6 @@ use super::{Ask, Credential, Generator, PATIENCE, Shared, read_any};
 use crate::process::Server;
 use crate::standin::StandIn;
 
-/// What the gateway may have open beside its callers' connections.
-const OTHER_FILES: usize = 1500;
 /// What the answer says to one that is put off.
 const OVERLOADED: &str = r#""code":"overloaded""#;
 /// When a request comes again that was put off.
@@ -40,8 +38,7 @@ impl Generator {
     /// gateway has as many wait for the token as it may have in flight, and puts off the
     /// others: those come again.
     pub fn rush(&self, gateway: &Server, vendor: &StandIn, requests: usize) -> Result<Rush, Error> {
-        // The gateway has two files for each, and those to the vendor.
-        let connections = requests.min(gateway.files()?.saturating_sub(OTHER_FILES) / 2);
+        let connections = requests.min(gateway.connections()?);
         LocalSet::new().block_on(&self.runtime, async {
             let mut streams = Vec::with_capacity(connections);
             for _ in 0..connections {
