@@ -9,9 +9,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::idempotency::{self, Turn};
 use super::prefer::Wait;
 use super::{Gate, Problem, guard, operations, waiting};
-use crate::domain::{Idempotency, KeptAnswer, Operation};
+use crate::domain::{Idempotency, Operation};
 use crate::ledger::Claim;
-use crate::operation::{Failure, Keyed, Told, UnderKey};
+use crate::operation::{Failure, Keyed, Told, UnderKey, Written};
 use crate::telemetry::AccessLog;
 
 /// A request for an action, on its way to its answer.
@@ -52,6 +52,7 @@ impl Acting {
                 let _first = self.log.operation.set(answer.operation);
                 idempotency::read(&answer)
             }
+            Turn::Over(operation) => self.answer(operation, None).await?,
             Turn::Unanswered(claim, operation) => self.answer(operation, Some(claim)).await?,
         };
         self.log.replayed.set(true);
@@ -85,7 +86,8 @@ impl Acting {
         self.answer(told.result?, claim).await
     }
 
-    /// The operation, as soon as it is over or the wait is; kept first, under a key.
+    /// The operation, as soon as it is over or the wait is; kept first, under a key, if
+    /// it is not over.
     async fn answer(
         &self,
         operation: Arc<Operation>,
@@ -102,7 +104,7 @@ impl Acting {
         // it is told no more than it was entitled to when it asked.
         let operation = waited.unwrap_or(operation);
         let response = operations::acted(&operation, self.wait, &self.gate)?;
-        let Some(_until_kept) = claim else {
+        let Some(_until_kept) = claim.filter(|_| !operation.status.is_final()) else {
             return Ok(response);
         };
         let answer = Arc::new(idempotency::write_down(response, operation.id)?);
@@ -110,18 +112,18 @@ impl Acting {
         Ok(idempotency::read(&answer))
     }
 
-    /// What the caller is told at once, to be kept; none if it waits.
-    fn write_down(&self, operation: &Operation, failure: Option<&Failure>) -> Option<KeptAnswer> {
+    /// What the caller is told at once, as it is to be kept.
+    fn write_down(&self, operation: &Operation, failure: Option<&Failure>) -> Written {
         let response = match failure {
-            Some(failure) => guard::answer(&self.request, &failure.clone().into()),
-            None if self.waits_for(operation) => return None,
-            None => operations::acted(operation, self.wait, &self.gate).ok()?,
+            Some(failure) => Ok(guard::answer(&self.request, &failure.clone().into())),
+            None if operation.status.is_final() => return Written::Itself,
+            None if self.wait.is_some_and(|wait| !wait.limit().is_zero()) => {
+                return Written::NotYet;
+            }
+            None => operations::acted(operation, self.wait, &self.gate),
         };
-        idempotency::write_down(response, operation.id).ok()
-    }
-
-    fn waits_for(&self, operation: &Operation) -> bool {
-        let wait = self.wait.is_some_and(|wait| !wait.limit().is_zero());
-        wait && !operation.status.is_final()
+        response
+            .and_then(|response| idempotency::write_down(response, operation.id))
+            .map_or(Written::Itself, Written::Down)
     }
 }

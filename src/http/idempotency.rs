@@ -36,6 +36,8 @@ pub enum Turn {
     First(Claim),
     /// Nobody's: this is what was answered.
     Again(KeptAnswer),
+    /// Nobody's: the operation is over, and is what was answered, or would have been.
+    Over(Arc<Operation>),
     /// The action was done, or may have been, but nobody was answered: a crash, or a
     /// caller that went away while it waited. This request is answered with what has
     /// become of it.
@@ -132,6 +134,7 @@ pub async fn turn(gate: &Gate, asked: Idempotency) -> Result<Turn, Problem> {
     }
     match gate.ledger.answer(id).await? {
         Some(answer) => Ok(Turn::Again(answer)),
+        None if operation.status.is_final() => Ok(Turn::Over(operation)),
         None => Ok(Turn::Unanswered(take_over()?, operation)),
     }
 }

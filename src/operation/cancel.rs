@@ -61,12 +61,22 @@ pub struct Work {
 pub struct Keyed {
     /// The key.
     pub claim: Claim,
-    /// Writes down what the caller will be answered; none if that is not known yet.
+    /// Writes down what the caller will be answered.
     pub write_down: WriteDown,
 }
 
 /// From an operation, or from why it is not the answer, to the answer.
-pub type WriteDown = Box<dyn FnOnce(&Operation, Option<&Failure>) -> Option<KeptAnswer>>;
+pub type WriteDown = Box<dyn FnOnce(&Operation, Option<&Failure>) -> Written>;
+
+/// The answer under a key, written down.
+pub enum Written {
+    /// The operation is over, and is itself the answer for ever: nothing else is kept.
+    Itself,
+    /// This is to be kept.
+    Down(KeptAnswer),
+    /// It is not known yet.
+    NotYet,
+}
 
 /// How it went.
 pub struct Told {
@@ -80,7 +90,7 @@ pub struct Told {
 
 /// What came of an action's idempotency key.
 pub enum UnderKey {
-    /// There is none, or it was given back: nothing is kept.
+    /// Nothing that is to be kept.
     Nothing,
     /// This answer is kept, and is to be given.
     Kept(Arc<KeptAnswer>),
@@ -233,8 +243,9 @@ impl Keyed {
             return (UnderKey::Nothing, None);
         }
         match (self.write_down)(operation, failure) {
-            Some(answer) => (UnderKey::Kept(Arc::new(answer)), Some(self.claim)),
-            None => (UnderKey::Open(self.claim), None),
+            Written::Itself => (UnderKey::Nothing, Some(self.claim)),
+            Written::Down(answer) => (UnderKey::Kept(Arc::new(answer)), Some(self.claim)),
+            Written::NotYet => (UnderKey::Open(self.claim), None),
         }
     }
 }

@@ -11,7 +11,7 @@ pub mod outcome;
 mod vendor;
 mod watch;
 
-pub use cancel::{Desk, DeskShared, Keyed, Told, UnderKey, Work};
+pub use cancel::{Desk, DeskShared, Keyed, Told, UnderKey, Work, Written};
 pub use failure::{Answered, Failure, NotDone, Refusal, Said, Unreachable};
 pub use vendor::{Publishers, Vendor};
 pub use watch::{Follower, Watcher, WatcherOptions};

@@ -50,7 +50,8 @@ fn assert_replay(again: &Answer, first: &Answer) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_answer_is_given_again_whatever_has_happened_since() {
-    let mut world = spawn().await;
+    // The port is another one after each start.
+    let mut world = spawn_toml("[server]\npublic_url = \"https://gateway.test\"").await;
     let sync = cancel(&world, "sync-1", ONE).await;
     assert_eq!(sync.status, 200, "{sync:?}");
     let followed = cancel(&world, "migrated-1", OTHER).await;
