@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::Vitals;
 use crate::domain::Redactor;
-use crate::http::CurrentAccess;
+use crate::http::{CurrentAccess, Room};
 use crate::ledger::{Ledger, LedgerError};
 use crate::operation::{DeskShared, Watcher};
 use crate::settings::{self, Settings};
@@ -174,6 +174,7 @@ impl Gateway {
             portal_url: settings.portal.base_url.as_str().into(),
             poll: settings.operations.poll,
             max_wait: settings.server.max_wait,
+            room: Room::among(settings.server.max_connections),
             limits: options::limits(&settings.server),
         };
         let admin = serve_admin(admin, vitals.clone())?;

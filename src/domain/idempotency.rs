@@ -58,23 +58,20 @@ pub struct KeptAnswer {
     pub body: Vec<u8>,
 }
 
-/// Codes of failures after which nothing was done at the vendor and asking again is the
-/// advice.
-const ASK_AGAIN: [&str; 2] = ["portal-throttled", "credential-unavailable"];
+/// The code of a refusal by which the vendor asks for another attempt.
+const THROTTLED: &str = "portal-throttled";
 
 impl Operation {
-    /// Whether the key that it was asked for under still stands for it. One that
-    /// provably did nothing, and of which the caller was told to ask again, gives its
-    /// key back: the same answer for ever would be no help.
+    /// Whether the key that it was asked for under still stands for it. One that never
+    /// came to an answer of the vendor's, and provably did nothing, gives its key back,
+    /// and so does one that the vendor was too busy for: whoever asks again is to be
+    /// heard, and not told the same for a day.
     #[must_use]
     pub fn holds_its_key(&self) -> bool {
-        let nothing_done = match &self.error {
-            Some(fault) if self.status == Status::Failed && self.outcome.is_none() => {
-                self.portal.delivered == super::Delivered::No || ASK_AGAIN.contains(&&*fault.code)
-            }
-            _ => false,
-        };
-        !nothing_done
+        let refused = self.status == Status::Failed && self.outcome.is_none();
+        let code = self.error.as_ref().map(|fault| &*fault.code);
+        let unanswered = self.portal.http_status.is_none();
+        !(refused && (unanswered || code == Some(THROTTLED)))
     }
 }
 
@@ -97,24 +94,23 @@ mod tests {
 
     #[test]
     fn only_what_did_nothing_gives_its_key_back() {
-        let refused = |delivered, code: &'static str| {
+        let refused = |http_status, code: &'static str| {
             let mut operation = operation();
-            let message = String::new();
-            operation.refuse(
-                delivered,
-                Fault {
-                    code: code.into(),
-                    message,
-                },
-            );
+            operation.portal.http_status = http_status;
+            let fault = Fault {
+                code: code.into(),
+                message: String::new(),
+            };
+            operation.refuse(Delivered::Yes, fault);
             operation.holds_its_key()
         };
-        assert!(!refused(Delivered::No, "portal-failed"));
-        assert!(!refused(Delivered::No, "portal-timeout"));
-        assert!(!refused(Delivered::Yes, "credential-unavailable"));
-        assert!(!refused(Delivered::Yes, "portal-throttled"));
-        assert!(refused(Delivered::Yes, "offer-not-found"));
-        assert!(refused(Delivered::Yes, "portal-rejected-credential"));
+        // Nothing arrived, or only what was refused as unauthorized before.
+        for code in ["portal-failed", "portal-timeout", "credential-unavailable"] {
+            assert!(!refused(None, code), "{code}");
+        }
+        assert!(!refused(Some(429), "portal-throttled"));
+        assert!(refused(Some(404), "offer-not-found"));
+        assert!(refused(Some(401), "portal-rejected-credential"));
         let mut followed = operation();
         assert!(followed.holds_its_key());
         followed.follow(Delivered::Unknown);

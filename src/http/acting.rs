@@ -8,7 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::idempotency::{self, Turn};
 use super::prefer::Wait;
-use super::{Gate, Problem, guard, operations, waiting};
+use super::waiting::Held;
+use super::{Code, Gate, Problem, guard, operations, waiting};
 use crate::domain::{Idempotency, Operation};
 use crate::ledger::Claim;
 use crate::operation::{Failure, Keyed, Told, UnderKey, Written};
@@ -21,6 +22,14 @@ pub struct Acting {
     gate: web::Data<Gate>,
     log: Rc<AccessLog>,
     wait: Option<Wait>,
+}
+
+/// What is to be done for a request.
+pub enum Begun {
+    /// The action, under this key if it came with one.
+    ToDo(Option<Claim>),
+    /// Nothing: this is the answer.
+    Answered(HttpResponse),
 }
 
 impl Acting {
@@ -39,24 +48,23 @@ impl Acting {
     ///
     /// # Errors
     /// As for [`idempotency::turn`]; also the answer, if that was a problem.
-    pub async fn begin(
-        &self,
-        asked: Option<Idempotency>,
-    ) -> Result<Result<Option<Claim>, HttpResponse>, Problem> {
+    pub async fn begin(&self, asked: Option<Idempotency>) -> Result<Begun, Problem> {
         let Some(asked) = asked else {
-            return Ok(Ok(None));
+            return Ok(Begun::ToDo(None));
         };
         let answer = match idempotency::turn(&self.gate, asked).await? {
-            Turn::First(claim) => return Ok(Ok(Some(claim))),
+            Turn::First(claim) => return Ok(Begun::ToDo(Some(claim))),
             Turn::Again(answer) => {
                 let _first = self.log.operation.set(answer.operation);
+                let code = idempotency::problem_code(&answer);
+                self.log.problem.set(code.map(Code::as_str));
                 idempotency::read(&answer)
             }
             Turn::Over(operation) => self.answer(operation, None).await?,
             Turn::Unanswered(claim, operation) => self.answer(operation, Some(claim)).await?,
         };
         self.log.replayed.set(true);
-        Ok(Err(idempotency::replayed(answer)))
+        Ok(Begun::Answered(idempotency::replayed(answer)))
     }
 
     /// What the action is told of the key.
@@ -78,7 +86,11 @@ impl Acting {
         let claim = match told.under_key {
             UnderKey::Kept(answer) => {
                 let _first = self.log.operation.set(answer.operation);
-                return Ok(idempotency::read(&answer));
+                let mut response = idempotency::read(&answer);
+                if let (Some(wait), Ok(_)) = (self.wait, &told.result) {
+                    wait.confirm(&mut response);
+                }
+                return Ok(response);
             }
             UnderKey::Open(claim) => Some(claim),
             UnderKey::Nothing => None,
@@ -94,22 +106,24 @@ impl Acting {
         claim: Option<Claim>,
     ) -> Result<HttpResponse, Problem> {
         let _first = self.log.operation.set(operation.id);
-        let waited = match self.wait {
-            Some(wait) => {
-                waiting::until_over(&self.request, &self.gate, Arc::clone(&operation), wait).await
-            }
-            None => Ok(Arc::clone(&operation)),
-        };
+        let held = waiting::hold(&self.request, &self.gate, Arc::clone(&operation), self.wait);
         // The action is done, whatever has become of the caller's rights meanwhile: then
         // it is told no more than it was entitled to when it asked.
-        let operation = waited.unwrap_or(operation);
-        let response = operations::acted(&operation, self.wait, &self.gate)?;
-        let Some(_until_kept) = claim.filter(|_| !operation.status.is_final()) else {
-            return Ok(response);
+        let (operation, applied) = match held.await {
+            Ok(Held::Told(newer, applied)) => (newer, applied),
+            // The key then stands for the operation, and the next one who asks is told.
+            Ok(Held::Gone) => return operations::acted(&operation, None, &self.gate),
+            Err(_lost) => {
+                self.log.refused.set(None);
+                (operation, None)
+            }
         };
-        let answer = Arc::new(idempotency::write_down(response, operation.id)?);
-        self.gate.desk.keep(Arc::clone(&answer)).await;
-        Ok(idempotency::read(&answer))
+        if let Some(claim) = claim.filter(|_| !operation.status.is_final()) {
+            let response = operations::acted(&operation, None, &self.gate)?;
+            let answer = Arc::new(idempotency::write_down(response, operation.id)?);
+            self.gate.desk.keep(answer, claim).await;
+        }
+        operations::acted(&operation, applied, &self.gate)
     }
 
     /// What the caller is told at once, as it is to be kept.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
+use tokio_util::sync::CancellationToken;
 
 use super::{Code, Counted, Problem};
 use crate::identity::PeerCertificate;
@@ -25,6 +26,8 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How many requests a connection may have at once, which over HTTP/2 can be several.
 /// One counts until its answer has been taken: answers that nobody reads are memory.
 const MAX_REQUESTS: usize = 256;
+/// How long the client of a stream may take nothing: longer than two of its comments.
+const STALLED: Duration = Duration::from_secs(40);
 
 /// A connection that speaks TLS.
 type Secure = Counted<TlsStream<tokio::net::TcpStream>>;
@@ -46,19 +49,23 @@ struct Connection {
     at_work: Cell<usize>,
     /// Requests over HTTP/2 whose answers have not been taken; none: one at a time.
     open: Option<Rc<Cell<usize>>>,
+    /// Set when it is gone; none where its requests go with it.
+    closed: Option<CancellationToken>,
+    /// When each of its streams was last asked for more.
+    streams: RefCell<Vec<Weak<Cell<Instant>>>>,
 }
 
 /// Begins to watch a connection: it is ended when no request has been in the hands of
 /// a handler for `patience`. Also notes the certificate of its client. For `on_connect`.
 pub fn watch_connection(io: &dyn Any, data: &mut Extensions, patience: Duration) {
-    let (stream, open) = if let Some(secure) = io.downcast_ref::<Secure>() {
+    let (stream, open, closed) = if let Some(secure) = io.downcast_ref::<Secure>() {
         let (stream, session) = secure.get_ref().get_ref();
         if let Some(chain) = session.peer_certificates() {
             data.insert(PeerCertificate::new(chain));
         }
-        (stream, secure.open())
+        (stream, secure.open(), Some(secure.closed()))
     } else if let Some(stream) = io.downcast_ref::<tokio::net::TcpStream>() {
-        (stream, None)
+        (stream, None, None)
     } else {
         return;
     };
@@ -72,6 +79,8 @@ pub fn watch_connection(io: &dyn Any, data: &mut Extensions, patience: Duration)
         patience,
         at_work: Cell::new(0),
         open,
+        closed,
+        streams: RefCell::default(),
     });
     CONNECTIONS.with_borrow_mut(|known| {
         known
@@ -90,6 +99,16 @@ pub fn watch_connection(io: &dyn Any, data: &mut Extensions, patience: Duration)
 #[must_use]
 pub fn peer_certificate(request: &HttpRequest) -> Option<&PeerCertificate> {
     request.conn_data()
+}
+
+/// Completes when the connection of this request is gone, and nobody can be answered.
+/// A handler over HTTP/1.1 does not live to see that.
+pub async fn closed(request: &HttpRequest) {
+    let connection = request.conn_data::<Rc<Connection>>();
+    match connection.and_then(|connection| connection.closed.clone()) {
+        Some(closed) => closed.cancelled_owned().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn sweep() {
@@ -113,10 +132,48 @@ async fn sweep() {
 
 impl Connection {
     fn end_if_overdue(&self, now: Instant) {
-        if self.deadline.get().is_some_and(|deadline| deadline < now) {
+        let is_overdue = self.deadline.get().is_some_and(|deadline| deadline < now);
+        if is_overdue || self.has_stalled(now) {
             // It may be gone already.
             let _gone = self.socket.shutdown(Shutdown::Both);
         }
+    }
+}
+
+impl Connection {
+    /// Whether one of its streams has not been asked for more for long: its client takes
+    /// nothing, and so could not be told even that it is to get nothing any more.
+    fn has_stalled(&self, now: Instant) -> bool {
+        let mut streams = self.streams.borrow_mut();
+        streams.retain(|stream| stream.strong_count() > 0);
+        let asked = streams.iter().filter_map(Weak::upgrade);
+        asked.into_iter().any(|asked| now - asked.get() > STALLED)
+    }
+}
+
+/// A stream of events on its connection, which is ended if its client takes nothing.
+pub struct Streaming {
+    asked: Rc<Cell<Instant>>,
+    _under_way: UnderWay,
+}
+
+impl Streaming {
+    /// The answer to this request goes on and on.
+    pub fn begin(request: &HttpRequest) -> Self {
+        let asked = Rc::new(Cell::new(Instant::now()));
+        if let Some(connection) = request.conn_data::<Rc<Connection>>() {
+            let mut streams = connection.streams.borrow_mut();
+            streams.push(Rc::downgrade(&asked));
+        }
+        Self {
+            asked,
+            _under_way: UnderWay::begin(request),
+        }
+    }
+
+    /// Its client can take more at this moment.
+    pub fn asked(&self) {
+        self.asked.set(Instant::now());
     }
 }
 

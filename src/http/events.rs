@@ -17,8 +17,9 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::connection::UnderWay;
-use super::{Gate, Problem, caller, operations};
+use super::connection::{Streaming, closed};
+use super::waiting::{Waiter, take_newer};
+use super::{Code, Gate, Problem, caller, operations};
 use crate::domain::{CallerName, Operation};
 use crate::ledger::Subscription;
 
@@ -28,6 +29,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const BEAT: Duration = Duration::from_secs(15);
 /// Sent first: when to come back after the connection was lost, in milliseconds.
 const GREETING: &[u8] = b"retry: 2000\n\n";
+/// When there may be room for another stream.
+const NO_ROOM_RETRY: Duration = Duration::from_secs(5);
 const COMMENT: &[u8] = b": nothing new\n\n";
 
 /// `GET /operations/{id}/events`
@@ -36,21 +39,26 @@ const COMMENT: &[u8] = b": nothing new\n\n";
 /// As for [`operations::show`].
 pub async fn stream(request: HttpRequest, gate: web::Data<Gate>) -> Result<HttpResponse, Problem> {
     let log = super::log(&request)?;
-    let operation = operations::own(&request, &gate, &log).await?;
+    // From before the caller is known: no version that comes later is missed.
+    let rights = gate.access.changes();
+    let mut operation = operations::own(&request, &gate, &log).await?;
     let last = last_event(&request);
     if operation.status.is_final() && last == Some(operation.updated_at) {
         // There is nothing to come, which is how a stream says so.
         return Ok(HttpResponse::NoContent().finish());
     }
     let caller = operation.requested_by.clone();
+    let waiter = Waiter::enter(&gate, &caller).ok_or_else(no_room)?;
     let news = gate.ledger.subscribe(operation.id);
     // What happened before the subscription is told by nobody.
     let found = gate.ledger.find(operation.id).await?;
+    take_newer(&mut operation, found);
     let events = Events {
-        _under_way: UnderWay::begin(&request),
-        rights: gate.access.changes(),
+        streaming: Streaming::begin(&request),
+        _waiter: waiter,
+        rights,
         beat: beat(),
-        next: Step::Greet(found.unwrap_or(operation)),
+        next: Step::Greet(operation),
         last,
         news,
         caller,
@@ -62,6 +70,12 @@ pub async fn stream(request: HttpRequest, gate: web::Data<Gate>) -> Result<HttpR
         // A proxy that collects an answer before it passes it on would make it useless.
         .insert_header(("x-accel-buffering", "no"))
         .streaming(events.into_stream()))
+}
+
+fn no_room() -> Problem {
+    let detail =
+        "As many wait and listen as you may have at a time, or as the gateway has room for.";
+    Problem::new(Code::RateLimited, detail).retry_after(NO_ROOM_RETRY)
 }
 
 /// The state that the caller knows already; an id that is none of ours is none.
@@ -91,7 +105,8 @@ struct Events {
     last: Option<Timestamp>,
     next: Step,
     /// While there is a stream, its connection is not idle.
-    _under_way: UnderWay,
+    streaming: Streaming,
+    _waiter: Waiter,
 }
 
 /// What a stream does next.
@@ -112,6 +127,7 @@ impl Events {
 
     /// The next bytes; none at the end.
     async fn next(&mut self) -> Option<Bytes> {
+        self.streaming.asked();
         loop {
             match std::mem::replace(&mut self.next, Step::Wait) {
                 Step::Greet(operation) => {
@@ -122,7 +138,9 @@ impl Events {
                     if operation.status.is_final() {
                         self.next = Step::End;
                     }
-                    if self.last.is_none_or(|last| last != operation.updated_at) {
+                    let is_news = self.last.is_none_or(|last| last != operation.updated_at);
+                    // Much may have happened since the one before was taken.
+                    if is_news && self.has_rights().await {
                         self.last = Some(operation.updated_at);
                         return self.event(&operation);
                     }
@@ -142,6 +160,14 @@ impl Events {
         let known = self.last;
         tokio::select! {
             biased;
+            () = closed(&self.request) => {
+                self.next = Step::End;
+                None
+            }
+            Ok(()) = self.rights.changed() => {
+                self.has_rights().await;
+                None
+            }
             Some(operation) = self.news.next() => {
                 if known.is_none_or(|known| operation.updated_at > known) {
                     self.next = Step::Tell(operation);
@@ -152,27 +178,23 @@ impl Events {
                 self.next = Step::End;
                 None
             }
-            Ok(()) = self.rights.changed() => {
-                self.check_rights().await;
-                None
-            }
             _ = self.beat.tick() => {
-                self.check_rights().await;
-                matches!(self.next, Step::Wait).then(|| Bytes::from_static(COMMENT))
+                self.has_rights().await.then(|| Bytes::from_static(COMMENT))
             }
         }
     }
 
-    /// Ends the stream of a caller that may not see it any more.
-    async fn check_rights(&mut self) {
-        let still = caller::still(&self.request, &self.gate, &self.caller).await;
-        if let Err(problem) = still {
+    /// Whether the caller may still see it; if not, the stream ends.
+    async fn has_rights(&mut self) -> bool {
+        let still = Box::pin(caller::still(&self.request, &self.gate, &self.caller)).await;
+        if let Err(problem) = &still {
             tracing::info!(
                 code = problem.code().as_str(),
-                "a stream of events is ended: its caller has lost its rights"
+                "a stream of events is ended: its caller may not, or cannot be known to, see it"
             );
             self.next = Step::End;
         }
+        still.is_ok()
     }
 
     /// One state as an event; its JSON is one line. None, hence the end, if it cannot be

@@ -146,6 +146,7 @@ impl Parts {
                 "The operation's record is of another version of the gateway.",
             ),
             LedgerError::Unavailable { .. }
+            | LedgerError::Late
             | LedgerError::Corrupt
             | LedgerError::Foreign { .. }
             | LedgerError::TooNew { .. }

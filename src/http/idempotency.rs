@@ -11,6 +11,7 @@ use actix_web::body::MessageBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
 use sfv::{BareItem, Item, Parser};
 use sha2::{Digest as _, Sha256};
 
@@ -29,6 +30,11 @@ const IN_USE_RETRY: Duration = Duration::from_secs(1);
 
 /// A key as it was sent.
 pub struct Key(sfv::String);
+
+/// When there may be room for another key.
+const FULL_RETRY: Duration = Duration::from_secs(60);
+/// Not of an answer to be given again: it speaks of the wish of the first request.
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// Whose turn it is under a key.
 pub enum Turn {
@@ -121,6 +127,7 @@ pub async fn turn(gate: &Gate, asked: Idempotency) -> Result<Turn, Problem> {
         Claimed::InUse {
             same_payload: false,
         } => return Err(reused()),
+        Claimed::Full => return Err(full()),
         Claimed::Bound(id) => id,
     };
     let take_over = || gate.ledger.take_over(asked, id).ok_or_else(in_use);
@@ -144,6 +151,11 @@ fn in_use() -> Problem {
     Problem::new(Code::IdempotencyKeyInUse, detail).retry_after(IN_USE_RETRY)
 }
 
+fn full() -> Problem {
+    let detail = "As many keys are kept as the gateway has room for; ask without one, or later.";
+    Problem::new(Code::Overloaded, detail).retry_after(FULL_RETRY)
+}
+
 fn reused() -> Problem {
     let detail = "This Idempotency-Key came with another request before; nothing was done.";
     Problem::new(Code::IdempotencyKeyReused, detail)
@@ -156,7 +168,8 @@ fn reused() -> Problem {
 pub fn write_down(response: HttpResponse, operation: OperationId) -> Result<KeptAnswer, Problem> {
     let status = response.status().as_u16();
     let mut headers = String::new();
-    for (name, value) in response.headers() {
+    let said = response.headers().iter();
+    for (name, value) in said.filter(|(name, _)| *name != PREFERENCE_APPLIED) {
         if let Ok(value) = value.to_str() {
             headers.push_str(name.as_str());
             headers.push_str(": ");
@@ -188,6 +201,31 @@ pub fn read(answer: &KeptAnswer) -> HttpResponse {
         }
     }
     response
+}
+
+/// The code of the problem that was kept, if it was one.
+#[must_use]
+pub fn problem_code(answer: &KeptAnswer) -> Option<Code> {
+    #[derive(Deserialize)]
+    struct Document {
+        code: String,
+    }
+    if answer.status < 400 {
+        return None;
+    }
+    let document: Document = serde_json::from_slice(&answer.body).ok()?;
+    Code::from_word(&document.code)
+}
+
+/// Refuses a key where there is nothing that it could be for.
+///
+/// # Errors
+/// 400 `invalid-header`
+pub fn refuse(request: &HttpRequest) -> Result<(), Problem> {
+    if request.headers().contains_key(IDEMPOTENCY_KEY) {
+        return Err(invalid("Idempotency-Key has no meaning for a GET."));
+    }
+    Ok(())
 }
 
 /// Says of an answer that nothing was done for it.

@@ -44,6 +44,7 @@ pub use guard::HeadLimits;
 pub use multiplex::Counted;
 pub use problem::Problem;
 pub use quota::{Limits as CallerLimits, Quotas, Rate};
+pub use waiting::Room;
 
 /// What handlers need, on one thread.
 pub struct Gate {
@@ -61,6 +62,8 @@ pub struct Gate {
     pub poll: Duration,
     /// The longest that an answer is held back.
     pub max_wait: Duration,
+    /// Room for those who wait.
+    pub room: Room,
     /// Set when waiting ends.
     pub draining: CancellationToken,
     /// How much a request may weigh.

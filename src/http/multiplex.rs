@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
 
 /// How many requests a connection may have open before it is ended. That is more than
 /// well-behaved clients begin unasked (Go: 1000), and as much memory as one may cost.
@@ -32,6 +33,13 @@ const END_STREAM: u8 = 1;
 pub struct Counted<S> {
     stream: S,
     frames: Option<Frames>,
+    closed: CancellationToken,
+}
+
+impl<S> Drop for Counted<S> {
+    fn drop(&mut self) {
+        self.closed.cancel();
+    }
 }
 
 impl<S> Counted<S> {
@@ -40,6 +48,7 @@ impl<S> Counted<S> {
         Self {
             stream,
             frames: None,
+            closed: CancellationToken::new(),
         }
     }
 
@@ -58,12 +67,18 @@ impl<S> Counted<S> {
         Self {
             stream,
             frames: Some(frames),
+            closed: CancellationToken::new(),
         }
     }
 
     /// What is counted.
     pub fn get_ref(&self) -> &S {
         &self.stream
+    }
+
+    /// Set when the connection is gone: over HTTP/2 its requests outlive it.
+    pub fn closed(&self) -> CancellationToken {
+        self.closed.clone()
     }
 
     /// How many requests are open: begun by the client, and neither answered to the

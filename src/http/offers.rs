@@ -3,7 +3,7 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::acting::Acting;
+use super::acting::{Acting, Begun};
 use super::caller::Asking;
 use super::{Code, Gate, Problem, body, caller, idempotency};
 use crate::domain::{Caller, Email, OfferId, PublisherId};
@@ -29,8 +29,8 @@ pub async fn cancel(
     let acting = Acting::on(&request, &gate, &log);
     let asked = key.map(|key| key.asks(&permit, &notify));
     let claim = match acting.begin(asked).await? {
-        Ok(claim) => claim,
-        Err(answered_before) => return Ok(answered_before),
+        Begun::ToDo(claim) => claim,
+        Begun::Answered(answer) => return Ok(answer),
     };
     let work = Work {
         place: asking.access.quotas.place(permit.caller())?,

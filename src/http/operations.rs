@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::prefer::Wait;
 use super::problem::seconds;
-use super::{Code, Gate, Problem, caller, waiting};
+use super::waiting::Held;
+use super::{Code, Gate, Problem, caller, idempotency, waiting};
 use crate::domain::{Action, Delivered, Fault, Operation, OperationId, Outcome, Status};
 use crate::telemetry::AccessLog;
 
@@ -27,11 +28,10 @@ pub async fn show(request: HttpRequest, gate: web::Data<Gate>) -> Result<HttpRes
     let log = super::log(&request)?;
     let operation = own(&request, &gate, &log).await?;
     let wait = Wait::of(request.headers(), gate.max_wait);
-    let operation = match wait {
-        Some(wait) => waiting::until_over(&request, &gate, operation, wait).await?,
-        None => operation,
-    };
-    answer(StatusCode::OK, &operation, wait, &gate)
+    match waiting::hold(&request, &gate, Arc::clone(&operation), wait).await? {
+        Held::Told(operation, applied) => answer(StatusCode::OK, &operation, applied, &gate),
+        Held::Gone => answer(StatusCode::OK, &operation, None, &gate),
+    }
 }
 
 /// The operation in the path, if the one who asks for it is the one who made it.
@@ -44,6 +44,7 @@ pub async fn own(
     log: &AccessLog,
 ) -> Result<Arc<Operation>, Problem> {
     let caller = caller::authenticate(request, gate, log).await?.caller;
+    idempotency::refuse(request)?;
     let not_found = || {
         Problem::new(
             Code::OperationNotFound,

@@ -45,9 +45,13 @@ impl Wait {
 
 /// The preferences of a line: separated by commas, but not by those in quotes.
 fn split(line: &str) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
+    let (mut quoted, mut escaped) = (false, false);
     line.split(move |c| {
-        quoted ^= c == '"';
+        let was_escaped = std::mem::take(&mut escaped);
+        if !was_escaped {
+            quoted ^= c == '"';
+            escaped = quoted && c == '\\';
+        }
         c == ',' && !quoted
     })
 }
@@ -90,6 +94,7 @@ mod tests {
             (&["respond-async, wait=10"], Some(10)),
             (&["wait=10;foo=bar, return=minimal"], Some(10)),
             (&["foo=\"a, wait=1, b\", wait=7"], Some(7)),
+            (&["foo=\"a\\\", wait=1, b\", wait=7"], Some(7)),
             (&["respond-async", "wait=10"], Some(10)),
             (&["wait=5, wait=10"], Some(5)),
             (&["wait=5", "wait=10"], Some(5)),

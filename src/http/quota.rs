@@ -36,6 +36,8 @@ pub struct Limits {
     pub rate: Option<Rate>,
     /// Of its actions under way at a time.
     pub actions: Option<usize>,
+    /// Of its answers held back, and streams open, at a time.
+    pub waits: Option<usize>,
 }
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
@@ -44,9 +46,13 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformati
 #[derive(Default)]
 pub struct Quotas {
     rates: HashMap<CallerName, Arc<(Rate, Limiter)>>,
-    /// How many there are, and those that are free.
-    places: HashMap<CallerName, (usize, Arc<Semaphore>)>,
+    actions: Places,
+    waits: Places,
 }
+
+/// How many places each of some callers has, and those that are free.
+#[derive(Default)]
+struct Places(HashMap<CallerName, (usize, Arc<Semaphore>)>);
 
 /// What a caller has left, for the headers of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,19 +74,22 @@ impl Quotas {
         earlier: Option<&Self>,
     ) -> Self {
         let mut new = Self::default();
-        for (name, Limits { rate, actions }) in limits {
+        for (name, limits) in limits {
+            let Limits {
+                rate,
+                actions,
+                waits,
+            } = limits;
             if let Some(rate) = rate {
                 let known = earlier.and_then(|earlier| earlier.rates.get(&name));
                 let known = known.filter(|known| known.0 == rate).cloned();
                 let limiter = known.unwrap_or_else(|| Arc::new((rate, limiter(rate))));
                 new.rates.insert(name.clone(), limiter);
             }
-            if let Some(actions) = actions {
-                let known = earlier.and_then(|earlier| earlier.places.get(&name));
-                let known = known.filter(|known| known.0 == actions).cloned();
-                let places = known.unwrap_or_else(|| (actions, Arc::new(Semaphore::new(actions))));
-                new.places.insert(name, places);
-            }
+            new.actions
+                .add(&name, actions, earlier.map(|quotas| &quotas.actions));
+            new.waits
+                .add(&name, waits, earlier.map(|quotas| &quotas.waits));
         }
         new
     }
@@ -111,16 +120,36 @@ impl Quotas {
     /// # Errors
     /// 429 `rate-limited` if all are taken.
     pub fn place(&self, caller: &CallerName) -> Result<Place, Problem> {
-        let Some((_, places)) = self.places.get(caller) else {
-            return Ok(None);
-        };
-        Arc::clone(places)
-            .try_acquire_owned()
-            .map(Some)
-            .map_err(|_| {
-                let detail = "As many of your actions are under way as you may have at a time.";
-                Problem::new(Code::RateLimited, detail).retry_after(Duration::from_secs(1))
-            })
+        self.actions.take(caller).ok_or_else(|| {
+            let detail = "As many of your actions are under way as you may have at a time.";
+            Problem::new(Code::RateLimited, detail).retry_after(Duration::from_secs(1))
+        })
+    }
+
+    /// A place among the caller's answers that are held back and its streams; none if
+    /// all are taken.
+    #[must_use]
+    pub fn waiting_place(&self, caller: &CallerName) -> Option<Place> {
+        self.waits.take(caller)
+    }
+}
+
+impl Places {
+    /// So many for this caller. One that had as many `earlier` has as many left.
+    fn add(&mut self, caller: &CallerName, count: Option<usize>, earlier: Option<&Self>) {
+        let Some(count) = count else { return };
+        let known = earlier.and_then(|earlier| earlier.0.get(caller));
+        let known = known.filter(|known| known.0 == count).cloned();
+        let places = known.unwrap_or_else(|| (count, Arc::new(Semaphore::new(count))));
+        self.0.insert(caller.clone(), places);
+    }
+
+    /// A place; none if all are taken.
+    fn take(&self, caller: &CallerName) -> Option<Place> {
+        match self.0.get(caller) {
+            None => Some(None),
+            Some((_, places)) => Arc::clone(places).try_acquire_owned().ok().map(Some),
+        }
     }
 }
 
@@ -174,6 +203,7 @@ mod tests {
         let limits = Limits {
             rate: rate(1, 3),
             actions: None,
+            waits: None,
         };
         let quotas = quotas(limits, None);
         let mut left = Vec::new();
@@ -202,6 +232,7 @@ mod tests {
         let limits = Limits {
             rate: rate(1, 1),
             actions: Some(1),
+            waits: None,
         };
         let first = quotas(limits, None);
         assert!(first.count(&name("a")).is_ok());
@@ -216,12 +247,14 @@ mod tests {
         let faster = Limits {
             rate: rate(2, 2),
             actions: Some(1),
+            waits: None,
         };
         let third = quotas(faster, Some(&second));
         assert!(third.count(&name("a")).is_ok() && third.place(&name("a")).is_err());
         let wider = Limits {
             rate: rate(1, 1),
             actions: Some(2),
+            waits: None,
         };
         let fourth = quotas(wider, Some(&second));
         assert!(fourth.count(&name("a")).is_err() && fourth.place(&name("a")).is_ok());
@@ -233,6 +266,7 @@ mod tests {
         let limits = Limits {
             rate: None,
             actions: Some(2),
+            waits: None,
         };
         let quotas = quotas(limits, None);
         let (one, two) = (quotas.place(&name("a")), quotas.place(&name("a")));

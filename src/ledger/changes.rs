@@ -45,17 +45,20 @@ impl Changes {
 
     /// Tells a new state of some operations to whoever listens.
     pub fn tell(&self, operations: &[Arc<Operation>]) {
-        let listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if listeners.by_operation.is_empty() {
-            return;
-        }
         for operation in operations {
-            let all = (operation.id, 0)..=(operation.id, u64::MAX);
-            for (_, listener) in listeners.by_operation.range(all) {
+            // Told without the lock: waking many takes its time.
+            for listener in self.listeners(operation.id) {
                 // It may be leaving at this moment.
                 let _ = listener.send(Arc::clone(operation));
             }
         }
+    }
+
+    fn listeners(&self, operation: OperationId) -> Vec<UnboundedSender<Arc<Operation>>> {
+        let listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = (operation, 0)..=(operation, u64::MAX);
+        let those = listeners.by_operation.range(all);
+        those.map(|(_, listener)| listener.clone()).collect()
     }
 }
 

@@ -13,6 +13,9 @@ pub enum LedgerError {
         /// A few plain words.
         reason: Cow<'static, str>,
     },
+    /// The disk has not answered in time; what was asked for *may still happen*.
+    #[error("the ledger is not available: the disk does not answer in time")]
+    Late,
     /// More requests wait than the ledger is willing to queue. Nothing was
     /// written; asking again later is safe.
     #[error("the ledger is overloaded")]

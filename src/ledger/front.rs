@@ -54,11 +54,7 @@ impl Front {
     /// As there.
     pub async fn write(&self, write: Write) -> Result<(), LedgerError> {
         let ledger = self.ledger.clone();
-        let serve = async move |writes: Vec<Write>| {
-            let count = writes.len();
-            let written = ledger.write_all(writes).await;
-            vec![written; count]
-        };
+        let serve = async move |writes: Vec<Write>| ledger.write_all(writes).await;
         Line::ask(&self.writes, write, serve).await
     }
 

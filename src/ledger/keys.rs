@@ -4,12 +4,15 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::domain::{Digest, Idempotency, OperationId};
+
+/// The most keys that are kept; more are refused, whoever sends them.
+const MAX_KEYS: usize = 1_000_000;
 
 /// Half a digest tells keys apart well enough, and there may be many of them.
 type Short = [u8; 16];
@@ -39,6 +42,8 @@ pub enum Claimed {
     },
     /// It has been used for this operation.
     Bound(OperationId),
+    /// There is no room for another key.
+    Full,
 }
 
 /// A key in the hands of the request that is to be answered first. When dropped, the
@@ -64,10 +69,14 @@ impl Keys {
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, HashMap<Short, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes in what the ledger knows of earlier, oldest first: where a key was given
     /// back and used again, the later operation counts.
     pub fn restore(&self, known: Vec<(Digest, OperationId)>) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.lock();
         held.reserve(known.len());
         for (key, operation) in known {
             held.insert(short(&key), Held::Bound(operation));
@@ -86,7 +95,8 @@ impl Keys {
     #[must_use]
     pub fn claim(self: &Arc<Self>, asked: Idempotency) -> Claimed {
         let horizon = self.horizon();
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.lock();
+        let is_full = held.len() >= MAX_KEYS;
         match held.entry(short(&asked.key)) {
             Entry::Occupied(mut entry) => match *entry.get() {
                 Held::InUse(payload) => {
@@ -101,6 +111,7 @@ impl Keys {
                     entry.insert(Held::InUse(short(&asked.payload)));
                 }
             },
+            Entry::Vacant(_) if is_full => return Claimed::Full,
             Entry::Vacant(entry) => {
                 entry.insert(Held::InUse(short(&asked.payload)));
             }
@@ -120,7 +131,7 @@ impl Keys {
         asked: Idempotency,
         operation: OperationId,
     ) -> Option<Claim> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.lock();
         let known = held.get_mut(&short(&asked.key));
         *known.filter(|known| **known == Held::Bound(operation))? =
             Held::InUse(short(&asked.payload));
@@ -134,7 +145,7 @@ impl Keys {
     /// Forgets what has been kept for long enough.
     pub fn expire(&self) {
         let horizon = self.horizon();
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.lock();
         held.retain(|_, held| match held {
             Held::InUse(_) => true,
             Held::Bound(operation) => operation.created_at() >= horizon,
@@ -165,11 +176,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let key = short(&self.asked.key);
-        let mut held = self
-            .keys
-            .held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.keys.lock();
         match self.operation {
             Some(operation) => held.insert(key, Held::Bound(operation)),
             None => held.remove(&key),

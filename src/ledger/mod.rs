@@ -186,13 +186,6 @@ struct News {
     changes: Arc<Changes>,
 }
 
-impl News {
-    fn tell(&self, operations: &[Arc<Operation>]) {
-        self.recent.keep(operations);
-        self.changes.tell(operations);
-    }
-}
-
 impl Ledger {
     /// Opens the SQLite ledger at `options.path`, or makes one, and starts its
     /// tasks on the current tokio runtime. Has written to it once before it returns.
@@ -269,24 +262,24 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError::Overloaded`] at once, and nothing is written, if more than
-    /// [`MAX_WAITING`] wait already. `Unavailable` if the disk refuses, or has
-    /// not answered within 10 seconds: then the write *may still happen*.
-    /// Whoever gets an error for an intent must not send: at worst there is an
-    /// intent that never left, which a restart treats as `delivered: "unknown"`
-    /// and follows to its end.
+    /// [`MAX_WAITING`] wait already. `Unavailable` if the disk refuses, and `Late` if
+    /// it has not answered within 10 seconds: then the write *may still happen*.
+    /// Whoever gets an error for an intent must not send, and after `Late` should see
+    /// to it that the intent does not stay what it is.
     pub async fn save(&self, operation: impl Into<Arc<Operation>>) -> Result<(), LedgerError> {
-        self.write_all(vec![operation.into().into()]).await
+        self.0.writes.ask(vec![operation.into().into()]).await
     }
 
-    /// Writes several things as one: all are durable, or one error stands for all.
-    ///
-    /// # Errors
-    /// As for [`save`](Self::save).
-    pub async fn write_all(&self, writes: Vec<Write>) -> Result<(), LedgerError> {
+    /// Writes several things, as many together as go into one commit; how each of them
+    /// went, in their order: see [`save`](Self::save).
+    pub async fn write_all(&self, writes: Vec<Write>) -> Vec<Result<(), LedgerError>> {
         // Nearly always one chunk.
         let chunks = writes.chunks(MAX_BATCH);
-        let saves = chunks.map(|chunk| self.0.writes.ask(chunk.to_vec()));
-        join_all(saves).await.into_iter().collect()
+        let written = chunks.map(async |chunk| {
+            let written = self.0.writes.ask(chunk.to_vec()).await;
+            vec![written; chunk.len()]
+        });
+        join_all(written).await.into_iter().flatten().collect()
     }
 
     /// The operation as it was last saved.
@@ -300,7 +293,9 @@ impl Ledger {
     }
 
     fn announce(&self, operation: &Arc<Operation>) {
-        self.0.news.tell(std::slice::from_ref(operation));
+        let one = std::slice::from_ref(operation);
+        self.0.news.recent.keep(one);
+        self.0.news.changes.tell(one);
     }
 
     /// The operation, if it is among the last that were saved: from memory.
@@ -314,7 +309,7 @@ impl Ledger {
         let answer = self.0.store.answer(operation);
         tokio::time::timeout(self.0.patience, answer)
             .await
-            .unwrap_or_else(|_| Err(LedgerError::unavailable("the disk does not answer in time")))
+            .unwrap_or(Err(LedgerError::Late))
     }
 
     /// Several operations as they were last saved, in the order of the ids.
@@ -370,6 +365,6 @@ impl Ledger {
         };
         tokio::time::timeout(self.0.patience, end)
             .await
-            .unwrap_or_else(|_| Err(LedgerError::unavailable("the disk does not answer in time")))
+            .unwrap_or(Err(LedgerError::Late))
     }
 }

@@ -132,17 +132,17 @@ impl<Q, A> Counter<Q, A> {
         if let Ok(result) = timeout_at(began + patience, &mut work).await {
             return result;
         }
-        let late = LedgerError::unavailable("the disk does not answer in time");
-        on_late(&late);
+        on_late(&LedgerError::Late);
         for asked in batch.drain(..) {
-            asked.answer(Err(late.clone()));
+            asked.answer(Err(LedgerError::Late));
         }
+        let refused = LedgerError::unavailable("the disk does not answer");
         loop {
             tokio::select! {
                 result = &mut work => return result,
                 Some(asked) = self.line.recv() => {
                     self.waiting.fetch_sub(asked.what.len(), Ordering::Relaxed);
-                    asked.answer(Err(late.clone()));
+                    asked.answer(Err(refused.clone()));
                 }
             }
         }

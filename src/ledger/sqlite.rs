@@ -12,6 +12,7 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::migrate::Migrator;
 use sqlx::query::Query;
@@ -270,9 +271,11 @@ impl Store for SqliteStore {
         let query = sqlx::query(answers::SELECT_KEYS).bind(row::first_id_of(since));
         Box::pin(async {
             let mut slot = self.reader().await?;
-            let rows = query.fetch_all(slot.connection()?).await;
-            let rows = slot.settle(rows)?;
-            Ok(rows.iter().filter_map(answers::decode_key).collect())
+            // There may be very many: a row at a time.
+            let rows = query.fetch(slot.connection()?);
+            let keys = rows.try_filter_map(async |row| Ok(answers::decode_key(&row)));
+            let keys = keys.try_collect().await;
+            slot.settle(keys)
         })
     }
 

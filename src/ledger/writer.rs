@@ -90,12 +90,16 @@ impl Writer {
             .await;
         note(health, result.as_ref().copied());
         if result.is_ok() {
-            self.news.tell(&batch.operations);
+            self.news.recent.keep(&batch.operations);
         }
-        batch.clear();
         for writing in waiting.drain(..) {
             writing.answer(result.clone());
         }
+        // However many listen, nobody who has written waits for them.
+        if result.is_ok() {
+            self.news.changes.tell(&batch.operations);
+        }
+        batch.clear();
     }
 
     async fn probe(&mut self) {
@@ -112,7 +116,6 @@ impl Writer {
 
     /// Removes one chunk of what is too old; returns when to come back.
     async fn prune(&mut self) -> Duration {
-        self.keys.expire();
         let Ok(before) = Timestamp::now().checked_sub(self.retention) else {
             return self.pace.prune_every;
         };
@@ -125,6 +128,7 @@ impl Writer {
         if operations.max(answers) >= u64::from(PRUNE_CHUNK) {
             PRUNE_GAP
         } else {
+            self.keys.expire();
             self.pace.prune_every
         }
     }

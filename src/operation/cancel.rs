@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -17,10 +18,13 @@ use super::answer::{answered, apply};
 use super::failure::{Answered, Failure};
 use super::vendor::Vendor;
 use super::watch::Follower;
-use crate::domain::{Email, KeptAnswer, Operation, RequestId};
-use crate::ledger::{Claim, Front, Write};
+use crate::domain::{Delivered, Email, Fault, KeptAnswer, Operation, RequestId};
+use crate::ledger::{Claim, Front, LedgerError, Write};
 use crate::policy::{Cancel, Permit};
 use crate::portal::Target;
+
+/// How long to wait before writing again what the ledger did not take.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
 
 /// What all threads share of the desk where actions are taken in.
 #[derive(Clone)]
@@ -155,9 +159,9 @@ impl Desk {
         Ok((place, tracked))
     }
 
-    async fn carry_out(&self, mut work: Work, mut operation: Arc<Operation>) -> Told {
+    async fn carry_out(self: &Rc<Self>, mut work: Work, mut operation: Arc<Operation>) -> Told {
         if let Err(error) = self.ledger.save(Arc::clone(&operation)).await {
-            return Failure::NotRecorded(error).into();
+            return self.not_begun(operation, error).into();
         }
         if let Some(keyed) = &mut work.keyed {
             keyed.claim.bind(operation.id);
@@ -172,13 +176,14 @@ impl Desk {
             .await;
         let upstream = Some(exchange.took);
         let failure = apply(Arc::make_mut(&mut operation), exchange, &target);
-        let (under_key, held) = match work.keyed {
+        let (under_key, claim) = match work.keyed {
             Some(keyed) => keyed.settle(&operation, failure.as_ref()),
             None => (UnderKey::Nothing, None),
         };
-        let recorded = self.record(&operation, under_key.kept()).await;
-        drop(held);
-        match (recorded, failure) {
+        match (
+            self.record(&operation, under_key.kept(), claim).await,
+            failure,
+        ) {
             (Ok(()), failure) => Told {
                 result: failure.map_or(Ok(operation), Err),
                 upstream,
@@ -191,43 +196,84 @@ impl Desk {
         }
     }
 
+    /// The ledger did not take the intent, so nothing is sent. Where it may take it yet,
+    /// it must not be found at the next start and taken for one that was sent.
+    fn not_begun(&self, mut operation: Arc<Operation>, error: LedgerError) -> Failure {
+        if error == LedgerError::Late {
+            let fault = Fault {
+                code: "ledger-unavailable".into(),
+                message: "The intent could not be recorded in time; nothing was sent.".into(),
+            };
+            Arc::make_mut(&mut operation).refuse(Delivered::No, fault);
+            self.shared.follower.follow(operation);
+        }
+        Failure::NotRecorded(error)
+    }
+
     /// A finished result is durable before it is told, and so is an answer under a key.
     /// Whatever is unfinished, or could not be recorded, goes to the watcher, which
     /// records it.
     async fn record(
-        &self,
+        self: &Rc<Self>,
         operation: &Arc<Operation>,
         answer: Option<Arc<KeptAnswer>>,
+        claim: Option<Claim>,
     ) -> Result<(), NotSaved> {
         if operation.status.is_final() {
             let write = Write {
                 operation: Some(Arc::clone(operation)),
                 answer,
             };
-            return self.ledger.write(write).await.map_err(|_| {
+            return self.ledger.write(write.clone()).await.map_err(|_| {
                 self.shared.follower.follow(Arc::clone(operation));
+                if let Some(claim) = claim {
+                    let _in_its_time = self.write_until_taken(write, claim);
+                }
                 NotSaved
             });
         }
         self.ledger.announce(operation);
         self.shared.follower.follow(Arc::clone(operation));
-        if let Some(answer) = answer {
-            self.keep(answer).await;
+        if let (Some(answer), Some(claim)) = (answer, claim) {
+            self.keep(answer, claim).await;
         }
         Ok(())
     }
 
-    /// Keeps the first answer under a key. Without it the operation itself will be the
-    /// answer to a repetition, which is no reason not to answer now.
-    pub async fn keep(&self, answer: Arc<KeptAnswer>) {
-        let operation = answer.operation;
+    /// Keeps the first answer under a key, if the ledger takes it at present; else as
+    /// soon as it does, and until then the key stays in use.
+    pub async fn keep(self: &Rc<Self>, answer: Arc<KeptAnswer>, claim: Claim) {
         let write = Write {
             operation: None,
             answer: Some(answer),
         };
-        if let Err(error) = self.ledger.write(write).await {
-            tracing::warn!(%operation, %error, "an answer under an idempotency key is not kept");
-        }
+        let _gone = self.write_until_taken(write, claim).await;
+    }
+
+    /// Writes this, again and again if need be, in a task that nobody's going away ends;
+    /// tells when it was tried once.
+    fn write_until_taken(self: &Rc<Self>, write: Write, claim: Claim) -> oneshot::Receiver<()> {
+        let (tell, tried) = oneshot::channel();
+        let desk = Rc::clone(self);
+        let tracked = self.shared.tasks.token();
+        tokio::task::spawn_local(async move {
+            let mut first = Some((tell, tracked));
+            while let Err(error) = desk.ledger.write(write.clone()).await {
+                if let Some((tell, _tracked)) = first.take() {
+                    tracing::warn!(%error, "an answer under an idempotency key is not kept; will be written again until it is");
+                    let _gone = tell.send(());
+                }
+                tokio::select! {
+                    () = sleep(WRITE_AGAIN) => {}
+                    () = desk.shared.draining.cancelled() => break,
+                }
+            }
+            drop(claim);
+            if let Some((tell, _tracked)) = first.take() {
+                let _gone = tell.send(());
+            }
+        });
+        tried
     }
 }
 

@@ -97,11 +97,12 @@ pub(super) fn callers(
             default_publisher(c, &default_key, raw.default_publisher, publishers);
         let proof = proofs.of(c, at, raw.api_key_sha256, raw.jwt, raw.certificate_san);
         let rate_limit = rate_limit(c, &at.key("rate_limit"), raw.rate_limit);
-        let in_flight_key = at.key("max_in_flight_actions");
-        let max_in_flight_actions = match raw.max_in_flight_actions {
+        let mut limit = |key, field| match field {
             Field::Absent => Some(None),
-            field => c.count(&in_flight_key, field, LIMITS).map(Some),
+            field => c.count(&at.key(key), field, LIMITS).map(Some),
         };
+        let max_in_flight_actions = limit("max_in_flight_actions", raw.max_in_flight_actions);
+        let max_waits = limit("max_waits", raw.max_waits);
         let allow = allow(c, &at.key("allow"), raw.allow, publishers);
         let proof = proof?;
         Some(Caller {
@@ -112,6 +113,7 @@ pub(super) fn callers(
             certificate_san: proof.certificate_san,
             rate_limit: rate_limit?,
             max_in_flight_actions: max_in_flight_actions?,
+            max_waits: max_waits?,
             allow: allow?,
         })
     });

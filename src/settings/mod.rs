@@ -206,6 +206,9 @@ pub struct Caller {
     pub rate_limit: Option<RateLimit>,
     /// Actions of its own under way at a time; none: as many as all callers together.
     pub max_in_flight_actions: Option<usize>,
+    /// Answers of its own held back, and streams open, at a time; none: as many as all
+    /// callers together.
+    pub max_waits: Option<usize>,
     /// What it may do. Empty: nothing.
     pub allow: Vec<Allow>,
 }

@@ -148,6 +148,7 @@ pub(super) struct Caller {
     pub(super) certificate_san: List<Field<String>>,
     pub(super) rate_limit: Section<RateLimit>,
     pub(super) max_in_flight_actions: Field<u64>,
+    pub(super) max_waits: Field<u64>,
     pub(super) allow: List<Section<Rule>>,
 }
 

@@ -170,6 +170,7 @@ fn quotas(settings: &Settings, earlier: Option<&Access>) -> Quotas {
                 burst: rate.burst,
             }),
             actions: caller.max_in_flight_actions,
+            waits: caller.max_waits,
         };
         (caller.name.clone(), limits)
     });

@@ -78,6 +78,8 @@ fn serve_plain(
         .client_request_timeout(server.head_timeout)
         .client_disconnect_timeout(DISCONNECT)
         .keep_alive(server.keep_alive)
+        // Whoever closes its half is gone; nobody waits on its behalf.
+        .h1_allow_half_closed(false)
         .on_connect(move |io, data| http::watch_connection(io, data, patience))
         .shutdown_timeout(CLOSE_SECONDS)
         .listen(listener)?;

@@ -100,6 +100,7 @@ fn http_service(
             async move { closing.notified().await }
         })
         .keep_alive(server.keep_alive)
+        .h1_allow_half_closed(false)
         .client_request_timeout(server.head_timeout)
         .client_disconnect_timeout(DISCONNECT)
         .h2_initial_window_size(STREAM_BYTES)

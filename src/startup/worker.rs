@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::{CurrentAccess, Gate, Limits};
+use crate::http::{CurrentAccess, Gate, Limits, Room};
 use crate::ledger::{Front, Ledger};
 use crate::operation::{Desk, DeskShared, Publishers, Vendor};
 use crate::portal::{Portal, PortalOptions};
@@ -38,6 +38,7 @@ pub struct Gates {
     pub portal_url: Arc<str>,
     pub poll: Duration,
     pub max_wait: Duration,
+    pub room: Room,
     pub limits: Limits,
 }
 
@@ -54,6 +55,7 @@ impl Gates {
             portal_url: Arc::clone(&self.portal_url),
             poll: self.poll,
             max_wait: self.max_wait,
+            room: self.room.clone(),
             draining: self.desk.draining.clone(),
             limits: self.limits,
         }

@@ -6,7 +6,7 @@ use offergate::sandbox::Options;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::client::{self, Answer};
 use crate::helpers::{KEY, READER_KEY, Setup, World, spawn, spawn_with};
@@ -234,10 +234,13 @@ async fn a_stream_ends_with_its_callers_rights() {
     world.reload(&callers("pipeline")).await;
     let mut second = Events::open(&world, &id, &[]).await;
     assert!(second.next().await.is_some());
+    let reloaded = Instant::now();
     world.reload(&callers("reader")).await;
     for stream in [&mut events, &mut second] {
         while stream.next().await.is_some() {}
     }
+    // Not only at the next comment, which is due every 15 seconds.
+    assert!(reloaded.elapsed() < Duration::from_secs(10));
     assert_eq!(world.vendor.received("migrated-1/cancel").await.len(), 1);
 }
 

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use offergate::sandbox::Options;
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::client::{self, Answer};
@@ -239,48 +238,6 @@ async fn many_at_once_are_one() {
     for answer in &accepted {
         assert_eq!(id(answer), id(accepted[0]));
     }
-    assert_eq!(world.vendor.cancels("migrated-1").await.len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wait_that_was_given_up_is_continued_under_the_key() {
-    let world = spawn_with(Setup {
-        vendor: Options {
-            cancel_after: Duration::from_secs(600),
-            ..Options::default()
-        },
-        ..Setup::default()
-    })
-    .await;
-    let headers = [("Idempotency-Key", ONE), ("Prefer", "wait=40")];
-    let path = "/offers/migrated-1/cancel";
-    let ask = || world.send_with("POST", path, &headers, "");
-    tokio::select! {
-        answer = ask() => panic!("{answer:?}"),
-        _ = world.vendor.receives("migrated-1/submissions", 1) => (),
-    }
-    // Once the gateway has noticed that nobody waits any more.
-    let again = async {
-        loop {
-            let answer = ask().await;
-            if answer.status != 409 {
-                break answer;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let end = async {
-        world.vendor.receives("migrated-1/submissions", 3).await;
-        let bite = "offers/contoso/migrated-1/bite";
-        world.vendor.control("POST", bite, Value::Null).await;
-    };
-    let (ended, ()) = tokio::join!(again, end);
-    assert_eq!(ended.status, 200, "{ended:?}");
-    assert_eq!(ended.json()["outcome"], "canceled");
-    assert_eq!(ended.header("idempotent-replayed"), Some("true"));
-    assert_eq!(ended.header("preference-applied"), Some("wait=40"));
-    let kept = ask().await;
-    assert_eq!(essence(&kept), essence(&ended));
     assert_eq!(world.vendor.cancels("migrated-1").await.len(), 1);
 }
 

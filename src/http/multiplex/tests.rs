@@ -11,7 +11,7 @@ fn frame(kind: u8, flags: u8, stream: u32, length: usize) -> Vec<u8> {
 }
 
 fn frames() -> Frames {
-    Counted::multiplexed((), 100).frames.unwrap()
+    Counted::multiplexed((), 100).frames.take().unwrap()
 }
 
 const END_HEADERS: u8 = 4;

@@ -236,7 +236,7 @@ fn a_certificate_needs_somebody_to_sign_it() {
 fn a_caller_can_have_all_three_proofs_and_limits() {
     let proofs = format!(
         "api_key_sha256 = [\"{}\"]\n{}\ncertificate_san = [\"a\"]\n\
-         rate_limit = {{ per_second = 100000, burst = 1 }}\nmax_in_flight_actions = 7",
+         rate_limit = {{ per_second = 100000, burst = 1 }}\nmax_in_flight_actions = 7\nmax_waits = 8",
         "ab".repeat(32),
         claims("sub = \"s\"")
     );
@@ -248,10 +248,12 @@ fn a_caller_can_have_all_three_proofs_and_limits() {
     let limit = caller.rate_limit.unwrap();
     assert_eq!((limit.per_second.get(), limit.burst.get()), (100_000, 1));
     assert_eq!(caller.max_in_flight_actions, Some(7));
+    assert_eq!(caller.max_waits, Some(8));
 
     let without = Scene::over_good("").load().settings.callers[0].clone();
     assert_eq!(without.rate_limit, None);
     assert_eq!(without.max_in_flight_actions, None);
+    assert_eq!(without.max_waits, None);
 }
 
 #[test]
@@ -286,6 +288,7 @@ fn limits_have_limits() {
             "max_in_flight_actions = 100001",
             "max_in_flight_actions: must be 1 to 100000",
         ),
+        ("max_waits = 0", "max_waits: must be 1 to 100000"),
         (
             "max_in_flight_actions = \"5\"",
             "max_in_flight_actions: must be a whole number, not text",

@@ -1,0 +1,187 @@
+//! Clients that wait or listen, and go away: what they leave is let go at once.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
+
+use crate::client::{self, Answer};
+use crate::helpers::{KEY, World, spawn_toml};
+use crate::tls::{Secured, secured};
+use crate::tls_client::Http2;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// One caller, who may wait once at a time.
+const ONE_WAIT: &str = r#"
+[[callers]]
+name = "pipeline"
+default_publisher = "contoso"
+api_key_sha256 = ["$pipeline"]
+max_waits = 1
+allow = [{ actions = ["cancel", "read"], publishers = ["*"], offers = ["*"] }]
+"#;
+
+/// Sends a cancel again, under its key, until its answer is another than that the key
+/// is in use: nobody waits any more who was to be answered first.
+async fn once_free(world: &World, headers: &[(&str, &str)]) -> Answer {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let path = "/offers/stubborn-1/cancel";
+        let answer = world.send_with("POST", path, headers, "").await;
+        if answer.status != 409 {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "still in use");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// An operation that does not end by itself.
+async fn stubborn(world: &World, offer: &str) -> String {
+    let answer = world.cancel(offer).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    format!("/operations/{}", answer.json()["id"].as_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_is_given_up_leaves_its_key_to_the_next() {
+    let world = spawn_toml("").await;
+    let headers = [
+        ("X-Api-Key", KEY),
+        ("Idempotency-Key", "\"one\""),
+        ("Prefer", "wait=50"),
+    ];
+    let bytes = client::request(
+        world.address(),
+        "POST",
+        "/offers/stubborn-1/cancel",
+        &headers,
+        "",
+    );
+    let mut stream = TcpStream::connect(world.address()).await.unwrap();
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    world.vendor.receives("stubborn-1/submissions", 1).await;
+    // As any client does that has waited for long enough: no reset.
+    drop(stream);
+    let again = once_free(&world, &headers[1..2]).await;
+    assert_eq!(again.status, 202, "{again:?}");
+    assert_eq!(again.json()["status"], "Running");
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(world.vendor.cancels("stubborn-1").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_does_one_over_http2() {
+    let Secured { world, ca, .. } = secured("").await;
+    let key = ("Idempotency-Key", "\"one\"");
+    let headers = [("X-Api-Key", KEY), key, ("Prefer", "wait=50")];
+    let connection = Http2::connect(world.address(), &ca).await;
+    let path = "/offers/stubborn-1/cancel";
+    let waiting = connection
+        .start("POST", path, &headers, true)
+        .await
+        .unwrap();
+    world.vendor.receives("stubborn-1/submissions", 1).await;
+    drop((waiting, connection));
+    let again = once_free(&world, &[key]).await;
+    assert_eq!(again.status, 202, "{again:?}");
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_waits_than_allowed_are_answered_at_once_and_streams_refused() {
+    let world = spawn_toml(ONE_WAIT).await;
+    let monitor = stubborn(&world, "stubborn-1").await;
+    let events = format!("{monitor}/events");
+    let wait = [("X-Api-Key", KEY), ("Prefer", "wait=50")];
+    let bytes = client::request(world.address(), "GET", &monitor, &wait, "");
+    let mut waiting = TcpStream::connect(world.address()).await.unwrap();
+    waiting.write_all(bytes.as_bytes()).await.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    // Once the first one waits, the next does not.
+    let refused = loop {
+        let probe = [("X-Api-Key", KEY), ("Connection", "close")];
+        let bytes = client::request(world.address(), "GET", &events, &probe, "");
+        let mut stream = TcpStream::connect(world.address()).await.unwrap();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        let head = head(&mut stream).await;
+        if head.status == 429 {
+            break head;
+        }
+        assert!(Instant::now() < deadline, "{head:?}");
+    };
+    assert_eq!(refused.retry_after(), Some(5));
+    let at_once = world.send_with("GET", &monitor, &wait[1..], "").await;
+    assert_eq!(at_once.status, 200);
+    assert_eq!(at_once.header("preference-applied"), None);
+    // Its place is free when it has gone.
+    drop(waiting);
+    loop {
+        let short = [("Prefer", "wait=1")];
+        let answer = world.send_with("GET", &monitor, &short, "").await;
+        if answer.header("preference-applied").is_some() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{answer:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The head of an answer whose body goes on.
+async fn head(stream: &mut TcpStream) -> Answer {
+    use tokio::io::AsyncReadExt;
+    let mut bytes = Vec::new();
+    loop {
+        let read = stream.read_buf(&mut bytes).await.unwrap();
+        if let Some(answer) = Answer::parse(&bytes) {
+            return answer;
+        }
+        assert_ne!(read, 0, "no head");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_over_http2_ends_with_its_operation_and_frees_its_place() {
+    let Secured { world, ca, .. } = secured(ONE_WAIT).await;
+    let connection = Http2::connect(world.address(), &ca).await;
+    let headers = [("X-Api-Key", KEY)];
+    let events = format!("{}/events", stubborn(&world, "stubborn-1").await);
+    let first = connection
+        .start("GET", &events, &headers, true)
+        .await
+        .unwrap();
+    let (status, _body) = first.head().await.unwrap();
+    assert_eq!(status, 200);
+    let refused = connection.send("GET", &events, &headers, "").await;
+    refused.problem(429, "rate-limited");
+    // A connection that goes takes its streams along.
+    drop((_body, connection));
+    let deadline = Instant::now() + PATIENCE;
+    let connection = Http2::connect(world.address(), &ca).await;
+    let mut body = loop {
+        let exchange = connection
+            .start("GET", &events, &headers, true)
+            .await
+            .unwrap();
+        let (status, body) = exchange.head().await.unwrap();
+        if status == 200 {
+            break body;
+        }
+        assert!(Instant::now() < deadline);
+        sleep(Duration::from_millis(20)).await;
+    };
+    let finish = "offers/contoso/stubborn-1/finish";
+    let state = json!({"state": "failed"});
+    world.vendor.control("POST", finish, state).await;
+    let mut text = String::new();
+    while let Some(chunk) = body.data().await {
+        let chunk = chunk.unwrap();
+        body.flow_control().release_capacity(chunk.len()).unwrap();
+        text.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    let last = text.rsplit("data: ").next().unwrap();
+    let last: Value = serde_json::from_str(last.trim()).unwrap();
+    assert_eq!(last["outcome"], "alreadyFailed", "{last}");
+}
