@@ -187,10 +187,7 @@ async fn a_read_that_hangs_is_an_error_and_comes_back() {
     };
     let ledger = ledger(&store, pace).await;
     store.hang();
-    assert!(matches!(
-        ledger.find(intent().id).await,
-        Err(LedgerError::Unavailable { .. })
-    ));
+    assert_eq!(ledger.find(intent().id).await, Err(LedgerError::Late));
     store.answer_again();
     while ledger.find(intent().id).await != Ok(None) {
         tokio::task::yield_now().await;

@@ -128,6 +128,32 @@ async fn a_vendor_that_could_not_be_reached_leaves_the_key_free() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_was_refused_before_the_vendor_was_gone_leaves_it_free_too() {
+    let world = spawn().await;
+    assert_eq!(world.cancel("sync-1").await.status, 200);
+    // The vendor did get a request, and did nothing; the next token does not come.
+    world
+        .vendor
+        .control("POST", "token/revoke", json!({}))
+        .await;
+    let fault = json!({"kind": "entra-error", "code": 7000215});
+    world.vendor.lasting_fault("token", fault).await;
+    let refused = cancel(&world, "sync-2", ONE).await;
+    let problem = refused.problem(503, "credential-unavailable");
+    assert_eq!(problem["delivered"], "yes");
+    world.vendor.heal().await;
+    world.readiness(200).await;
+    let done = loop {
+        let answer = cancel(&world, "sync-2", ONE).await;
+        if answer.status != 503 {
+            break answer;
+        }
+    };
+    assert_eq!(done.status, 200, "{done:?}");
+    assert_eq!(done.header("idempotent-replayed"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refusals_of_ours_leave_the_key_free() {
     let world = spawn().await;
     let path = "/offers/sync-1/cancel";
@@ -268,6 +294,12 @@ async fn only_one_string_in_quotes_is_a_key() {
     let path = "/offers/sync-1/cancel";
     let answer = world.send_with("POST", path, &twice, "").await;
     answer.problem(400, "invalid-header");
+    let monitor = "/operations/01996b2e-0000-7000-8000-000000000000";
+    for path in [monitor, &format!("{monitor}/events")] {
+        let key = [("Idempotency-Key", ONE)];
+        let answer = world.send_with("GET", path, &key, "").await;
+        answer.problem(400, "invalid-header");
+    }
     world.assert_nothing_sent().await;
     let longest = format!("\"{}\"", "k".repeat(255));
     for good in [&*longest, "\"a \\\"b\\\" \\\\ c\"", " \"x\" ", "\"y\";v=1"] {

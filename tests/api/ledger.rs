@@ -62,9 +62,13 @@ async fn nothing_is_sent_while_the_ledgers_file_is_gone() {
     assert_eq!(world.cancel("sync-0").await.status, 200);
     // One is at the vendor while it happens.
     delay(&world, "sync-late", 8000).await;
+    delay(&world, "forbidden-late", 8000).await;
     let late = world.cancel("sync-late");
+    let key = [("Idempotency-Key", "\"late\"")];
+    let path = "/offers/forbidden-late/cancel";
+    let keyed = world.send_with("POST", path, &key, "");
     let meanwhile = async {
-        world.vendor.receives("sync-late/cancel", 1).await;
+        world.vendor.receives("late/cancel", 2).await;
         fs::rename(&file, &away).unwrap();
         let readiness = world.readiness(503).await;
         let reasons = readiness["reasons"].to_string();
@@ -75,13 +79,28 @@ async fn nothing_is_sent_while_the_ledgers_file_is_gone() {
         }
         assert!(world.vendor.cancels("sync-1").await.is_empty());
     };
-    let (late, ()) = tokio::join!(late, meanwhile);
+    let (late, keyed, ()) = tokio::join!(late, keyed, meanwhile);
     // Carried out, but not recorded: the caller must not ask again.
     let problem = late.problem(503, "ledger-unavailable");
     assert_eq!(problem["delivered"], "yes");
     assert_eq!(problem["retryable"], false);
+    keyed.problem(503, "ledger-unavailable");
+    // The key stays in use until what the vendor said is recorded.
+    let again = world.send_with("POST", path, &key, "").await;
+    again.problem(409, "idempotency-key-in-use");
     fs::rename(&away, &file).unwrap();
     world.readiness(200).await;
+    let refused = loop {
+        let answer = world.send_with("POST", path, &key, "").await;
+        if answer.status != 409 {
+            break answer;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    assert_eq!(refused.status, 403, "{refused:?}");
+    assert_eq!(refused.header("idempotent-replayed"), Some("true"));
+    assert_eq!(refused.json()["code"], "publisher-access-denied");
+    assert_eq!(world.vendor.cancels("forbidden-late").await.len(), 1);
     assert_eq!(world.cancel("sync-1").await.status, 200);
     let location = problem["operationLocation"].as_str().unwrap();
     let operation = world.ended(location.rsplit('/').next().unwrap()).await;

@@ -1,5 +1,7 @@
 //! What is kept for the sake of idempotency keys.
 
+use std::borrow::Cow;
+
 use super::*;
 use crate::domain::Idempotency;
 
@@ -110,24 +112,32 @@ async fn old_answers_are_removed_in_chunks() {
 }
 
 #[tokio::test]
-async fn a_ledger_of_the_version_before_is_brought_up_to_date() {
+async fn a_ledger_of_the_first_version_is_brought_up_to_date() {
     let home = Home::new();
-    let old = running(intent());
-    {
-        let store = home.store().await;
-        store.save_one(&old).await.unwrap();
-        store.close().await.unwrap();
-    }
-    for sql in [
-        "DROP TABLE answers",
-        "DROP INDEX operations_idempotency",
-        "ALTER TABLE operations DROP COLUMN payload",
-        "ALTER TABLE operations DROP COLUMN idempotency_key",
-        "DELETE FROM _sqlx_migrations WHERE version = 2",
-    ] {
-        home.tamper(sql).await;
-    }
+    let mut first = MIGRATOR.iter().next().into_iter().cloned();
+    let first = Migrator {
+        migrations: Cow::Owned(first.by_ref().collect()),
+        ..Migrator::DEFAULT
+    };
+    let mut stranger = home.stranger().await;
+    sqlx::query(MARK_AS_OURS)
+        .execute(&mut stranger)
+        .await
+        .unwrap();
+    first.run_direct(None, &mut stranger, false).await.unwrap();
+    stranger.close().await.unwrap();
+    home.tamper(
+        "INSERT INTO operations (id, action, status, offer_id, publisher_id, requested_by, \
+         request_id, created_at, updated_at, delivered) \
+         VALUES (x'01a2084cd02473488d3cd2e873877d61', 'cancel', 'Running', 'vm', 'contoso', \
+         'pipeline', 'r', 1, 2, 'yes')",
+    )
+    .await;
     let ledger = Ledger::open(home.options()).await.unwrap();
-    assert_eq!(ledger.find(old.id).await, Ok(Some(old)));
-    ledger.save(keyed(1)).await.unwrap();
+    let unfinished = ledger.unfinished().await.unwrap();
+    assert_eq!(unfinished.len(), 1);
+    assert_eq!(unfinished[0].idempotency, None);
+    let keyed = keyed(1);
+    ledger.save(keyed.clone()).await.unwrap();
+    assert_eq!(ledger.find(keyed.id).await, Ok(Some(keyed)));
 }
