@@ -32,11 +32,19 @@ pub enum Ask {
     Cancel,
     /// The same, with an `Idempotency-Key` of its own.
     CancelWithKey,
+    /// The same, answered before it is over: which it is at the first look.
+    Follow,
+    /// The same, with an `Idempotency-Key` of its own.
+    FollowWithKey,
     /// The same, of an operation that is to be shown later.
     CancelToShow,
     /// An operation that was canceled before: each once, then from the beginning.
     Show,
 }
+
+/// How the ids of offers begin whose cancel is over at its first look, once the stand-in
+/// was told to end them.
+pub const ENDED: &str = "bench-follow-ended-";
 
 /// How every request of a run says who asks.
 #[derive(Clone, Copy)]
@@ -231,7 +239,11 @@ impl Shared {
             self.write_request(&mut request, ask, credential)?;
             let begun = Instant::now();
             stream.write_all(&request).await?;
-            let body = read_answer(&mut stream, &mut answer).await?;
+            let expected = match ask {
+                Ask::Follow | Ask::FollowWithKey => 202,
+                _ => 200,
+            };
+            let body = read_answer(&mut stream, &mut answer, expected).await?;
             if self.recording.get() {
                 let took = begun.elapsed();
                 self.answered.borrow_mut().push(Answered { begun, took });
@@ -257,16 +269,6 @@ impl Shared {
         credential: Credential,
     ) -> Result<(), Error> {
         match ask {
-            Ask::Cancel | Ask::CancelWithKey | Ask::CancelToShow => {
-                let offer = self.offers.get() + 1;
-                self.offers.set(offer);
-                write!(to, "POST /offers/bench-{offer:08}/cancel")?;
-                to.extend_from_slice(b" HTTP/1.1\r\nContent-Length: 0\r\n");
-                if ask == Ask::CancelWithKey {
-                    // As long as a UUID in its quotes.
-                    write!(to, "Idempotency-Key: \"{offer:036}\"\r\n")?;
-                }
-            }
             Ask::Show => {
                 let operations = self.operations.borrow();
                 let next = self.shown.get() % operations.len().max(1);
@@ -277,6 +279,20 @@ impl Shared {
                 to.extend_from_slice(b"GET /operations/");
                 to.extend_from_slice(id);
                 to.extend_from_slice(b" HTTP/1.1\r\n");
+            }
+            _ => {
+                let offer = self.offers.get() + 1;
+                self.offers.set(offer);
+                let offers = match ask {
+                    Ask::Follow | Ask::FollowWithKey => ENDED,
+                    _ => "bench-",
+                };
+                write!(to, "POST /offers/{offers}{offer:08}/cancel")?;
+                to.extend_from_slice(b" HTTP/1.1\r\nContent-Length: 0\r\n");
+                if matches!(ask, Ask::CancelWithKey | Ask::FollowWithKey) {
+                    // As long as a UUID in its quotes.
+                    write!(to, "Idempotency-Key: \"{offer:036}\"\r\n")?;
+                }
             }
         }
         let Credentials { key, token } = &self.credentials;
@@ -289,10 +305,14 @@ impl Shared {
     }
 }
 
-/// The body of the next answer, which must be a 200.
-async fn read_answer<'b>(stream: &mut TcpStream, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
+/// The body of the next answer, which must have this status.
+async fn read_answer<'b>(
+    stream: &mut TcpStream,
+    buffer: &'b mut [u8],
+    expected: u16,
+) -> Result<&'b [u8], Error> {
     match read_any(stream, buffer).await? {
-        (200, body) => Ok(body),
+        (status, body) if status == expected => Ok(body),
         (status, body) => {
             let text = String::from_utf8_lossy(body);
             Err(Error::other(format!(

@@ -32,10 +32,10 @@ use std::time::Duration;
 use configuration::{Configuration, KEY};
 use figures::Memory;
 use follow::{Following, MINUTE};
-use generator::{Ask, Credential, Credentials, Generator, Load};
+use generator::{Ask, Credential, Credentials, ENDED, Generator, Load};
 use process::{ROLE, Server};
 use renewal::Renewals;
-use report::{Reading, Report, Round, Weighed};
+use report::{Keyed, Reading, Report, Round, Weighed};
 use standin::{StandIn, Tokens};
 use token::Signer;
 use unfinished::Unfinished;
@@ -45,9 +45,6 @@ use workplace::Workplace;
 /// The gateway uses it; so does everything that it is compared with.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Whether the gateway takes an `Idempotency-Key`.
-const KEYS: bool = true;
 
 /// How long everything is measured, and how often.
 #[derive(Clone, Copy)]
@@ -202,7 +199,10 @@ fn measure(plan: Plan) -> Result<(), Error> {
     let keyed_loads = [
         load(&keyed.server, 64, Ask::Cancel, Credential::Key),
         load(&keyed.server, 64, Ask::CancelWithKey, Credential::Key),
+        load(&keyed.server, 64, Ask::Follow, Credential::Key),
+        load(&keyed.server, 64, Ask::FollowWithKey, Credential::Key),
     ];
+    generator.end(&usual, ENDED)?;
     // The first cancel waits for the gateway's token, the first JWT for its issuer's
     // keys: what follows is at rest.
     let warm = || loads.into_iter().try_for_each(|load| generator.once(load));
@@ -251,12 +251,13 @@ fn measure(plan: Plan) -> Result<(), Error> {
             show,
             relaxed,
         ] = samples;
-        let keyed = match KEYS {
-            true => Some(generator.there_and_back(keyed_loads)?),
-            false => None,
-        };
+        let [finished, finished_keyed, followed, followed_keyed] =
+            generator.there_and_back(keyed_loads)?;
         report.rounds.push(Round {
-            keyed,
+            keyed: Keyed {
+                finished: [finished, finished_keyed],
+                followed: [followed, followed_keyed],
+            },
             forwarder,
             key,
             token,

@@ -37,7 +37,15 @@ pub struct Round {
     pub relaxed: Sample,
     pub busy: Sample,
     /// A cancel at a gateway of its own, and one with an idempotency key.
-    pub keyed: Option<[Sample; 2]>,
+    pub keyed: Keyed,
+}
+
+/// Cancels without an idempotency key, and with one each.
+pub struct Keyed {
+    /// Over when they are answered.
+    pub finished: [Sample; 2],
+    /// Over at their first look.
+    pub followed: [Sample; 2],
 }
 
 /// Picks one measurement out of a round.
@@ -230,14 +238,8 @@ impl Report {
                 "{met:<9}CPU of {name}: at most {at_most:.2}: {ratio:.2} ({range})"
             )?;
         }
-        if let Some(ratios) = self.keyed() {
-            let (ratio, range) = (ratios.median(), ratios.range());
-            writeln!(
-                out,
-                "{:<9}CPU of idempotency key / none: at most {KEYED_AIM:.2}: {ratio:.2} ({range})",
-                verdict(ratio <= KEYED_AIM)
-            )?;
-        }
+        self.keyed(out, "finished", |keyed| &keyed.finished)?;
+        self.keyed(out, "followed", |keyed| &keyed.followed)?;
         let busy = self.median(|round| round.busy.per_second());
         let met = match percentile(&self.syncs, 0.5) < FAST_DISK {
             true => verdict(busy >= BUSY_AIM),
@@ -269,13 +271,23 @@ impl Report {
         Ratios::new(self.rounds.iter().map(ratio).collect())
     }
 
-    fn keyed(&self) -> Option<Ratios> {
+    fn keyed(
+        &self,
+        out: &mut impl Write,
+        name: &str,
+        of: fn(&Keyed) -> &[Sample; 2],
+    ) -> Result<(), Error> {
         let ratio = |round: &Round| {
-            let [without, with] = round.keyed.as_ref()?;
-            Some(with.cpu_us() / without.cpu_us())
+            let [without, with] = of(&round.keyed);
+            with.cpu_us() / without.cpu_us()
         };
-        let ratios: Option<Vec<f64>> = self.rounds.iter().map(ratio).collect();
-        ratios.map(Ratios::new)
+        let ratios = Ratios::new(self.rounds.iter().map(ratio).collect());
+        let (ratio, range) = (ratios.median(), ratios.range());
+        writeln!(
+            out,
+            "{:<9}CPU of a {name} cancel with a key / without: at most {KEYED_AIM:.2}: {ratio:.2} ({range})",
+            verdict(ratio <= KEYED_AIM)
+        )
     }
 
     fn median(&self, figure: impl Fn(&Round) -> f64) -> f64 {

@@ -12,12 +12,9 @@ use crate::waiting::{self, Waited};
 use crate::workplace::Workplace;
 use crate::{HOUR, Plan};
 
-/// Whether the gateway lets callers wait for an operation's end.
-const WAITS: bool = true;
-
 pub struct Unfinished {
     followed: Followed,
-    waited: Option<Waited>,
+    waited: Waited,
 }
 
 impl Unfinished {
@@ -42,8 +39,7 @@ impl Unfinished {
             let gateway = place.gateway(&configuration, vendor.address())?;
             Followed::measure(generator, &gateway.server, &vendor, plan.following)?
         };
-        let mut waited = None;
-        if WAITS {
+        let waited = {
             let vendor = standin()?;
             let configuration = Configuration {
                 poll_seconds: waiting::POLL,
@@ -51,20 +47,19 @@ impl Unfinished {
                 ..Configuration::new("waiting", "full", 2)
             };
             let gateway = place.gateway(&configuration, vendor.address())?;
-            let measured = Waited::measure(generator, &gateway.server, &vendor, plan.waiting);
-            waited = Some(measured?);
-        }
+            Waited::measure(generator, &gateway.server, &vendor, plan.waiting)?
+        };
         Ok(Self { followed, waited })
     }
 
     pub fn print(&self, out: &mut impl Write) -> Result<(), Error> {
         self.followed.print(out)?;
-        self.waited.iter().try_for_each(|waited| waited.print(out))
+        self.waited.print(out)
     }
 
     pub fn aims(&self, out: &mut impl Write) -> Result<(), Error> {
         self.followed.aims(out)?;
-        self.waited.iter().try_for_each(|waited| waited.aims(out))
+        self.waited.aims(out)
     }
 
     /// Where nothing else was measured.
