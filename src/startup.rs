@@ -174,6 +174,7 @@ impl Gateway {
             portal_url: settings.portal.base_url.as_str().into(),
             poll: settings.operations.poll,
             max_wait: settings.server.max_wait,
+            events_beat: settings.server.events_beat,
             room: Room::among(settings.server.max_connections),
             limits: options::limits(&settings.server),
         };

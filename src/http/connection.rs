@@ -26,8 +26,6 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How many requests a connection may have at once, which over HTTP/2 can be several.
 /// One counts until its answer has been taken: answers that nobody reads are memory.
 const MAX_REQUESTS: usize = 256;
-/// How long the client of a stream may take nothing: longer than two of its comments.
-const STALLED: Duration = Duration::from_secs(40);
 
 /// A connection that speaks TLS.
 type Secure = Counted<TlsStream<tokio::net::TcpStream>>;
@@ -51,7 +49,7 @@ struct Connection {
     open: Option<Rc<Cell<usize>>>,
     /// Set when it is gone; none where its requests go with it.
     closed: Option<CancellationToken>,
-    /// When each of its streams was last asked for more.
+    /// When each of its streams must have been asked for more.
     streams: RefCell<Vec<Weak<Cell<Instant>>>>,
 }
 
@@ -147,33 +145,36 @@ impl Connection {
         let mut streams = self.streams.borrow_mut();
         streams.retain(|stream| stream.strong_count() > 0);
         let asked = streams.iter().filter_map(Weak::upgrade);
-        asked.into_iter().any(|asked| now - asked.get() > STALLED)
+        asked.into_iter().any(|deadline| deadline.get() < now)
     }
 }
 
 /// A stream of events on its connection, which is ended if its client takes nothing.
 pub struct Streaming {
-    asked: Rc<Cell<Instant>>,
+    deadline: Rc<Cell<Instant>>,
+    patience: Duration,
     _under_way: UnderWay,
 }
 
 impl Streaming {
-    /// The answer to this request goes on and on.
-    pub fn begin(request: &HttpRequest) -> Self {
-        let asked = Rc::new(Cell::new(Instant::now()));
+    /// The answer to this request goes on and on; its client may take nothing for
+    /// `patience`.
+    pub fn begin(request: &HttpRequest, patience: Duration) -> Self {
+        let deadline = Rc::new(Cell::new(Instant::now() + patience));
         if let Some(connection) = request.conn_data::<Rc<Connection>>() {
             let mut streams = connection.streams.borrow_mut();
-            streams.push(Rc::downgrade(&asked));
+            streams.push(Rc::downgrade(&deadline));
         }
         Self {
-            asked,
+            deadline,
+            patience,
             _under_way: UnderWay::begin(request),
         }
     }
 
     /// Its client can take more at this moment.
     pub fn asked(&self) {
-        self.asked.set(Instant::now());
+        self.deadline.set(Instant::now() + self.patience);
     }
 }
 

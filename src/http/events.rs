@@ -24,9 +24,8 @@ use crate::domain::{CallerName, Operation};
 use crate::ledger::Subscription;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// Between two comments that keep a connection open where nothing happens; also how soon
-/// a credential that has come to its end is noticed.
-const BEAT: Duration = Duration::from_secs(15);
+/// How many comments a client may leave untaken.
+const UNTAKEN: u32 = 3;
 /// Sent first: when to come back after the connection was lost, in milliseconds.
 const GREETING: &[u8] = b"retry: 2000\n\n";
 /// When there may be room for another stream.
@@ -54,10 +53,10 @@ pub async fn stream(request: HttpRequest, gate: web::Data<Gate>) -> Result<HttpR
     let found = gate.ledger.find(operation.id).await?;
     take_newer(&mut operation, found);
     let events = Events {
-        streaming: Streaming::begin(&request),
+        streaming: Streaming::begin(&request, gate.events_beat * UNTAKEN),
         _waiter: waiter,
         rights,
-        beat: beat(),
+        beat: beat(gate.events_beat),
         next: Step::Greet(operation),
         last,
         news,
@@ -84,8 +83,8 @@ fn last_event(request: &HttpRequest) -> Option<Timestamp> {
     Timestamp::from_microsecond(id.parse().ok()?).ok()
 }
 
-fn beat() -> Interval {
-    let mut beat = interval(BEAT);
+fn beat(every: Duration) -> Interval {
+    let mut beat = interval(every);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first tick is at once.
     beat.reset();

@@ -62,6 +62,8 @@ pub struct Gate {
     pub poll: Duration,
     /// The longest that an answer is held back.
     pub max_wait: Duration,
+    /// Between two comments on a stream of events.
+    pub events_beat: Duration,
     /// Room for those who wait.
     pub room: Room,
     /// Set when waiting ends.

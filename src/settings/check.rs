@@ -95,6 +95,11 @@ fn server(c: &mut Checker<'_>, raw: raw::Section<raw::Server>) -> (Front, Option
     let workers = c.count(&at.key("workers"), raw.workers, 0..=256);
     let drain = c.seconds(&at.key("drain_seconds"), raw.drain_seconds, 0..=3600);
     let max_wait = c.seconds(&at.key("max_wait_seconds"), raw.max_wait_seconds, 0..=3600);
+    let beat = c.seconds(
+        &at.key("events_beat_seconds"),
+        raw.events_beat_seconds,
+        1..=300,
+    );
     let max_connections = c.count(
         &at.key("max_connections"),
         raw.max_connections,
@@ -137,6 +142,7 @@ fn server(c: &mut Checker<'_>, raw: raw::Section<raw::Server>) -> (Front, Option
             workers: NonZeroUsize::new(workers?).unwrap_or_else(cores),
             drain: drain?,
             max_wait: max_wait?,
+            events_beat: beat?,
             max_connections: max_connections?,
             max_in_flight_actions: max_in_flight_actions?,
             body_timeout: body_timeout?,

@@ -89,6 +89,8 @@ pub struct Server {
     pub drain: Duration,
     /// How long a caller may have its answer held back; none: it may not.
     pub max_wait: Duration,
+    /// Between two comments on a stream of events where nothing happens.
+    pub events_beat: Duration,
     /// Connections open at a time, over all workers.
     pub max_connections: usize,
     /// Actions under way at a time, over all workers.

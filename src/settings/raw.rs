@@ -44,6 +44,7 @@ pub(super) struct Server {
     pub(super) workers: Field<u64>,
     pub(super) drain_seconds: Field<u64>,
     pub(super) max_wait_seconds: Field<u64>,
+    pub(super) events_beat_seconds: Field<u64>,
     pub(super) max_connections: Field<u64>,
     pub(super) max_in_flight_actions: Field<u64>,
     pub(super) head_timeout_ms: Field<u64>,

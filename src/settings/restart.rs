@@ -57,6 +57,7 @@ fn same_server(old: &Server, new: &Server) -> bool {
         workers,
         drain,
         max_wait,
+        events_beat,
         max_connections,
         max_in_flight_actions,
         body_timeout,
@@ -72,6 +73,7 @@ fn same_server(old: &Server, new: &Server) -> bool {
         && *workers == new.workers
         && *drain == new.drain
         && *max_wait == new.max_wait
+        && *events_beat == new.events_beat
         && *max_connections == new.max_connections
         && *max_in_flight_actions == new.max_in_flight_actions
         && *body_timeout == new.body_timeout

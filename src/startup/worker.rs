@@ -38,6 +38,7 @@ pub struct Gates {
     pub portal_url: Arc<str>,
     pub poll: Duration,
     pub max_wait: Duration,
+    pub events_beat: Duration,
     pub room: Room,
     pub limits: Limits,
 }
@@ -55,6 +56,7 @@ impl Gates {
             portal_url: Arc::clone(&self.portal_url),
             poll: self.poll,
             max_wait: self.max_wait,
+            events_beat: self.events_beat,
             room: self.room.clone(),
             draining: self.desk.draining.clone(),
             limits: self.limits,

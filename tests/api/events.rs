@@ -10,6 +10,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::client::{self, Answer};
 use crate::helpers::{KEY, READER_KEY, Setup, World, spawn, spawn_with};
+use crate::tls::{Secured, secured};
+use crate::tls_client::Http2;
 
 /// How long until a stream must have said something.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -110,7 +112,12 @@ impl Events {
 
 /// A world in which a cancel bites when it is told to.
 async fn undecided() -> World {
+    undecided_with("").await
+}
+
+async fn undecided_with(toml: &str) -> World {
     spawn_with(Setup {
+        toml: toml.to_owned(),
         vendor: Options {
             cancel_after: Duration::from_secs(600),
             ..Options::default()
@@ -242,6 +249,43 @@ async fn a_stream_ends_with_its_callers_rights() {
     // Not only at the next comment, which is due every 15 seconds.
     assert!(reloaded.elapsed() < Duration::from_secs(10));
     assert_eq!(world.vendor.received("migrated-1/cancel").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_happens_a_comment_does() {
+    let world = undecided_with(
+        "[server]\nevents_beat_seconds = 1\nkeep_alive_seconds = 1\nhead_timeout_ms = 1000",
+    )
+    .await;
+    let id = begun(&world, "stubborn-1").await;
+    let mut events = Events::open(&world, &id, &[]).await;
+    // Longer than a connection may be idle.
+    let mut comments = 0;
+    while comments < 4 {
+        let block = events.block().await.expect("ended");
+        comments += usize::from(block.starts_with(':'));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_nothing_is_cut_off() {
+    let Secured { world, ca, .. } = secured("[server]\nevents_beat_seconds = 1").await;
+    let id = begun(&world, "stubborn-1").await;
+    // Over HTTP/2 it can do so without the connection's notice.
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(0);
+    let connection = Http2::connect_with(world.address(), &ca, &mut builder).await;
+    let path = format!("/operations/{id}/events");
+    let headers = [("X-Api-Key", KEY)];
+    let exchange = connection
+        .start("GET", &path, &headers, true)
+        .await
+        .unwrap();
+    let (status, _body) = exchange.head().await.unwrap();
+    assert_eq!(status, 200);
+    timeout(PATIENCE, connection.closed())
+        .await
+        .expect("still open");
 }
 
 #[tokio::test(flavor = "multi_thread")]

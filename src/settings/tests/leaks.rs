@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Every key, with the table it stands in.
-const KEYS: [(&str, &str); 86] = [
+const KEYS: [(&str, &str); 87] = [
     ("", "server"),
     ("", "credentials"),
     ("", "publishers"),
@@ -16,6 +16,7 @@ const KEYS: [(&str, &str); 86] = [
     ("[server]", "workers"),
     ("[server]", "drain_seconds"),
     ("[server]", "max_wait_seconds"),
+    ("[server]", "events_beat_seconds"),
     ("[server]", "max_connections"),
     ("[server]", "max_body_bytes"),
     ("[server]", "allow_debugger"),

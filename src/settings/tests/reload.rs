@@ -23,6 +23,7 @@ fn what_the_gateway_was_built_with_waits_for_a_restart() {
         ("[server]\nworkers = 77", vec!["server"]),
         ("[server]\ndrain_seconds = 7", vec!["server"]),
         ("[server]\nmax_wait_seconds = 7", vec!["server"]),
+        ("[server]\nevents_beat_seconds = 7", vec!["server"]),
         ("[server]\nmax_connections = 7", vec!["server"]),
         ("[server]\nmax_in_flight_actions = 7", vec!["server"]),
         ("[server]\nbody_timeout_ms = 7", vec!["server"]),

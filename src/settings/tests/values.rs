@@ -50,6 +50,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(settings.ledger.retention.as_secs(), 90 * 86_400);
     assert_eq!(settings.ledger.keep_keys.as_secs(), 86_400);
     assert_eq!(settings.server.max_wait.as_secs(), 50);
+    assert_eq!(settings.server.events_beat.as_secs(), 15);
     assert_eq!(settings.telemetry.log_level, LogLevel::Info);
     assert_eq!(settings.telemetry.log_format, LogFormat::Json);
 }
@@ -60,6 +61,7 @@ fn numbers_have_limits() {
         ("server", "workers", 0_u64, 256_u64),
         ("server", "drain_seconds", 0, 3600),
         ("server", "max_wait_seconds", 0, 3600),
+        ("server", "events_beat_seconds", 1, 300),
         ("server", "max_connections", 1, 1_000_000),
         ("server", "max_in_flight_actions", 1, 100_000),
         ("server", "head_timeout_ms", 1000, 600_000),
