@@ -55,8 +55,8 @@ pub type Found = (OperationId, Result<Operation, LedgerError>);
 /// each of those that write only when the one before has returned.
 pub trait Store: Send + Sync {
     /// Inserts or updates all of them in one transaction, durably. No id occurs
-    /// twice. A record that is already finished stays as it is; of an
-    /// unfinished one, who asked for what and when stays as it is.
+    /// twice. A record that is already finished, or of a later state, stays as it
+    /// is; of another, who asked for what and when stays as it is.
     fn save<'a>(&'a self, batch: &'a [Arc<Operation>]) -> Stored<'a, ()>;
 
     /// The same, and keeps answers that were given, in the same transaction. The first

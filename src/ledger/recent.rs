@@ -21,13 +21,14 @@ struct Kept {
 }
 
 impl Recent {
-    /// Keeps what has been saved. What is finished stays as it is, as it does in the
-    /// ledger.
+    /// Keeps what has been saved. What is finished, or later, stays as it is, as it does
+    /// in the ledger.
     pub fn keep(&self, saved: &[Arc<Operation>]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for operation in saved {
             match kept.by_id.get_mut(&operation.id) {
                 Some(known) if known.status.is_final() => {}
+                Some(known) if known.updated_at > operation.updated_at => {}
                 Some(known) => *known = Arc::clone(operation),
                 None => kept.add(Arc::clone(operation)),
             }

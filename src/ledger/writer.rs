@@ -165,13 +165,14 @@ impl Batch {
     }
 }
 
-/// Leaves one state of each operation, the last one, in the order of their ids.
-/// A finished one is left as it is, as it would be in the ledger.
+/// Leaves one state of each operation, the latest, in the order of their ids. A finished
+/// one is left as it is, as it would be in the ledger.
 fn merge(operations: &mut Vec<Arc<Operation>>) {
     operations.sort_by_key(|operation| operation.id);
     operations.dedup_by(|later, kept| {
         let same = later.id == kept.id;
-        if same && !kept.status.is_final() {
+        let is_newer = later.updated_at >= kept.updated_at;
+        if same && is_newer && !kept.status.is_final() {
             std::mem::swap(later, kept);
         }
         same

@@ -210,9 +210,9 @@ impl Desk {
         Failure::NotRecorded(error)
     }
 
-    /// A finished result is durable before it is told, and so is an answer under a key.
-    /// Whatever is unfinished, or could not be recorded, goes to the watcher, which
-    /// records it.
+    /// A finished result is durable before it is told, and so is an answer under a key,
+    /// with the state that it tells. Whatever else is unfinished, or could not be
+    /// recorded, goes to the watcher, which records it.
     async fn record(
         self: &Rc<Self>,
         operation: &Arc<Operation>,
@@ -233,9 +233,16 @@ impl Desk {
             });
         }
         self.ledger.announce(operation);
-        self.shared.follower.follow(Arc::clone(operation));
-        if let (Some(answer), Some(claim)) = (answer, claim) {
-            self.keep(answer, claim).await;
+        match (answer, claim) {
+            (Some(answer), Some(claim)) => {
+                self.shared.follower.resume(Arc::clone(operation));
+                let write = Write {
+                    operation: Some(Arc::clone(operation)),
+                    answer: Some(answer),
+                };
+                let _gone = self.write_until_taken(write, claim).await;
+            }
+            _ => self.shared.follower.follow(Arc::clone(operation)),
         }
         Ok(())
     }

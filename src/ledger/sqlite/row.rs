@@ -75,8 +75,10 @@ pub fn upsert_sql(count: usize) -> String {
         let _ = write!(sql, "{comma}{column} = excluded.{column}");
         comma = ", ";
     }
-    // What is finished is never changed again, whoever asks.
-    sql.push_str(" WHERE operations.finished_at IS NULL");
+    // What is finished is never changed again, and nothing goes back, whoever asks.
+    sql.push_str(
+        " WHERE operations.finished_at IS NULL AND excluded.updated_at >= operations.updated_at",
+    );
     sql
 }
 

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::domain::{CallerName, Delivered, Fault, OfferId};
 use crate::ledger::tests::{finished, intent, running};
-use crate::ledger::{Keep, Ledger, Options};
+use crate::ledger::{Keep, Ledger, Options, Write};
 
 struct Home {
     directory: TempDir,
@@ -153,6 +153,31 @@ async fn a_finished_operation_never_changes_and_an_unfinished_one_keeps_its_orig
     for late in [operation, other_end] {
         store.save_one(&late).await.unwrap();
         assert_eq!(store.find_one(&origin).await, Some(Ok(end.clone())));
+    }
+}
+
+#[tokio::test]
+async fn no_state_goes_back_in_whatever_order_they_are_saved() {
+    let home = Home::new();
+    let ledger = Ledger::open(home.options()).await.unwrap();
+    let intent = intent();
+    let mut states = vec![intent.clone()];
+    for word in ["running", "nearly there"] {
+        let mut next = running(states[states.len() - 1].clone());
+        next.portal.status = Some(word.into());
+        next.updated_at += SignedDuration::from_micros(1);
+        states.push(next);
+    }
+    let latest = states[2].clone();
+    for order in [[2, 0, 1], [0, 2, 1]] {
+        // Together in one commit, and one after the other.
+        let writes = order.map(|n| Write::from(Arc::new(states[n].clone())));
+        assert_eq!(ledger.write_all(writes.to_vec()).await, vec![Ok(()); 3]);
+        assert_eq!(ledger.find(intent.id).await, Ok(Some(latest.clone())));
+        for n in order {
+            ledger.save(states[n].clone()).await.unwrap();
+        }
+        assert_eq!(ledger.find(intent.id).await, Ok(Some(latest.clone())));
     }
 }
 
