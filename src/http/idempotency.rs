@@ -41,7 +41,7 @@ pub enum Turn {
     /// This request's: the action is to be done.
     First(Claim),
     /// Nobody's: this is what was answered.
-    Again(KeptAnswer),
+    Again(Arc<KeptAnswer>),
     /// Nobody's: the operation is over, and is what was answered, or would have been.
     Over(Arc<Operation>),
     /// The action was done, or may have been, but nobody was answered: a crash, or a
@@ -123,6 +123,7 @@ fn digest<'a>(parts: impl Iterator<Item = &'a str>) -> Digest {
 pub async fn turn(gate: &Gate, asked: Idempotency) -> Result<Turn, Problem> {
     let id = match gate.ledger.claim(asked) {
         Claimed::New(claim) => return Ok(Turn::First(claim)),
+        Claimed::Given(answer) => return Ok(Turn::Again(answer)),
         Claimed::InUse { same_payload: true } => return Err(in_use()),
         Claimed::InUse {
             same_payload: false,
@@ -140,7 +141,7 @@ pub async fn turn(gate: &Gate, asked: Idempotency) -> Result<Turn, Problem> {
         return Err(reused());
     }
     match gate.ledger.answer(id).await? {
-        Some(answer) => Ok(Turn::Again(answer)),
+        Some(answer) => Ok(Turn::Again(Arc::new(answer))),
         None if operation.status.is_final() => Ok(Turn::Over(operation)),
         None => Ok(Turn::Unanswered(take_over()?, operation)),
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{Digest, Idempotency, OperationId};
+use crate::domain::{Digest, Idempotency, KeptAnswer, OperationId};
 
 /// The most keys that are kept; more are refused, whoever sends them.
 const MAX_KEYS: usize = 1_000_000;
@@ -19,8 +19,15 @@ type Short = [u8; 16];
 
 /// All keys that are kept: about 70 bytes each.
 pub struct Keys {
-    held: Mutex<HashMap<Short, Held>>,
+    known: Mutex<Known>,
     keep: Duration,
+}
+
+#[derive(Default)]
+struct Known {
+    held: HashMap<Short, Held>,
+    /// Answers that were given, and are on their way into the ledger.
+    given: HashMap<Short, Arc<KeptAnswer>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +47,8 @@ pub enum Claimed {
         /// Whether that request asks for the same.
         same_payload: bool,
     },
+    /// That request was answered so.
+    Given(Arc<KeptAnswer>),
     /// It has been used for this operation.
     Bound(OperationId),
     /// There is no room for another key.
@@ -64,19 +73,19 @@ impl Keys {
     #[must_use]
     pub fn new(keep: Duration) -> Self {
         Self {
-            held: Mutex::default(),
+            known: Mutex::default(),
             keep,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Short, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in what the ledger knows of earlier, oldest first: where a key was given
     /// back and used again, the later operation counts.
     pub fn restore(&self, known: Vec<(Digest, OperationId)>) {
-        let mut held = self.lock();
+        let held = &mut self.lock().held;
         held.reserve(known.len());
         for (key, operation) in known {
             held.insert(short(&key), Held::Bound(operation));
@@ -95,13 +104,16 @@ impl Keys {
     #[must_use]
     pub fn claim(self: &Arc<Self>, asked: Idempotency) -> Claimed {
         let horizon = self.horizon();
-        let mut held = self.lock();
+        let Known { held, given } = &mut *self.lock();
         let is_full = held.len() >= MAX_KEYS;
         match held.entry(short(&asked.key)) {
             Entry::Occupied(mut entry) => match *entry.get() {
                 Held::InUse(payload) => {
-                    return Claimed::InUse {
-                        same_payload: payload == short(&asked.payload),
+                    let same_payload = payload == short(&asked.payload);
+                    let given = given.get(entry.key()).filter(|_| same_payload);
+                    return match given {
+                        Some(answer) => Claimed::Given(Arc::clone(answer)),
+                        None => Claimed::InUse { same_payload },
                     };
                 }
                 Held::Bound(operation) if operation.created_at() >= horizon => {
@@ -131,7 +143,7 @@ impl Keys {
         asked: Idempotency,
         operation: OperationId,
     ) -> Option<Claim> {
-        let mut held = self.lock();
+        let held = &mut self.lock().held;
         let known = held.get_mut(&short(&asked.key));
         *known.filter(|known| **known == Held::Bound(operation))? =
             Held::InUse(short(&asked.payload));
@@ -145,7 +157,7 @@ impl Keys {
     /// Forgets what has been kept for long enough.
     pub fn expire(&self) {
         let horizon = self.horizon();
-        let mut held = self.lock();
+        let held = &mut self.lock().held;
         held.retain(|_, held| match held {
             Held::InUse(_) => true,
             Held::Bound(operation) => operation.created_at() >= horizon,
@@ -167,6 +179,13 @@ impl Claim {
         self.operation = Some(operation);
     }
 
+    /// This answer is being given: whoever repeats the request gets it, too, before it
+    /// is in the ledger.
+    pub fn given(&self, answer: Arc<KeptAnswer>) {
+        let key = short(&self.asked.key);
+        self.keys.lock().given.insert(key, answer);
+    }
+
     /// Gives the key back: it can be used again.
     pub fn release(&mut self) {
         self.operation = None;
@@ -176,7 +195,8 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let key = short(&self.asked.key);
-        let mut held = self.keys.lock();
+        let Known { held, given } = &mut *self.keys.lock();
+        given.remove(&key);
         match self.operation {
             Some(operation) => held.insert(key, Held::Bound(operation)),
             None => held.remove(&key),
@@ -235,6 +255,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_is_given_again_before_it_is_kept() {
+        let keys = keys(HOUR);
+        let mut first = claim(&keys, asked(1, 1));
+        let answer = Arc::new(KeptAnswer {
+            operation: OperationId::generate(),
+            status: 202,
+            headers: String::new(),
+            body: Vec::new(),
+        });
+        first.bind(answer.operation);
+        first.given(Arc::clone(&answer));
+        let again = keys.claim(asked(1, 1));
+        assert!(matches!(again, Claimed::Given(given) if given == answer));
+        let other = keys.claim(asked(1, 2));
+        assert!(matches!(
+            other,
+            Claimed::InUse {
+                same_payload: false
+            }
+        ));
+        drop(first);
+        assert!(matches!(keys.claim(asked(1, 1)), Claimed::Bound(_)));
+        assert!(keys.lock().given.is_empty());
+    }
+
+    #[test]
     fn only_one_takes_a_key_over() {
         let keys = keys(HOUR);
         let id = OperationId::generate();
@@ -265,6 +311,6 @@ mod tests {
         keys.restore(vec![(asked(1, 1).key, old), (asked(2, 2).key, old)]);
         drop(claim(&keys, asked(1, 1)));
         keys.expire();
-        assert!(keys.held.lock().unwrap().is_empty());
+        assert!(keys.lock().held.is_empty());
     }
 }

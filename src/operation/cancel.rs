@@ -210,9 +210,10 @@ impl Desk {
         Failure::NotRecorded(error)
     }
 
-    /// A finished result is durable before it is told, and so is an answer under a key,
-    /// with the state that it tells. Whatever else is unfinished, or could not be
-    /// recorded, goes to the watcher, which records it.
+    /// A finished result is durable before it is told. Whatever is unfinished, or could
+    /// not be recorded, goes to the watcher, which records it, unless its answer is to be
+    /// kept under a key: then both are written together, and may follow the answer. A
+    /// crash in between leaves the key with its operation.
     async fn record(
         self: &Rc<Self>,
         operation: &Arc<Operation>,
@@ -236,11 +237,12 @@ impl Desk {
         match (answer, claim) {
             (Some(answer), Some(claim)) => {
                 self.shared.follower.resume(Arc::clone(operation));
+                claim.given(Arc::clone(&answer));
                 let write = Write {
                     operation: Some(Arc::clone(operation)),
                     answer: Some(answer),
                 };
-                let _gone = self.write_until_taken(write, claim).await;
+                let _in_its_time = self.write_until_taken(write, claim);
             }
             _ => self.shared.follower.follow(Arc::clone(operation)),
         }
