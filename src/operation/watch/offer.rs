@@ -94,6 +94,7 @@ impl Offer {
         is_in_line && followed.late_at() <= now.instant
     }
 
+    /// These are followed no longer.
     pub fn leave(&mut self, gone: &HashSet<OperationId>) {
         if !gone.is_empty() {
             self.members.retain(|id| !gone.contains(id));
