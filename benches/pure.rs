@@ -319,6 +319,7 @@ fn outcomes(c: &mut Criterion) {
     let case = Case {
         named: None,
         delivered: Delivered::Yes,
+        accepted: true,
     };
     let patience = Patience {
         settle: Duration::from_secs(30),
@@ -332,7 +333,7 @@ fn outcomes(c: &mut Criterion) {
             at: answered,
             ended: answered,
             date: Some(answered),
-            submissions: Some(list),
+            submissions: Ok(list),
         };
         c.bench_function(&format!("outcome::judge, {name}"), |b| {
             b.iter(|| {

@@ -147,13 +147,11 @@ async fn read(portal: &Portal, publisher: &PublisherId, handle: &Handle) -> Resu
 fn remedy(error: ReadError) -> &'static str {
     match error {
         ReadError::Unauthorized => vendor_remedy(401),
-        ReadError::Status(status @ 403) => vendor_remedy(status),
-        ReadError::Status(404) => "the vendor knows no such publisher; check publishers.id",
-        ReadError::Status(400) => "check portal.api_version",
-        ReadError::Status(300..=399) => "check portal.base_url; redirects are never followed",
-        ReadError::Status(_) | ReadError::Throttled(_) | ReadError::Unavailable(_) => {
-            "try again later"
-        }
+        ReadError::Status(status @ 403, _) => vendor_remedy(status),
+        ReadError::Status(404, _) => "the vendor knows no such publisher; check publishers.id",
+        ReadError::Status(400, _) => "check portal.api_version",
+        ReadError::Status(300..=399, _) => "check portal.base_url; redirects are never followed",
+        ReadError::Status(..) => "try again later",
         ReadError::Malformed => "something between us and the vendor changes its answers",
         ReadError::Send(SendError::NotSent(cause)) => match cause {
             Unreachable::Name => "check the host in portal.base_url, and this machine's DNS",

@@ -26,6 +26,10 @@ pub struct Evidence {
     /// measures how long ago that was.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub clock_went_back: bool,
+    /// The first look was taken at once, and nothing was running, or had ended since: what
+    /// starts from then on does not count.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub nothing_at_once: bool,
 }
 
 #[cfg(test)]
@@ -37,7 +41,7 @@ mod tests {
         let stored = r#"{"answered_at":"2018-09-13T10:11:12Z","vendor_date":null,"took_ms":7,"first_look_at":null,"pinned":"56615b67-2185-49fe-80d2-c4ddf77bb2e8","quiet_since":null}"#;
         let read: Evidence = serde_json::from_str(stored).unwrap();
         assert_eq!(read.took_ms, 7);
-        assert!(read.pinned.is_some() && !read.clock_went_back);
+        assert!(read.pinned.is_some() && !read.clock_went_back && !read.nothing_at_once);
         // And what says nothing new is stored as it was then.
         assert_eq!(serde_json::to_string(&read).unwrap(), stored);
     }

@@ -24,6 +24,18 @@ pub struct Patience {
     pub give_up: Duration,
 }
 
+/// The longest time that a last look which fails is repeated for.
+const LATEST: Duration = Duration::from_secs(300);
+
+impl Patience {
+    /// How long after its end was due an operation waits for a look that succeeds: a
+    /// sixth of the time before, but at most five minutes.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        LATEST.min(self.give_up / 6)
+    }
+}
+
 /// What is known of the operation besides its evidence.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
@@ -33,6 +45,8 @@ pub struct Case {
     pub named: Option<Uuid>,
     /// Whether the vendor got the request.
     pub delivered: Delivered,
+    /// Whether the vendor said that it accepted it.
+    pub accepted: bool,
 }
 
 /// One look at the vendor's list.
@@ -44,8 +58,21 @@ pub struct Look<'a> {
     pub ended: Timestamp,
     /// The `Date` of the vendor's answer to it.
     pub date: Option<Timestamp>,
-    /// The list, newest first; none if it could not be read.
-    pub submissions: Option<&'a [Submission]>,
+    /// The list, newest first, or why there is none.
+    pub submissions: Result<&'a [Submission], Unseen>,
+}
+
+/// Why a look brought no list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unseen {
+    /// It could not be read this time; there will be another look.
+    ForNow,
+    /// It could not be read, and there is no time for another look.
+    Unread,
+    /// The vendor wants to be left alone until it is too late.
+    LeftAlone,
+    /// It was not this operation's turn until it was too late.
+    NoTurn,
 }
 
 /// What to do next.
@@ -62,8 +89,8 @@ pub enum Verdict {
 pub fn judge(case: Case, evidence: &mut Evidence, look: Look<'_>, patience: Patience) -> Verdict {
     notice_clock(evidence, look.at);
     let verdict = match look.submissions {
-        None => None,
-        Some(list) => weigh(case, evidence, &look, list, patience),
+        Err(_) => None,
+        Ok(list) => weigh(case, evidence, &look, list, patience),
     };
     if let Some(verdict) = verdict {
         return verdict;
@@ -113,6 +140,13 @@ fn weigh(
         return verdict_of(list.iter().find(|s| s.id == pinned)?.state);
     }
     let proof = Proof::of(evidence, look, is_first);
+    let not_later;
+    let list = if evidence.nothing_at_once {
+        not_later = without_later(case, &proof, list);
+        &not_later
+    } else {
+        list
+    };
     let met = named(case, &proof, list)
         .or_else(|| running(&proof, list, is_first))
         .unwrap_or_else(|| over(&proof, list));
@@ -126,12 +160,21 @@ fn weigh(
         Met::Unclear(why) => Some(unknown(why)),
         // That takes two looks to say.
         Met::Nothing => {
+            evidence.nothing_at_once |= proof.at_once;
             let quiet_since = *evidence.quiet_since.get_or_insert(look.at);
             let quiet = look.at.duration_since(quiet_since);
             (quiet >= signed(patience.settle))
                 .then_some(Verdict::Ended(Outcome::NothingToCancel, None))
         }
     }
+}
+
+/// What a look at once that found nothing leaves to be found: the publish that the
+/// location names, and what was there long before, if the list was late to show it.
+/// Anything else has started later.
+fn without_later(case: Case, proof: &Proof, list: &[Submission]) -> Vec<Submission> {
+    let counts = |one: &&Submission| Some(one.id) == case.named || proof.is_of_before(one);
+    list.iter().filter(counts).cloned().collect()
 }
 
 /// The publish that the location names. One that had ended by the time of the answer
@@ -211,10 +254,18 @@ const NO_DATE: &str = "Nothing was seen running, and without a dated answer of t
 const NO_TIME: &str =
     "Nothing was seen running, and the vendor does not say when the last publish ended.";
 
+const UNREAD: &str = "At the end the vendor's list of submissions could not be read.";
+const LEFT_ALONE: &str = "At the end the vendor had asked to be left alone, so its list of submissions was not read again.";
+const NO_TURN: &str = "At the end there were too many other operations to look at, so the vendor's list of submissions was not read again.";
+
 /// The end came before the evidence.
-fn give_up(case: Case, evidence: &Evidence, list: Option<&[Submission]>) -> Verdict {
-    let Some(list) = list else {
-        return unknown("At the end the vendor's list of submissions could not be read.");
+fn give_up(case: Case, evidence: &Evidence, list: Result<&[Submission], Unseen>) -> Verdict {
+    let list = match list {
+        Ok(list) => list,
+        Err(Unseen::ForNow) => return Verdict::KeepLooking,
+        Err(Unseen::Unread) => return unknown(UNREAD),
+        Err(Unseen::LeftAlone) => return unknown(LEFT_ALONE),
+        Err(Unseen::NoTurn) => return unknown(NO_TURN),
     };
     let Some(pinned) = evidence.pinned else {
         return unknown("There was no time for a second look at the vendor's submissions.");
@@ -225,9 +276,12 @@ fn give_up(case: Case, evidence: &Evidence, list: Option<&[Submission]>) -> Verd
             unknown("The vendor's word for the state of the publish is not a known one.")
         }
         Some(_) => {
-            let message = match case.delivered {
-                Delivered::Yes => "The vendor accepted the cancel, but the publish still runs.",
-                Delivered::No | Delivered::Unknown => {
+            let message = match (case.accepted, case.delivered) {
+                (true, _) => "The vendor accepted the cancel, but the publish still runs.",
+                (false, Delivered::Yes) => {
+                    "The publish still runs; the vendor received the cancel, but did not say that it accepted it."
+                }
+                (false, Delivered::No | Delivered::Unknown) => {
                     "The publish still runs; the vendor may never have received the cancel."
                 }
             };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::HeaderValue;
 use jiff::Timestamp;
 
-use super::outcome::Look;
+use super::outcome::{Look, Unseen};
 use crate::credential::{Handle, Refreshed, Token, Unavailable};
 use crate::domain::{Email, PublisherId, now};
 use crate::policy::{Cancel, Permit};
@@ -161,7 +161,7 @@ impl Vendor {
         let answer = self.read_with(handle, &token, call).await;
         handle.note(match &answer {
             Err(Unread::Read(ReadError::Unauthorized)) => Some(401),
-            Err(Unread::Read(ReadError::Status(403))) => Some(403),
+            Err(Unread::Read(ReadError::Status(403, _))) => Some(403),
             Ok(_) => None,
             // Nothing is learnt of the token.
             Err(_) => handle.refusal(),
@@ -200,8 +200,8 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// What it is for the judge. A list may be as old as its request, but that there
-    /// is none is known only at the end.
+    /// What it is for the judge, as long as there can be another. A list may be as old
+    /// as its request, but that there is none is known only at the end.
     #[must_use]
     pub fn look(&self) -> Look<'_> {
         let read = self.submissions.as_ref().ok();
@@ -213,7 +213,7 @@ impl Listing {
             },
             ended: self.ended,
             date: read.and_then(|read| read.date),
-            submissions: read.map(|read| &*read.list),
+            submissions: read.map(|read| &*read.list).ok_or(Unseen::ForNow),
         }
     }
 }
@@ -234,8 +234,7 @@ impl Unread {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Read(ReadError::Throttled(wait)) => *wait,
-            Self::Read(ReadError::Unavailable(wait)) => Some(*wait),
+            Self::Read(ReadError::Status(_, wait)) => *wait,
             Self::NoToken(unavailable) => Some(unavailable.retry_after),
             Self::Read(_) => None,
         }

@@ -67,15 +67,9 @@ pub enum ReadError {
     /// 401
     #[error("the vendor refused the token (401)")]
     Unauthorized,
-    /// 429, with its `Retry-After`.
-    #[error("the vendor is throttling (429)")]
-    Throttled(Option<Duration>),
-    /// 503 with a `Retry-After`.
-    #[error("the vendor is not available (503)")]
-    Unavailable(Duration),
-    /// Another status than 200.
+    /// Another status than 200; with its `Retry-After` if it is that of an error.
     #[error("the vendor answered {0}")]
-    Status(u16),
+    Status(u16, Option<Duration>),
     /// A 200 that is cut, too long or not what the API documents.
     #[error("the vendor's answer could not be understood")]
     Malformed,
@@ -184,7 +178,6 @@ impl Portal {
             .request(Method::GET, path, authorization, Bytes::new())
             .map_err(ReadError::Send)?;
         let incoming = self.http.send(request).await.map_err(ReadError::Send)?;
-        let retry_after = || normalize::retry_after(incoming.headers(), Timestamp::now());
         match incoming.status() {
             StatusCode::OK => {
                 let date = normalize::date(incoming.headers());
@@ -194,11 +187,12 @@ impl Portal {
                 }
             }
             StatusCode::UNAUTHORIZED => Err(ReadError::Unauthorized),
-            StatusCode::TOO_MANY_REQUESTS => Err(ReadError::Throttled(retry_after())),
-            StatusCode::SERVICE_UNAVAILABLE => {
-                Err(retry_after().map_or(ReadError::Status(503), ReadError::Unavailable))
+            status => {
+                let is_error = status.is_client_error() || status.is_server_error();
+                let asked = || normalize::retry_after(incoming.headers(), Timestamp::now());
+                let wait = is_error.then(asked).flatten();
+                Err(ReadError::Status(status.as_u16(), wait))
             }
-            status => Err(ReadError::Status(status.as_u16())),
         }
     }
 

@@ -206,13 +206,15 @@ fn find_string<T>(value: &Value, depth: usize, matching: &impl Fn(&str) -> Optio
     }
 }
 
-/// `Retry-After` (RFC 9110, 10.2.3), in seconds or as a date.
+/// `Retry-After` (RFC 9110, 10.2.3), in seconds or as a date. Dates of one answer are of
+/// one clock: our `now` stands in only where the answer has no other.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));
     }
+    let now = date(headers).unwrap_or(now);
     let until = wire::http_date(value)?.duration_since(now);
     Some(Duration::try_from(until).unwrap_or(Duration::ZERO))
 }

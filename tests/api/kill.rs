@@ -67,6 +67,14 @@ struct Trial {
     kills: usize,
 }
 
+/// Requests to cancel one offer, as the vendor's journal has them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Posts {
+    all: usize,
+    /// Those answered 429.
+    throttled: usize,
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_kill_interrupts_is_followed_to_its_true_end() {
     let seed = std::env::var(SEED).ok().map(|seed| seed.parse().unwrap());
@@ -157,14 +165,19 @@ impl Trial {
     }
 
     /// What the dead has left: a whole file that knows of everything that was sent.
-    async fn autopsy(&self) -> HashMap<String, Row> {
+    async fn autopsy(&mut self) -> HashMap<String, Row> {
         let rows = file::after_death(self.directory.path()).await;
         for (offer, posts) in self.posts().await {
             let row = rows.get(&offer);
             let row = row.unwrap_or_else(|| panic!("{offer}: sent, not recorded"));
-            assert!(posts <= 1 + row.before, "{offer}: sent twice: {row:?}");
+            let most = row.most_posts();
+            assert!(posts.all <= most, "{offer}: sent {posts:?}: {row:?}");
+            // What is said to have been refused for being too much was.
+            let throttled = row.throttled + usize::from(row.is_throttled());
+            assert!(posts.throttled >= throttled, "{offer}: {posts:?}: {row:?}");
         }
         self.cancels.assert_recorded(&rows);
+        self.cancels.note_first_looks(&rows);
         rows
     }
 
@@ -191,24 +204,26 @@ impl Trial {
     }
 
     /// How many cancels of each offer the vendor has received.
-    async fn posts(&self) -> HashMap<String, usize> {
+    async fn posts(&self) -> HashMap<String, Posts> {
         let query = "journal?method=POST&path=/cancel";
         let journal = self.vendor.control("GET", query, Value::Null).await;
-        let mut posts = HashMap::new();
+        let mut posts: HashMap<String, Posts> = HashMap::new();
         for entry in journal.as_array().unwrap() {
             assert!(entry["seq"].as_u64().unwrap() < JOURNAL, "dropped some");
             let offer = entry["offer"].as_str().unwrap().to_owned();
-            *posts.entry(offer).or_default() += 1;
+            let posts = posts.entry(offer).or_default();
+            posts.all += 1;
+            posts.throttled += usize::from(entry["answered"] == 429);
         }
         posts
     }
 
-    async fn judge(&self, seed: u64) {
+    async fn judge(&mut self, seed: u64) {
         let rows = self.autopsy().await;
         let posts = self.posts().await;
         for (offer, row) in &rows {
             let posts = posts.get(offer).copied().unwrap_or_default();
-            let truth = Truth::of(&self.vendor, offer, posts).await;
+            let truth = Truth::of(&self.vendor, offer, posts.all).await;
             truth.assert_told(row);
         }
         let asked = self.cancels.all();
@@ -219,6 +234,7 @@ impl Trial {
         let summary = format!("kill test: seed {seed}, {kills} kills, {cancels} cancels\n");
         say(&(summary + &table.text()));
         table.assert_telling();
+        self.cancels.assert_found_out(&rows);
         assert!(kills >= KILLS && cancels >= CANCELS);
     }
 }

@@ -106,6 +106,27 @@ async fn a_publish_that_does_not_stop_is_not_canceled_whatever_the_location_says
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_vendor_that_failed_is_not_said_to_have_accepted_the_cancel() {
+    let world = impatient(Duration::from_millis(300)).await;
+    for (name, acts) in [("stubborn-no", false), ("stubborn-yes", true)] {
+        let fault = json!({"kind": "status", "status": 503});
+        let order = json!({"on": "cancel", "offer": name, "acts": acts, "fault": fault});
+        world.vendor.order(order).await;
+        let problem = world.cancel(name).await.problem(502, "portal-failed");
+        let location = problem["operationLocation"].as_str().unwrap();
+        let id = location.rsplit('/').next().unwrap();
+        let operation = world.ended(id).await;
+        assert_ended(&operation, "notCanceled", Some("not-canceled"));
+        assert_eq!(operation["portal"]["delivered"], "yes");
+        let message = operation["error"]["message"].as_str().unwrap();
+        assert!(
+            message.contains("did not say that it accepted it"),
+            "{message}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_evidence_nothing_is_claimed() {
     let world = impatient(Duration::from_millis(300)).await;
     let faults = [
@@ -217,6 +238,29 @@ async fn a_publish_that_starts_while_nothing_runs_does_not_count_either() {
     assert_ended(&operation, "nothingToCancel", None);
     let after = world.vendor.received(looks).await.len();
     assert!(after > before + 2, "it was never looked at while it ran");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_right_after_a_look_that_saw_nothing_does_not_count() {
+    let world = spawn_with(Setup {
+        tune: |settings| settings.operations.settle = Duration::from_millis(1500),
+        ..Setup::default()
+    })
+    .await;
+    for (name, ends) in [("idle-1", false), ("empty-1", true), ("idle-2", true)] {
+        let answer = world.cancel(name).await;
+        // The first look is over when the second is taken.
+        let looks = format!("offers/{name}/submissions");
+        world.vendor.receives(&looks, 2).await;
+        // By the vendor's clock it may have the very time of our answer.
+        offer(&world, "POST", &format!("{name}/publish"), json!({})).await;
+        if ends {
+            let end = json!({"state": "completed"});
+            offer(&world, "POST", &format!("{name}/finish"), end).await;
+        }
+        let operation = world.ended(answer.json()["id"].as_str().unwrap()).await;
+        assert_ended(&operation, "nothingToCancel", None);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -87,6 +87,14 @@ impl Proof {
         matches!((running.changed, touched), (Some(changed), Some(until)) if changed <= until)
     }
 
+    /// A publish that was surely there before our cancel came, and has not changed since.
+    #[must_use]
+    pub fn is_of_before(&self, one: &Submission) -> bool {
+        let before = self.date.or(self.requested);
+        let before = before.and_then(|at| at.checked_sub(SLACK).ok());
+        matches!((one.changed, before), (Some(changed), Some(before)) if changed <= before)
+    }
+
     /// A publish that ended, and surely not before the vendor answered.
     #[must_use]
     pub fn ended_after(&self, ended: &Submission) -> bool {

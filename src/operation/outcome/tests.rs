@@ -51,6 +51,7 @@ impl Story {
             case: Case {
                 named: None,
                 delivered: Delivered::Yes,
+                accepted: true,
             },
             evidence: Evidence {
                 answered_at: Some(ours(0)),
@@ -75,18 +76,23 @@ impl Story {
 
     fn lost(mut self) -> Self {
         self.case.delivered = Delivered::Unknown;
+        self.case.accepted = false;
         self.undated()
     }
 
     fn look(self, at: i64, list: &[Submission]) -> Self {
-        self.take(at, Some(list))
+        self.take(at, Ok(list))
     }
 
     fn unreachable(self, at: i64) -> Self {
-        self.take(at, None)
+        self.unseen(at, Unseen::Unread)
     }
 
-    fn take(mut self, at: i64, submissions: Option<&[Submission]>) -> Self {
+    fn unseen(self, at: i64, why: Unseen) -> Self {
+        self.take(at, Err(why))
+    }
+
+    fn take(mut self, at: i64, submissions: Result<&[Submission], Unseen>) -> Self {
         assert_eq!(self.verdict, Verdict::KeepLooking, "already over at {at}");
         // Evidence goes through its stored form between looks, as over a restart.
         let stored = serde_json::to_string(&self.evidence).unwrap();
@@ -302,9 +308,9 @@ fn one_that_was_there_before_counts_even_if_the_first_look_missed_it() {
         .look(6, &[missed])
         .look(90, &[run(A, RunState::Canceled, 80)])
         .is(Outcome::Canceled);
-    // Ended since, and missed by the first look: nobody can say.
+    // Ended since, and missed by the first look, which was not at once: nobody can say.
     Story::accepted()
-        .look(1, &[])
+        .look(3, &[])
         .look(6, &[run(A, RunState::Canceled, 4)])
         .is(Outcome::Unknown);
 }

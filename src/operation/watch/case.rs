@@ -68,6 +68,7 @@ pub fn weigh(
             Some(Location::Preview) | None => None,
         },
         delivered: operation.portal.delivered,
+        accepted: matches!(operation.portal.http_status, Some(200..=299)),
     };
     let mut evidence = operation.evidence.clone();
     let verdict = outcome::judge(case, &mut evidence, look, patience);

@@ -12,12 +12,12 @@ use super::look::Seen;
 use super::pace::{Bounds, Pace};
 use super::table::Moment;
 use crate::domain::Operation;
-use crate::operation::outcome::{Look, Patience};
+use crate::operation::outcome::{Look, Patience, Unseen};
 use crate::operation::vendor::Unread;
 use crate::portal::{Location, Target};
 
-/// How long after its end was due an operation waits for a place to look once more.
-const LATEST: Duration = Duration::from_secs(300);
+/// How long whoever was put in line at the very end has for its turn.
+const LAST_TURN: Duration = Duration::from_secs(5);
 /// Timers and the clock that evidence is kept in may round differently: whatever is
 /// decided at a moment is looked at just after it.
 const JUST_AFTER: Duration = Duration::from_millis(2);
@@ -45,8 +45,12 @@ pub struct Followed {
     pub place: Place,
     /// When it is to be looked at next, or was put in line.
     pub due: Instant,
-    /// When it ends, found out or not.
+    /// The first look from here on that succeeds is its last.
     pub gives_up: Instant,
+    /// When it ends, found out or not.
+    pub ends: Instant,
+    /// The last look in which the word at its location was asked for, 0 for none.
+    pub word_asked: u64,
     /// Since when it is followed at its pace.
     since: Instant,
     /// Whether it was said already that its submissions cannot be read.
@@ -70,6 +74,8 @@ impl Followed {
             place: Place::Fresh,
             due: now.instant,
             gives_up,
+            ends: gives_up + patience.grace(),
+            word_asked: 0,
             since: now.instant,
             complained: false,
         }
@@ -96,36 +102,58 @@ impl Followed {
     /// Waits for its next look.
     pub fn rest(&mut self, pace: Pace, patience: Patience, hold: Duration, now: Moment) {
         let gives_up_in = left(case::gives_up_at(&self.operation, patience), now);
-        let bounds = Bounds {
-            hold,
-            settles_in: case::settles_at(&self.operation, patience).map(|at| left(at, now)),
-            gives_up_in: Some(gives_up_in),
+        if gives_up_in.is_zero() {
+            self.gives_up = self.gives_up.min(now.instant);
+        } else {
+            self.gives_up = now.instant + gives_up_in;
+            self.ends = self.gives_up + patience.grace();
+        }
+        let pause = if gives_up_in.is_zero() {
+            let ends_in = self.ends.saturating_duration_since(now.instant);
+            pace.last(hold, fastrand::f64()).min(ends_in)
+        } else {
+            let bounds = Bounds {
+                hold,
+                settles_in: case::settles_at(&self.operation, patience).map(|at| left(at, now)),
+                gives_up_in: Some(gives_up_in),
+            };
+            let followed = now.instant.saturating_duration_since(self.since);
+            pace.pause(followed, bounds, fastrand::f64())
         };
-        let followed = now.instant.saturating_duration_since(self.since);
-        self.due = now.instant + pace.pause(followed, bounds, fastrand::f64());
-        self.gives_up = now.instant + gives_up_in;
+        self.due = now.instant + pause;
         self.place = Place::Idle;
+    }
+
+    /// Whether it is time to look at it again.
+    #[must_use]
+    pub fn is_due(&self, now: Moment) -> bool {
+        self.place == Place::Idle && self.due <= now.instant
+    }
+
+    /// Whether its time is up, and this hold does not pass before its end.
+    #[must_use]
+    pub fn is_held_to_its_end(&self, hold: Duration, now: Moment) -> bool {
+        self.gives_up <= now.instant && now.instant + hold >= self.ends
     }
 
     /// When it ends even if no look could begin.
     #[must_use]
     pub fn late_at(&self) -> Instant {
-        self.gives_up.max(self.due) + LATEST
-    }
-
-    /// Whether its look should have begun long ago.
-    #[must_use]
-    pub fn is_late(&self, now: Moment) -> bool {
-        !matches!(self.place, Place::Looking(_)) && self.late_at() <= now.instant
+        self.ends.max(self.due + LAST_TURN)
     }
 
     /// Ends it without a look, if its time has come.
-    pub fn end_unseen(&mut self, patience: Patience, now: Moment) -> Option<Arc<Operation>> {
+    pub fn end_unseen(
+        &mut self,
+        why: Unseen,
+        patience: Patience,
+        now: Moment,
+    ) -> Option<Arc<Operation>> {
         let unseen = Look {
             at: now.at,
             ended: now.at,
             date: None,
-            submissions: None,
+            submissions: Err(why),
         };
         let worth = case::weigh(&mut self.operation, self.location, unseen, None, patience);
         self.tell(worth);
@@ -133,7 +161,16 @@ impl Followed {
     }
 
     /// Weighs what a look brought.
-    pub fn weigh(&mut self, look: Look<'_>, seen: &Seen, patience: Patience, now: Moment) -> Worth {
+    pub fn weigh(
+        &mut self,
+        mut look: Look<'_>,
+        seen: &Seen,
+        patience: Patience,
+        now: Moment,
+    ) -> Worth {
+        if look.submissions.is_err() && self.ends <= now.instant {
+            look.submissions = Err(Unseen::Unread);
+        }
         let is_first = !self.was_looked_at();
         let word = self.location.and_then(|location| seen.word(location));
         let worth = case::weigh(&mut self.operation, self.location, look, word, patience);

@@ -83,6 +83,11 @@ impl<P: Clone + Eq + Hash, J> Lane<P, J> {
             self.publishers.remove(publisher);
         }
     }
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.taken == 0 && self.publishers.is_empty() && self.turns.is_empty()
+    }
 }
 
 #[cfg(test)]

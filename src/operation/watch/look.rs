@@ -1,5 +1,6 @@
 //! A look: what it costs the vendor, and what it brings.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,48 +10,61 @@ use crate::operation::vendor::{Listing, Unread, Vendor};
 use crate::portal::{Location, Target};
 
 /// How much longer than the list the words may take: nothing is decided by them.
-const WORDS_LATE: Duration = Duration::from_secs(10);
+const WORDS_LATE: Duration = Duration::from_secs(1);
 
 /// What one look brought.
 pub struct Seen {
     /// The offer's submissions.
     pub listing: Listing,
-    /// The vendor's words, where it gave one.
-    words: Vec<(Location, Option<String>)>,
-    /// How long the vendor asked us to stay away, if it did.
-    pub retry_after: Option<Duration>,
+    /// The vendor's words, where it was asked for one, and said one.
+    words: HashMap<Location, Option<String>>,
+    /// How long the vendor asked not to be asked for words.
+    pub no_words_for: Option<Duration>,
 }
 
 impl Seen {
     #[cfg(test)]
-    pub fn of(listing: Listing, retry_after: Option<Duration>) -> Self {
+    pub fn of(listing: Listing, words: &[Location], no_words_for: Option<Duration>) -> Self {
         Self {
             listing,
-            words: Vec::new(),
-            retry_after,
+            words: words.iter().map(|location| (*location, None)).collect(),
+            no_words_for,
         }
     }
 
     /// The vendor's word at a location.
     #[must_use]
     pub fn word(&self, location: Location) -> Option<&str> {
-        let (_, word) = self.words.iter().find(|(at, _)| *at == location)?;
-        word.as_deref()
+        self.words.get(&location)?.as_deref()
+    }
+
+    /// Whether the vendor was asked for its word there.
+    #[must_use]
+    pub fn has_asked(&self, location: Location) -> bool {
+        self.words.contains_key(&location)
+    }
+
+    /// How long the vendor asked us to stay away.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let unread = self.listing.submissions.as_ref().err();
+        unread.and_then(Unread::retry_after)
     }
 }
 
 /// Reads the offer's submissions, and beside them the words at these locations, one
 /// after the other: at most two requests at a time.
 pub async fn look(vendor: Rc<Vendor>, target: Rc<Target>, locations: Vec<Location>) -> Seen {
-    let (mut words, mut throttled) = (Vec::new(), None);
+    let (mut words, mut no_words_for) = (HashMap::new(), None);
     let listing = {
         let reading = async {
             for location in locations {
+                let said = words.entry(location).or_insert(None);
                 match vendor.status_word(&target, location).await {
-                    Ok(word) => words.push((location, word)),
-                    Err(unread) => throttled = unread.retry_after(),
+                    Ok(word) => *said = word,
+                    Err(unread) => no_words_for = unread.retry_after(),
                 }
-                if throttled.is_some() {
+                if no_words_for.is_some() {
                     break;
                 }
             }
@@ -65,11 +79,9 @@ pub async fn look(vendor: Rc<Vendor>, target: Rc<Target>, locations: Vec<Locatio
             () = &mut reading => listing.await,
         }
     };
-    let unread = listing.submissions.as_ref().err();
-    let retry_after = unread.and_then(Unread::retry_after).max(throttled);
     Seen {
         listing,
         words,
-        retry_after,
+        no_words_for,
     }
 }

@@ -7,10 +7,12 @@
 
 mod case;
 mod followed;
+mod holds;
 mod lanes;
 mod look;
 #[cfg(test)]
 mod model;
+mod offer;
 mod pace;
 mod saves;
 mod table;
@@ -164,7 +166,9 @@ impl Watch {
         if case::begin(&mut operation) || !handed.is_recorded {
             self.saves.put(Arc::clone(&operation));
         }
-        if !operation.status.is_final() {
+        if operation.status.is_final() {
+            self.table.drop_finished(operation.id);
+        } else {
             self.table.add(operation, Moment::now());
         }
     }

@@ -53,12 +53,22 @@ impl Pace {
         if let Some(settles_in) = bounds.settles_in.filter(|wait| !wait.is_zero()) {
             pause = pause.min(settles_in);
         }
-        if !bounds.hold.is_zero() {
-            // Those that the vendor sent away together do not come back together.
-            let late = self.shortest.mul_f64(chance);
-            pause = pause.max(bounds.hold.saturating_add(late));
-        }
+        pause = pause.max(self.held(bounds.hold, chance));
         bounds.gives_up_in.map_or(pause, |wait| pause.min(wait))
+    }
+
+    /// The pause after a look that was to be the last, and failed.
+    #[must_use]
+    pub fn last(&self, hold: Duration, chance: f64) -> Duration {
+        self.shortest.max(self.held(hold, chance))
+    }
+
+    /// Those that the vendor sent away together do not come back together.
+    fn held(&self, hold: Duration, chance: f64) -> Duration {
+        if hold.is_zero() {
+            return hold;
+        }
+        hold.saturating_add(self.shortest.mul_f64(chance))
     }
 
     /// The wait before the first look at what an earlier process followed already:

@@ -35,6 +35,8 @@ pub struct Saves {
 struct Entry {
     /// Its newest state, unless that one is on its way.
     newest: Option<Arc<Operation>>,
+    /// It is over, by some state that is saved here: none that is unfinished is newer.
+    is_over: bool,
     under_way: bool,
     /// It waits in one of the two lines.
     queued: bool,
@@ -63,10 +65,15 @@ impl Saves {
         }
     }
 
-    /// Has the operation's present state saved.
+    /// Has the operation's present state saved, unless it is known to be over.
     pub fn put(&mut self, operation: Arc<Operation>) {
         let id = operation.id;
+        let is_over = operation.status.is_final();
         let entry = self.entries.entry(id).or_default();
+        if entry.is_over && !is_over {
+            return;
+        }
+        entry.is_over = is_over;
         entry.newest = Some(operation);
         if !entry.under_way && !entry.queued {
             entry.queued = true;

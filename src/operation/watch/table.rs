@@ -1,7 +1,7 @@
 //! Who is followed: the offers, their operations, and whose turn it is. No futures and
 //! no clock of its own, so that ten thousand idle operations cost a timer an offer.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +11,21 @@ use tokio::time::Instant;
 
 use super::case::{self, Worth};
 use super::followed::{Followed, Place};
+use super::holds::Quiet;
 use super::lanes::Lane;
 use super::look::Seen;
+use super::offer::{Offer, words_of};
 use super::pace::Pace;
 use crate::domain::{Operation, OperationId, PublisherId};
-use crate::operation::outcome::Patience;
+use crate::operation::outcome::{Patience, Unseen};
 use crate::portal::{Location, Target};
 
 /// Looks under way at once: a start with many unfinished operations must not open
-/// a connection for each.
-const MAX_LOOKS: usize = 64;
+/// a connection for each. One publisher alone gets half of them: at a second a read
+/// enough for ten thousand offers in a minute.
+const MAX_LOOKS: usize = 384;
 /// The same for first looks, which are worth the most when they are prompt.
-const MAX_FIRST_LOOKS: usize = 256;
+const MAX_FIRST_LOOKS: usize = 512;
 
 /// This moment, on both clocks: one for waiting, one for judging.
 #[derive(Debug, Clone, Copy)]
@@ -55,30 +58,14 @@ pub struct Errand {
     pub locations: Vec<Location>,
 }
 
-/// An offer that is followed.
-#[derive(Default)]
-struct Offer {
-    members: Vec<OperationId>,
-    /// Until when the vendor wants to be left alone about it.
-    hold: Option<Instant>,
-    /// Waits in the lane of first looks.
-    waits_first: bool,
-    /// Waits in the lane of further looks.
-    waits: bool,
-    /// A further look is under way: only one is at a time.
-    looking: bool,
-    /// Its entry among the timers.
-    timer: Option<Instant>,
-}
-
 /// All that is followed.
 pub struct Table {
     pace: Pace,
     patience: Patience,
     operations: HashMap<OperationId, Followed>,
     offers: HashMap<Rc<Target>, Offer>,
-    /// Until when the vendor wants to be left alone about a publisher.
-    holds: HashMap<PublisherId, Instant>,
+    /// What the vendor wants to be left alone about.
+    quiet: Quiet,
     timers: BTreeSet<(Instant, Rc<Target>)>,
     first_looks: Lane<PublisherId, Rc<Target>>,
     looks: Lane<PublisherId, Rc<Target>>,
@@ -94,7 +81,7 @@ impl Table {
             patience,
             operations: HashMap::new(),
             offers: HashMap::new(),
-            holds: HashMap::new(),
+            quiet: Quiet::new(),
             timers: BTreeSet::new(),
             first_looks: Lane::new(MAX_FIRST_LOOKS),
             looks: Lane::new(MAX_LOOKS),
@@ -123,13 +110,13 @@ impl Table {
         };
         let offer = self.offers.entry(Rc::clone(&target)).or_default();
         offer.members.push(id);
-        let hold = until(offer.hold, now);
+        let hold = self.quiet.left(&target, true, now.instant);
         let mut followed = Followed::new(operation, Rc::clone(&target), self.patience, now);
         if followed.was_looked_at() {
             followed.resume(self.pace, now);
         } else if !hold.is_zero() {
             followed.rest(self.pace, self.patience, hold, now);
-        } else if !std::mem::replace(&mut offer.waits_first, true) {
+        } else if offer.lines_up_first() {
             self.first_looks.push(&target.publisher, Rc::clone(&target));
         }
         // Not all the others again: there may be many.
@@ -148,40 +135,50 @@ impl Table {
     /// Does what is due: looks are asked for, and what is over although the vendor
     /// wants to be left alone, or its look has not begun for long, is returned.
     pub fn wake(&mut self, now: Moment) -> Vec<Arc<Operation>> {
+        self.quiet.prune(now.instant);
         let mut over = Vec::new();
         while let Some(target) = self.next_due(now) {
-            let Some(offer) = self.offers.get_mut(&target) else {
+            over.extend(self.wake_offer(&target, now));
+        }
+        over
+    }
+
+    fn wake_offer(&mut self, target: &Rc<Target>, now: Moment) -> Vec<Arc<Operation>> {
+        let hold = self.quiet.left(target, false, now.instant);
+        let Some(offer) = self.offers.get_mut(target) else {
+            return Vec::new();
+        };
+        offer.timer = None;
+        let (mut wants, mut over) = (false, Vec::new());
+        for id in &offer.members {
+            let Some(followed) = self.operations.get_mut(id) else {
                 continue;
             };
-            offer.timer = None;
-            let hold =
-                until(offer.hold, now).max(until(self.holds.get(&target.publisher).copied(), now));
-            let (mut wants, mut ended) = (false, Vec::new());
-            for id in &offer.members {
-                let Some(followed) = self.operations.get_mut(id) else {
-                    continue;
-                };
-                let idle_and_due = followed.place == Place::Idle && followed.due <= now.instant;
-                let held = idle_and_due && !hold.is_zero();
-                if followed.is_late(now) || (held && followed.gives_up <= now.instant) {
-                    if let Some(operation) = followed.end_unseen(self.patience, now) {
-                        ended.push(*id);
-                        over.push(operation);
-                        continue;
-                    }
-                    followed.rest(self.pace, self.patience, hold, now);
-                } else if held {
-                    followed.rest(self.pace, self.patience, hold, now);
-                } else {
-                    wants |= idle_and_due;
-                }
+            let is_due = followed.is_due(now);
+            let is_held = is_due && !hold.is_zero();
+            let unseen = if is_held && followed.is_held_to_its_end(hold, now) {
+                Some(Unseen::LeftAlone)
+            } else {
+                offer.is_late(followed, now).then_some(Unseen::NoTurn)
+            };
+            match unseen.map(|why| followed.end_unseen(why, self.patience, now)) {
+                Some(Some(operation)) => over.push(operation),
+                // By the clock that evidence is kept in it is not over.
+                Some(None) => followed.rest(self.pace, self.patience, hold, now),
+                None if is_held => followed.rest(self.pace, self.patience, hold, now),
+                None => wants |= is_due,
             }
-            if wants && !offer.looking && !std::mem::replace(&mut offer.waits, true) {
-                self.looks.push(&target.publisher, Rc::clone(&target));
-            }
-            ended.iter().for_each(|id| self.forget(*id));
-            self.retime(&target);
         }
+        if wants && offer.lines_up() {
+            let members = offer.members.iter();
+            members.for_each(|id| {
+                if let Some(followed) = self.operations.get_mut(id).filter(|one| one.is_due(now)) {
+                    followed.due = now.instant;
+                }
+            });
+            self.looks.push(&target.publisher, Rc::clone(target));
+        }
+        self.forget(target, over.iter().map(|operation| operation.id).collect());
         over
     }
 
@@ -209,81 +206,75 @@ impl Table {
 
     /// Fixes whom the look is for: those that wait for it, and whoever else of the
     /// offer is in no other look. None if the vendor has asked to be left alone since,
-    /// or nobody is there any more.
+    /// or nobody waits any more.
     fn errand(&mut self, target: &Rc<Target>, is_first: bool, now: Moment) -> Option<Errand> {
+        let hold = self.quiet.left(target, is_first, now.instant);
+        let number = self.looks_begun + 1;
         let offer = self.offers.get_mut(target)?;
-        let mut hold = until(offer.hold, now);
-        if is_first {
-            offer.waits_first = false;
+        let waits = if is_first {
+            &mut offer.waits_first
         } else {
-            offer.waits = false;
-            hold = hold.max(until(self.holds.get(&target.publisher).copied(), now));
-        }
-        let waited_for = if is_first { Place::Fresh } else { Place::Idle };
-        let places = offer
-            .members
-            .iter()
-            .filter_map(|id| self.operations.get(id));
-        let wanted = places
-            .map(|followed| followed.place)
-            .any(|place| place == waited_for);
+            &mut offer.waits
+        };
+        *waits = false;
+        let wants = |followed: &Followed| match is_first {
+            true => followed.place == Place::Fresh,
+            false => followed.is_due(now),
+        };
+        let mut members = offer.members.iter();
+        let wanted = (is_first || !offer.looking)
+            && members.any(|id| self.operations.get(id).is_some_and(wants));
         let goes = wanted && hold.is_zero();
-        let mut locations = Vec::new();
         for id in &offer.members {
             let Some(followed) = self.operations.get_mut(id) else {
                 continue;
             };
-            let free =
+            let is_free =
                 followed.place == Place::Idle || (is_first && followed.place == Place::Fresh);
-            if goes && free {
-                followed.place = Place::Looking(self.looks_begun);
-                locations.extend(
-                    followed
-                        .location
-                        .filter(|location| !locations.contains(location)),
-                );
-            } else if wanted && followed.place == waited_for {
+            if goes && is_free {
+                followed.place = Place::Looking(number);
+            } else if wanted && wants(followed) {
                 followed.rest(self.pace, self.patience, hold, now);
             }
         }
-        offer.looking |= goes && !is_first;
+        if goes {
+            self.looks_begun = number;
+            offer.begins(is_first);
+        }
         self.retime(target);
-        goes.then(|| {
-            self.looks_begun += 1;
-            Errand {
-                number: self.looks_begun - 1,
-                is_first,
-                target: Rc::clone(target),
-                locations,
-            }
+        goes.then(|| Errand {
+            number,
+            is_first,
+            target: Rc::clone(target),
+            locations: self.locations(target, number, now),
         })
+    }
+
+    /// Where the vendor is to be asked for its word in this look.
+    fn locations(&self, target: &Rc<Target>, number: u64, now: Moment) -> Vec<Location> {
+        let Some(offer) = self.offers.get(target) else {
+            return Vec::new();
+        };
+        if !self.quiet.may_ask_for_words(target, now.instant) {
+            return Vec::new();
+        }
+        let members = offer.members.iter();
+        let members = members.filter_map(|id| self.operations.get(id));
+        words_of(members.filter(|one| one.place == Place::Looking(number)))
     }
 
     /// Weighs a look for all that it was for; returns those in which it changed
     /// something. What is over is followed no longer.
     pub fn seen(&mut self, errand: &Errand, seen: &Seen, now: Moment) -> Vec<Arc<Operation>> {
         let target = &errand.target;
-        let publisher = &target.publisher;
-        if errand.is_first {
-            self.first_looks.done(publisher);
-        } else {
-            self.looks.done(publisher);
-        }
-        let Some(offer) = self.offers.get_mut(target) else {
+        self.look_is_over(errand);
+        self.quiet.heed(target, errand.is_first, seen, now.instant);
+        let hold = self.quiet.left(target, false, now.instant);
+        let Some(offer) = self.offers.get(target) else {
             return Vec::new();
         };
-        offer.looking &= errand.is_first;
-        if let Some(until) = seen
-            .retry_after
-            .and_then(|wait| now.instant.checked_add(wait))
-        {
-            offer.hold = offer.hold.max(Some(until));
-            let hold = self.holds.entry(publisher.clone()).or_insert(until);
-            *hold = until.max(*hold);
-        }
-        let hold = until(offer.hold, now).max(until(self.holds.get(publisher).copied(), now));
         let look = seen.listing.look();
-        let (mut changed, mut ended) = (Vec::new(), Vec::new());
+        let (mut changed, mut ended) = (Vec::new(), HashSet::new());
         for id in &offer.members {
             let Some(followed) = self.operations.get_mut(id) else {
                 continue;
@@ -292,34 +283,64 @@ impl Table {
                 continue;
             }
             followed.complain(seen.listing.submissions.as_ref().err());
+            if followed.location.is_some_and(|at| seen.has_asked(at)) {
+                followed.word_asked = errand.number;
+            }
             let worth = followed.weigh(look, seen, self.patience, now);
             if worth != Worth::Nothing {
                 changed.push(Arc::clone(&followed.operation));
             }
             if worth == Worth::Ended {
-                ended.push(*id);
+                ended.insert(*id);
             } else {
                 followed.rest(self.pace, self.patience, hold, now);
             }
         }
-        ended.iter().for_each(|id| self.forget(*id));
-        self.retime(target);
+        self.forget(target, ended);
         changed
     }
 
-    fn forget(&mut self, id: OperationId) {
-        let Some(followed) = self.operations.remove(&id) else {
+    /// Gives the look's place back. Whoever came while there were first looks enough at
+    /// the offer is next.
+    fn look_is_over(&mut self, errand: &Errand) {
+        let publisher = &errand.target.publisher;
+        if errand.is_first {
+            self.first_looks.done(publisher);
+        } else {
+            self.looks.done(publisher);
+        }
+        let Some(offer) = self.offers.get_mut(&errand.target) else {
             return;
         };
-        if let Some(offer) = self.offers.get_mut(&followed.target)
-            && let Some(at) = offer.members.iter().position(|member| *member == id)
-        {
-            offer.members.swap_remove(at);
+        offer.ends(errand.is_first);
+        let mut members = offer.members.iter();
+        let is_fresh = |one: &Followed| one.place == Place::Fresh;
+        let waits = members.any(|id| self.operations.get(id).is_some_and(is_fresh));
+        if waits && offer.lines_up_first() {
+            self.first_looks.push(publisher, Rc::clone(&errand.target));
         }
     }
 
-    /// Sets the offer's timer to the first of its operations, or forgets an offer that
-    /// has none left.
+    /// Follows an operation no longer: somebody else has found out that it is over.
+    pub fn drop_finished(&mut self, id: OperationId) {
+        if let Some(followed) = self.operations.get(&id) {
+            let target = Rc::clone(&followed.target);
+            self.forget(&target, HashSet::from([id]));
+        }
+    }
+
+    fn forget(&mut self, target: &Rc<Target>, gone: HashSet<OperationId>) {
+        for id in &gone {
+            self.operations.remove(id);
+        }
+        if let Some(offer) = self.offers.get_mut(target) {
+            offer.leave(&gone);
+        }
+        self.retime(target);
+    }
+
+    /// Sets the offer's timer to the first of its operations, or forgets an offer of
+    /// which nothing is left.
     fn retime(&mut self, target: &Rc<Target>) {
         let Some(offer) = self.offers.get_mut(target) else {
             return;
@@ -329,9 +350,9 @@ impl Table {
             .iter()
             .filter_map(|id| self.operations.get(id));
         let timer = members.filter_map(|one| offer.wakes_for(one)).min();
-        let is_left = offer.members.is_empty();
+        let is_over = offer.is_over();
         self.set_timer(target, timer);
-        if is_left {
+        if is_over {
             self.offers.remove(target);
         }
     }
@@ -350,28 +371,6 @@ impl Table {
             self.timers.insert((new, Rc::clone(target)));
         }
     }
-}
-
-impl Offer {
-    /// When something is to be done about one of its operations, if nothing happens
-    /// before.
-    fn wakes_for(&self, followed: &Followed) -> Option<Instant> {
-        match followed.place {
-            Place::Looking(_) => None,
-            Place::Fresh => Some(followed.late_at()),
-            Place::Idle if self.waits => Some(followed.late_at()),
-            // The look's end sets it anew.
-            Place::Idle if self.looking => None,
-            Place::Idle => Some(followed.due),
-        }
-    }
-}
-
-/// How much is left of a hold.
-fn until(hold: Option<Instant>, now: Moment) -> Duration {
-    hold.map_or(Duration::ZERO, |until| {
-        until.saturating_duration_since(now.instant)
-    })
 }
 
 #[cfg(test)]

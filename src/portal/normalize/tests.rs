@@ -133,6 +133,16 @@ fn retry_after_is_seconds_or_a_date() {
     );
     assert_eq!(wait("Wed, 31 Dec 1969 00:01:00 GMT"), Some(Duration::ZERO));
     assert_eq!(wait("soon"), None);
+    // Dates of one answer are of one clock, whatever ours says.
+    let dated = [
+        ("date", "Thu, 13 Sep 2018 10:11:12 GMT"),
+        ("retry-after", "Thu, 13 Sep 2018 10:11:42 GMT"),
+    ];
+    let half_a_minute = Some(Duration::from_secs(30));
+    assert_eq!(
+        heard(429, &dated, &whole("")).meaning,
+        Meaning::Refused(Refusal::Throttled(half_a_minute))
+    );
 }
 
 #[test]

@@ -18,6 +18,9 @@ use crate::marks::assert_clean;
 /// Operations that are looked at at a time.
 const AT_A_TIME: usize = 8;
 
+/// The least number of cancels that nothing was in the way of.
+const CLEAR: usize = 40;
+
 /// One cancel, and what its caller knows.
 pub struct Asked {
     pub cancel: Cancel,
@@ -25,6 +28,9 @@ pub struct Asked {
     pub cut_off: bool,
     /// It was told that nothing was done.
     pub refused: bool,
+    /// Whether its first look was on the disk when the life in which it was asked for
+    /// was over.
+    looked_at: Option<bool>,
     /// The operation that it was told of.
     pub id: Option<String>,
     /// The operation as it was shown finished, but for its location.
@@ -83,6 +89,30 @@ impl Cancels {
             .await;
     }
 
+    /// Notes of those that are new which of them were looked at in their first life.
+    pub fn note_first_looks(&mut self, rows: &HashMap<String, Row>) {
+        for asked in &mut self.0 {
+            let row = rows.get(&asked.cancel.offer);
+            let looked_at = || row.is_some_and(Row::was_looked_at);
+            asked.looked_at.get_or_insert_with(looked_at);
+        }
+    }
+
+    /// What became of a cancel is known if neither a kill nor the vendor was in the way
+    /// of its first look.
+    pub fn assert_found_out(&self, rows: &HashMap<String, Row>) {
+        let clear = |asked: &&Asked| {
+            let is_undisturbed = !asked.cut_off && asked.looked_at == Some(true);
+            is_undisturbed && asked.cancel.goes_well()
+        };
+        let clear: Vec<&Asked> = self.0.iter().filter(clear).collect();
+        assert!(clear.len() >= CLEAR, "only {}", clear.len());
+        for asked in clear {
+            let row = &rows[&asked.cancel.offer];
+            assert_ne!(row.outcome.as_deref(), Some("unknown"), "{row:?}");
+        }
+    }
+
     /// What was acknowledged is in the ledger, as it was told.
     pub fn assert_recorded(&self, rows: &HashMap<String, Row>) {
         for asked in &self.0 {
@@ -114,6 +144,7 @@ impl Asked {
             cancel,
             cut_off: false,
             refused: false,
+            looked_at: None,
             id: None,
             finished: None,
         }

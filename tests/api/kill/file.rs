@@ -23,9 +23,14 @@ pub struct Row {
     pub created_at: i64,
     pub error_code: Option<String>,
     pub error_message: Option<String>,
+    /// What following it has found, as JSON.
+    evidence: Option<String>,
     /// How many operations the same cancel has made before, all of which did nothing.
     #[sqlx(skip)]
     pub before: usize,
+    /// How many of them the vendor was asked for, and was too busy.
+    #[sqlx(skip)]
+    pub throttled: usize,
 }
 
 impl Row {
@@ -35,8 +40,28 @@ impl Row {
 
     /// It never left, or the vendor was too busy: whoever asks again means a new attempt.
     pub fn did_nothing(&self) -> bool {
-        let throttled = self.error_code.as_deref() == Some("portal-throttled");
-        self.status == "Failed" && self.outcome.is_none() && (self.delivered == "no" || throttled)
+        let is_refused = self.status == "Failed" && self.outcome.is_none();
+        is_refused && (self.never_left() || self.is_throttled())
+    }
+
+    pub fn never_left(&self) -> bool {
+        self.delivered == "no"
+    }
+
+    pub fn is_throttled(&self) -> bool {
+        self.error_code.as_deref() == Some("portal-throttled")
+    }
+
+    /// Its first look is on the disk, or it is over.
+    pub fn was_looked_at(&self) -> bool {
+        let evidence = self.evidence.as_deref().unwrap_or("{}");
+        let evidence: serde_json::Value = serde_json::from_str(evidence).unwrap();
+        self.is_finished() || evidence["first_look_at"].is_string()
+    }
+
+    /// How many requests of this cancel may have reached the vendor.
+    pub fn most_posts(&self) -> usize {
+        self.throttled + usize::from(!self.never_left())
     }
 
     pub fn is_finished(&self) -> bool {
@@ -93,7 +118,8 @@ pub async fn unfinished(directory: &Path) -> i64 {
 /// operation unless the first did nothing.
 async fn rows(file: &mut SqliteConnection) -> HashMap<String, Row> {
     let all: Vec<Row> = sqlx::query_as(
-        "SELECT id, offer_id, request_id, status, outcome, delivered, created_at, error_code, error_message \
+        "SELECT id, offer_id, request_id, status, outcome, delivered, created_at, error_code, \
+         error_message, evidence \
          FROM operations ORDER BY id",
     )
     .fetch_all(file)
@@ -105,6 +131,7 @@ async fn rows(file: &mut SqliteConnection) -> HashMap<String, Row> {
             assert!(other.did_nothing(), "{other:?}, and {row:?}");
             assert_eq!(other.request_id, row.request_id);
             row.before = other.before + 1;
+            row.throttled = other.throttled + usize::from(other.is_throttled());
         }
         by_offer.insert(row.offer_id.clone(), row);
     }

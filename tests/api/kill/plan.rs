@@ -77,6 +77,12 @@ pub struct Cancel {
 }
 
 impl Cancel {
+    /// Nothing goes wrong with it at the vendor's, though it may take longer.
+    pub fn goes_well(&self) -> bool {
+        let order = self.order.as_ref();
+        order.is_none_or(|order| order["fault"]["kind"] == "delay")
+    }
+
     pub fn ends_alone(&self) -> bool {
         self.offer.starts_with(ENDS_ALONE)
     }

@@ -63,7 +63,7 @@ impl Truth {
     /// The operation has ended, and its end is true or `unknown`.
     pub fn assert_told(&self, row: &Row) {
         assert!(row.is_finished(), "still unfinished: {row:?}");
-        let sent = self.posts - row.before.min(self.posts);
+        let sent = self.posts - row.throttled;
         match row.outcome.as_deref() {
             None => {
                 // It was refused, or never left.
@@ -71,7 +71,15 @@ impl Truth {
                 assert!(self.became.is_none(), "carried out: {row:?}");
                 assert!(row.delivered == "yes" || sent == 0, "{row:?}");
             }
-            Some(UNKNOWN) => {}
+            Some(UNKNOWN) => {
+                assert_eq!(
+                    row.error_code.as_deref(),
+                    Some("outcome-unknown"),
+                    "{row:?}"
+                );
+                let why = row.error_message.as_deref().unwrap_or_default();
+                assert!(why.ends_with('.'), "{row:?}");
+            }
             Some(outcome) => {
                 let asked_at = Timestamp::from_microsecond(row.created_at).unwrap();
                 assert_eq!(outcome, self.outcome(asked_at), "{row:?}");
@@ -123,13 +131,18 @@ impl Table {
 
     /// The truth was found out mostly, and also where nobody had been told anything.
     pub fn assert_telling(&self) {
-        let all: usize = self.outcomes.values().map(|count| count.all).sum();
-        let count = |outcome| self.outcomes.get(outcome);
-        let unknown = count(UNKNOWN).map_or(0, |count| count.all);
+        let (unknown, all) = self.unknown();
         assert!(unknown * 2 < all, "{}", self.text());
         assert!(self.answered_again > 0, "{}", self.text());
-        let found_out = count("canceled").is_some_and(|count| count.cut_off > 0);
+        let found_out = self.outcomes.get("canceled");
+        let found_out = found_out.is_some_and(|count| count.cut_off > 0);
         assert!(found_out, "{}", self.text());
+    }
+
+    /// How many are unknown, and of how many.
+    fn unknown(&self) -> (usize, usize) {
+        let unknown = self.outcomes.get(UNKNOWN).map_or(0, |count| count.all);
+        (unknown, self.outcomes.values().map(|count| count.all).sum())
     }
 
     pub fn text(&self) -> String {
@@ -150,6 +163,8 @@ impl Table {
         for (reason, count) in &self.reasons {
             writeln!(text, "kill test: {count:>4} unknown: {reason}").unwrap();
         }
+        let (unknown, all) = self.unknown();
+        writeln!(text, "kill test: {unknown:>4} unknown of {all}").unwrap();
         let unrecorded = self.unrecorded;
         writeln!(text, "kill test: {unrecorded:>4} neither recorded nor sent").unwrap();
         text

@@ -73,6 +73,32 @@ fn still_running_at_the_end_is_not_canceled() {
     };
     assert_eq!(outcome, Outcome::NotCanceled);
     assert!(fault.message.contains("may never have received"));
+    // Answered, but with a 5xx: it did not say that it accepted anything.
+    let mut failed = Story::accepted();
+    failed.case.accepted = false;
+    let failed = failed.look(1, &[running(A)]).look(1800, &[running(A)]);
+    let Verdict::Ended(_, Some(fault)) = failed.verdict else {
+        panic!("not over")
+    };
+    assert!(fault.message.contains("did not say that it accepted it"));
+}
+
+#[test]
+fn a_last_look_that_fails_is_repeated_before_it_says_that_nobody_knows() {
+    let found = || Story::accepted().look(1, &[running(A)]);
+    found()
+        .unseen(1800, Unseen::ForNow)
+        .unseen(2000, Unseen::ForNow)
+        .look(2010, &[running(A)])
+        .is(Outcome::NotCanceled);
+    let sentence = |why| match found().unseen(1800, why).verdict {
+        Verdict::Ended(Outcome::Unknown, Some(fault)) => fault.message,
+        other => panic!("{other:?}"),
+    };
+    assert!(sentence(Unseen::Unread).contains("could not be read"));
+    assert!(sentence(Unseen::LeftAlone).contains("asked to be left alone"));
+    assert!(sentence(Unseen::NoTurn).contains("too many other operations"));
+    assert_eq!(PATIENCE.grace(), Duration::from_secs(300));
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Story {
             at: ours(at),
             ended: ours(ended),
             date: self.look_date,
-            submissions: Some(list),
+            submissions: Ok(list),
         };
         self.verdict = judge(self.case, &mut self.evidence, look, PATIENCE);
         self
@@ -200,4 +200,36 @@ fn a_clock_that_goes_back_proves_nothing_and_is_not_waited_for() {
         .look(-3600, &[])
         .look(-3570, &[])
         .is(Outcome::NothingToCancel);
+}
+
+#[test]
+fn what_starts_after_a_look_at_once_saw_nothing_never_counts() {
+    let old = run(B, RunState::Completed, -9000);
+    let at_once = || Story::accepted().look(1, &[old.clone()]);
+    assert!(at_once().evidence.nothing_at_once);
+    for later in [
+        run(A, RunState::Running, 2),
+        run(A, RunState::Canceled, 4),
+        run(A, RunState::Completed, -9),
+        Submission {
+            changed: None,
+            ..running(A)
+        },
+    ] {
+        at_once()
+            .look(6, &[later.clone(), old.clone()])
+            .look(31, &[later, old.clone()])
+            .is(Outcome::NothingToCancel);
+    }
+    // The list was late to show it, or the vendor's answer names it.
+    let late = run(A, RunState::Running, -10);
+    at_once().look(6, &[late, old.clone()]).pins(A);
+    let named = run(A, RunState::Running, 2);
+    let story = Story::accepted().naming(A).look(1, &[old.clone()]);
+    story.look(6, &[named]).pins(A);
+    // A look that was not at once proves nothing.
+    let late = Story::accepted().look(3, &[old.clone()]);
+    assert!(!late.evidence.nothing_at_once);
+    late.look(6, &[run(A, RunState::Running, 2), old])
+        .is(Outcome::Unknown);
 }

@@ -36,7 +36,7 @@ use crate::domain::{
     Action, CallerName, Delivered, Evidence, Fault, OfferId, Operation, Outcome, PublisherId,
     RequestId, Status,
 };
-use crate::operation::outcome::{Look, Patience};
+use crate::operation::outcome::{Look, Patience, Unseen};
 use crate::portal::{Location, RunState};
 use plan::{Back, Event, Glance, Names, Request, plan};
 use world::{Happening, World, end};
@@ -160,11 +160,17 @@ impl Ours {
         let date = glance.dated.then(|| self.world.date());
         self.world.happen(&glance.after);
         let ended = self.world.our_time();
+        let is_last = ended >= case::gives_up_at(&self.operation, PATIENCE) + PATIENCE.grace();
+        let unread = if is_last {
+            Unseen::Unread
+        } else {
+            Unseen::ForNow
+        };
         let look = Look {
             at: if glance.succeeds { begun } else { ended },
             ended,
             date: date.filter(|_| glance.succeeds),
-            submissions: glance.succeeds.then_some(&list[..]),
+            submissions: glance.succeeds.then_some(&list[..]).ok_or(unread),
         };
         let before = Arc::clone(&self.operation);
         let worth = case::weigh(&mut self.operation, self.location, look, None, PATIENCE);

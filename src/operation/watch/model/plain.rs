@@ -125,6 +125,37 @@ proptest! {
     }
 
     #[test]
+    fn what_starts_after_a_look_at_once_saw_nothing_never_counts(
+        clocks in clocks(),
+        history in prop::collection::vec(end(), 0..3),
+        dated in any::<bool>(),
+        names in names(),
+        took in 0..PROMPT - 100,
+        after in 0..3_000_i64,
+        timed in any::<bool>(),
+        ended in prop::option::of((0..20_000_i64, end())),
+        restarts in any::<bool>(),
+    ) {
+        // Without a date, an end of long ago is not told from one of now.
+        let dated = dated || !history.is_empty();
+        let back = Back::Answer { dated, cut: false };
+        let mut ours = begin(clocks, &history, false, &request_of(took, back, names));
+        ours.look(&prompt_look())?;
+        let publish = Happening::Publish { timed, strange: false };
+        ours.world.happen(&[Happening::Pass(after), publish]);
+        if let Some((lasts, state)) = ended {
+            ours.look(&prompt_look())?;
+            ours.world.happen(&[Happening::Pass(lasts), Happening::End(state)]);
+        }
+        if restarts {
+            ours.durable = ours.states.len();
+            ours.restart(9);
+        }
+        ours.finish()?;
+        prop_assert_eq!(ours.operation.outcome, Some(Outcome::NothingToCancel));
+    }
+
+    #[test]
     fn what_ended_before_the_first_look_is_told_by_its_date(
         clocks in clocks(),
         history in prop::collection::vec(end(), 0..3),

@@ -107,6 +107,24 @@ async fn the_newest_state_is_saved_last_and_nothing_in_between() {
     assert!(saves.entries.is_empty());
 }
 
+#[tokio::test]
+async fn what_is_over_is_not_replaced_by_what_is_not() {
+    let (mut saves, disk) = saves();
+    let mut operation = intent();
+    operation.follow(Delivered::Yes);
+    let unfinished = Arc::new(operation.clone());
+    operation.finish(Outcome::Canceled, None);
+    saves.put(Arc::new(operation.clone()));
+    saves.put(Arc::clone(&unfinished));
+    saves.next().await;
+    saves.put(Arc::new(operation.clone()));
+    // On its way, or waiting for it.
+    saves.put(unfinished);
+    all(&mut saves).await;
+    let saved = disk.saved.lock().unwrap().clone();
+    assert!(saved.iter().all(|saved| **saved == operation));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_not_taken_is_tried_again_with_what_is_newest_then() {
     let (mut saves, disk) = saves();

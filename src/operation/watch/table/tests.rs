@@ -8,6 +8,9 @@ use crate::domain::{Action, CallerName, Delivered, OfferId, Outcome, RequestId};
 use crate::operation::vendor::{Listing, Unread};
 use crate::portal::{ReadError, RunState, Submission, Submissions};
 
+mod shared;
+mod steps;
+
 const POLL: Duration = Duration::from_secs(5);
 const PATIENCE: Patience = Patience {
     settle: Duration::from_secs(30),
@@ -18,6 +21,8 @@ const PATIENCE: Patience = Patience {
 struct Bench {
     table: Table,
     now: Moment,
+    /// How long the vendor does not want to be asked for words.
+    no_words_for: Option<Duration>,
 }
 
 impl Bench {
@@ -25,6 +30,7 @@ impl Bench {
         Self {
             table: Table::new(POLL, PATIENCE),
             now: Moment::now(),
+            no_words_for: None,
         }
     }
 
@@ -76,7 +82,6 @@ impl Bench {
         errand: &Errand,
         found: Result<Vec<Submission>, Unread>,
     ) -> Vec<Arc<Operation>> {
-        let retry_after = found.as_ref().err().and_then(Unread::retry_after);
         let listing = Listing {
             begun: self.now.at,
             ended: self.now.at,
@@ -85,7 +90,7 @@ impl Bench {
                 date: Some(self.now.at),
             }),
         };
-        let seen = Seen::of(listing, retry_after);
+        let seen = Seen::of(listing, &errand.locations, self.no_words_for);
         self.table.seen(errand, &seen, self.now)
     }
 
@@ -105,7 +110,7 @@ impl Bench {
 }
 
 fn throttled(seconds: u64) -> Unread {
-    Unread::Read(ReadError::Throttled(Some(Duration::from_secs(seconds))))
+    Unread::Read(ReadError::Status(429, Some(Duration::from_secs(seconds))))
 }
 
 #[test]
@@ -174,33 +179,68 @@ fn what_is_over_is_followed_no_longer() {
     assert_eq!(bench.table.wakes_at(), None);
 }
 
+/// The next look at this offer, and how long it takes until then.
+fn next_look(bench: &mut Bench, offer: &str) -> (Errand, Duration) {
+    let begun = bench.now.instant;
+    loop {
+        assert!(bench.wake().is_empty());
+        let mut found = None;
+        for errand in bench.errands() {
+            if errand.target.offer.as_str() == offer {
+                found = Some(errand);
+            } else {
+                let running = bench.running();
+                bench.seen(&errand, Ok(running));
+            }
+        }
+        if let Some(errand) = found {
+            return (errand, bench.now.instant - begun);
+        }
+    }
+}
+
 #[test]
-fn a_hold_is_for_the_offer_and_for_further_looks_of_the_publisher() {
+fn what_a_first_look_is_told_is_about_its_offer_only() {
     let mut bench = Bench::new();
     bench.add("contoso", "calm");
     let calm = bench.errand();
     let running = bench.running();
-    bench.seen(&calm, Ok(running));
+    bench.seen(&calm, Ok(running.clone()));
     bench.add("contoso", "busy");
     let busy = bench.errand();
-    let begun = bench.now.instant;
-    bench.seen(&busy, Err(throttled(60)));
+    bench.seen(&busy, Err(throttled(50)));
     // A first look at another offer goes at once, at the same one it waits.
     bench.add("contoso", "new");
     bench.add("contoso", "busy");
-    assert_eq!(&*bench.errand().target.offer.to_string(), "new");
-    loop {
-        assert!(bench.wake().is_empty());
-        let errands = bench.errands();
-        let waited = bench.now.instant - begun;
-        if let Some(errand) = errands.first() {
-            assert!(
-                waited >= Duration::from_secs(60),
-                "{errand:?} after {waited:?}"
-            );
-            assert!(waited <= Duration::from_secs(61) + POLL);
-            break;
+    let new = bench.errand();
+    assert_eq!(new.target.offer.as_str(), "new");
+    let (calm, soon) = next_look(&mut bench, "calm");
+    assert!(soon <= 2 * POLL, "{soon:?}");
+    bench.seen(&calm, Ok(running));
+    let late = soon + next_look(&mut bench, "busy").1;
+    let asked = Duration::from_secs(50);
+    assert!(late >= asked && late <= asked + 2 * POLL, "{late:?}");
+}
+
+#[test]
+fn what_a_further_look_is_told_holds_the_publisher_back_for_a_minute_at_most() {
+    for (asked, others, own) in [(20, 20, 20), (u64::from(u32::MAX), 60, 3600)] {
+        let mut bench = Bench::new();
+        bench.table.patience.give_up = Duration::from_secs(7200);
+        bench.add("contoso", "calm");
+        bench.add("contoso", "busy");
+        let running = bench.running();
+        for errand in bench.errands() {
+            bench.seen(&errand, Ok(running.clone()));
         }
+        let (busy, _) = next_look(&mut bench, "busy");
+        bench.seen(&busy, Err(throttled(asked)));
+        let (others, own) = (Duration::from_secs(others), Duration::from_secs(own));
+        let (calm, soon) = next_look(&mut bench, "calm");
+        assert!(soon >= others && soon <= others + 2 * POLL, "{soon:?}");
+        bench.seen(&calm, Ok(running));
+        let late = soon + next_look(&mut bench, "busy").1;
+        assert!(late >= own && late <= own + 2 * POLL, "{late:?}");
     }
 }
 
@@ -214,8 +254,55 @@ fn a_hold_does_not_outlast_the_operation() {
     let over = bench.wake();
     assert!(bench.now.instant - begun <= PATIENCE.give_up + Duration::from_secs(1));
     assert_eq!((over[0].id, over[0].outcome), (id, Some(Outcome::Unknown)));
+    assert!(message(&over[0]).contains("asked to be left alone"));
     assert!(bench.errands().is_empty());
     assert!(bench.table.offers.is_empty());
+    // The hold outlives it: the next one at the same offer waits for what is left.
+    let next = bench.now.instant;
+    bench.add("contoso", "busy");
+    assert!(bench.errands().is_empty());
+    bench.wake();
+    assert!(bench.now.instant - next >= Duration::from_secs(1790));
+}
+
+fn message(operation: &Operation) -> &str {
+    &operation.error.as_ref().unwrap().message
+}
+
+#[test]
+fn a_last_look_that_fails_is_repeated_for_a_while() {
+    for recovers in [true, false] {
+        let mut bench = Bench::new();
+        bench.add("contoso", "one");
+        let (running, begun) = (bench.running(), bench.now.instant);
+        let mut errand = bench.errand();
+        let mut fails = 0;
+        let over = loop {
+            let is_end = bench.now.instant - begun >= PATIENCE.give_up;
+            let found = if is_end && !(recovers && fails == 5) {
+                fails += 1;
+                Err(Unread::Read(ReadError::Status(500, None)))
+            } else {
+                Ok(running.clone())
+            };
+            let mut changed = bench.seen(&errand, found);
+            if let Some(over) = changed.pop().filter(|one| one.status.is_final()) {
+                break over;
+            }
+            assert!(bench.wake().is_empty());
+            errand = bench.errand();
+        };
+        let late = bench.now.instant - begun - PATIENCE.give_up;
+        if recovers {
+            assert_eq!(over.outcome, Some(Outcome::NotCanceled));
+            assert!(late < 6 * POLL, "{late:?}");
+        } else {
+            assert!(message(&over).contains("could not be read"));
+            let grace = PATIENCE.grace();
+            assert!(late >= grace && late < grace + POLL, "{late:?}");
+            assert!(fails >= 50, "{fails}");
+        }
+    }
 }
 
 #[test]
@@ -229,6 +316,7 @@ fn whoever_finds_no_place_until_long_after_its_end_is_over() {
     let over = bench.wake();
     assert_eq!(over.len(), MAX_FIRST_LOOKS / 2);
     assert!(over.iter().all(|one| one.outcome == Some(Outcome::Unknown)));
+    assert!(message(&over[0]).contains("too many other"));
     // Those in a look are left to its end.
     assert_eq!(bench.table.operations.len(), hang.len());
     // And what is over is not looked at when there is a place again.
