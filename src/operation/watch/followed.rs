@@ -124,6 +124,15 @@ impl Followed {
         self.place = Place::Idle;
     }
 
+    /// Its pause is over, but the vendor wants to be left alone: no longer than that.
+    pub fn wait_out(&mut self, pace: Pace, patience: Patience, hold: Duration, now: Moment) {
+        if self.gives_up <= now.instant {
+            return self.rest(pace, patience, hold, now);
+        }
+        let left = self.gives_up - now.instant;
+        self.due = now.instant + pace.held(hold, fastrand::f64()).min(left);
+    }
+
     /// Whether it is time to look at it again.
     #[must_use]
     pub fn is_due(&self, now: Moment) -> bool {

@@ -63,8 +63,10 @@ impl Pace {
         self.shortest.max(self.held(hold, chance))
     }
 
-    /// Those that the vendor sent away together do not come back together.
-    fn held(&self, hold: Duration, chance: f64) -> Duration {
+    /// Until the vendor may be asked again: those that it sent away together do not come
+    /// back together.
+    #[must_use]
+    pub fn held(&self, hold: Duration, chance: f64) -> Duration {
         if hold.is_zero() {
             return hold;
         }

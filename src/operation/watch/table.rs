@@ -165,7 +165,7 @@ impl Table {
                 Some(Some(operation)) => over.push(operation),
                 // By the clock that evidence is kept in it is not over.
                 Some(None) => followed.rest(self.pace, self.patience, hold, now),
-                None if is_held => followed.rest(self.pace, self.patience, hold, now),
+                None if is_held => followed.wait_out(self.pace, self.patience, hold, now),
                 None => wants |= is_due,
             }
         }

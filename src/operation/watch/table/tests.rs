@@ -237,10 +237,16 @@ fn what_a_further_look_is_told_holds_the_publisher_back_for_a_minute_at_most() {
         bench.seen(&busy, Err(throttled(asked)));
         let (others, own) = (Duration::from_secs(others), Duration::from_secs(own));
         let (calm, soon) = next_look(&mut bench, "calm");
-        assert!(soon >= others && soon <= others + 2 * POLL, "{soon:?}");
+        assert!(
+            soon >= others && soon <= others + 2 * POLL,
+            "{asked}: {soon:?}"
+        );
         bench.seen(&calm, Ok(running));
-        let late = soon + next_look(&mut bench, "busy").1;
-        assert!(late >= own && late <= own + 2 * POLL, "{late:?}");
+        // Where both wait as long, either can come first.
+        if own > others {
+            let late = soon + next_look(&mut bench, "busy").1;
+            assert!(late >= own && late <= own + 2 * POLL, "{late:?}");
+        }
     }
 }
 
