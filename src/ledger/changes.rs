@@ -2,7 +2,7 @@
 //! whatever becomes visible is told, once, to those who asked for it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
@@ -32,7 +32,7 @@ impl Changes {
     #[must_use]
     pub fn subscribe(self: &Arc<Self>, operation: OperationId) -> Subscription {
         let (tell, news) = mpsc::unbounded_channel();
-        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = self.lock();
         let key = (operation, listeners.next);
         listeners.next += 1;
         listeners.by_operation.insert(key, tell);
@@ -45,6 +45,10 @@ impl Changes {
 
     /// Tells a new state of some operations to whoever listens.
     pub fn tell(&self, operations: &[Arc<Operation>]) {
+        // Nearly always.
+        if self.lock().by_operation.is_empty() {
+            return;
+        }
         for operation in operations {
             // Told without the lock: waking many takes its time.
             for listener in self.listeners(operation.id) {
@@ -54,8 +58,12 @@ impl Changes {
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, Listeners> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn listeners(&self, operation: OperationId) -> Vec<UnboundedSender<Arc<Operation>>> {
-        let listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let listeners = self.lock();
         let all = (operation, 0)..=(operation, u64::MAX);
         let those = listeners.by_operation.range(all);
         those.map(|(_, listener)| listener.clone()).collect()
@@ -72,9 +80,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let listeners = self.changes.0.lock();
-        let mut listeners = listeners.unwrap_or_else(PoisonError::into_inner);
-        listeners.by_operation.remove(&self.key);
+        self.changes.lock().by_operation.remove(&self.key);
     }
 }
 
@@ -110,6 +116,6 @@ mod tests {
         changes.tell(&[Arc::new(operation)]);
         assert!(stays.next().await.is_some());
         drop(stays);
-        assert!(changes.0.lock().unwrap().by_operation.is_empty());
+        assert!(changes.lock().by_operation.is_empty());
     }
 }
