@@ -60,7 +60,10 @@ impl Acting {
                 self.log.problem.set(code.map(Code::as_str));
                 idempotency::read(&answer)
             }
-            Turn::Over(operation) => self.answer(operation, None).await?,
+            Turn::Over(operation) => {
+                let _first = self.log.operation.set(operation.id);
+                operations::acted(&operation, None, &self.gate)?
+            }
             Turn::Unanswered(claim, operation) => self.answer(operation, Some(claim)).await?,
         };
         self.log.replayed.set(true);
@@ -121,7 +124,7 @@ impl Acting {
         if let Some(claim) = claim.filter(|_| !operation.status.is_final()) {
             let response = operations::acted(&operation, None, &self.gate)?;
             let answer = Arc::new(idempotency::write_down(response, operation.id)?);
-            self.gate.desk.keep(answer, claim).await;
+            self.gate.desk.keep(answer, claim);
         }
         operations::acted(&operation, applied, &self.gate)
     }

@@ -51,6 +51,10 @@ struct Connection {
     closed: Option<CancellationToken>,
     /// When each of its streams must have been asked for more.
     streams: RefCell<Vec<Weak<Cell<Instant>>>>,
+    /// Answers on it that are held back, or go on and on.
+    lasting: Cell<usize>,
+    /// Whether it had unread bytes when it was last looked at.
+    unread: Cell<bool>,
 }
 
 /// Begins to watch a connection: it is ended when no request has been in the hands of
@@ -79,6 +83,8 @@ pub fn watch_connection(io: &dyn Any, data: &mut Extensions, patience: Duration)
         open,
         closed,
         streams: RefCell::default(),
+        lasting: Cell::default(),
+        unread: Cell::default(),
     });
     CONNECTIONS.with_borrow_mut(|known| {
         known
@@ -131,7 +137,7 @@ async fn sweep() {
 impl Connection {
     fn end_if_overdue(&self, now: Instant) {
         let is_overdue = self.deadline.get().is_some_and(|deadline| deadline < now);
-        if is_overdue || self.has_stalled(now) {
+        if is_overdue || self.has_stalled(now) || self.is_stuffed() {
             // It may be gone already.
             let _gone = self.socket.shutdown(Shutdown::Both);
         }
@@ -146,6 +152,41 @@ impl Connection {
         streams.retain(|stream| stream.strong_count() > 0);
         let asked = streams.iter().filter_map(Weak::upgrade);
         asked.into_iter().any(|deadline| deadline.get() < now)
+    }
+}
+
+impl Connection {
+    /// Whether more is sent behind a lasting answer than is read: actix-http stops
+    /// reading at 16 further requests and 128 KiB, and then neither rests nor notices
+    /// that the client goes.
+    fn is_stuffed(&self) -> bool {
+        if self.lasting.get() == 0 || self.open.is_some() {
+            return false;
+        }
+        let waits = self.socket.peek(&mut [0]).is_ok();
+        self.unread.replace(waits) && waits
+    }
+}
+
+/// An answer that is held back, or goes on and on.
+pub struct Lasting(Option<Rc<Connection>>);
+
+impl Lasting {
+    /// From now on.
+    pub fn begin(request: &HttpRequest) -> Self {
+        let connection = request.conn_data::<Rc<Connection>>().cloned();
+        if let Some(connection) = &connection {
+            connection.lasting.update(|n| n + 1);
+        }
+        Self(connection)
+    }
+}
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.0 {
+            connection.lasting.update(|n| n - 1);
+        }
     }
 }
 

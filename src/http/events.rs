@@ -47,7 +47,7 @@ pub async fn stream(request: HttpRequest, gate: web::Data<Gate>) -> Result<HttpR
         return Ok(HttpResponse::NoContent().finish());
     }
     let caller = operation.requested_by.clone();
-    let waiter = Waiter::enter(&gate, &caller).ok_or_else(no_room)?;
+    let waiter = Waiter::enter(&request, &gate, &caller).ok_or_else(no_room)?;
     let news = gate.ledger.subscribe(operation.id);
     // What happened before the subscription is told by nobody.
     let found = gate.ledger.find(operation.id).await?;

@@ -143,7 +143,14 @@ pub async fn turn(gate: &Gate, asked: Idempotency) -> Result<Turn, Problem> {
     match gate.ledger.answer(id).await? {
         Some(answer) => Ok(Turn::Again(Arc::new(answer))),
         None if operation.status.is_final() => Ok(Turn::Over(operation)),
-        None => Ok(Turn::Unanswered(take_over()?, operation)),
+        None => {
+            let claim = take_over()?;
+            // Somebody else may have had it, and answered, in the meantime.
+            match gate.ledger.answer(id).await? {
+                Some(answer) => Ok(Turn::Again(Arc::new(answer))),
+                None => Ok(Turn::Unanswered(claim, operation)),
+            }
+        }
     }
 }
 

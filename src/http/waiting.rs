@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connection::closed;
+use super::connection::{Lasting, closed};
 use super::prefer::Wait;
 use super::quota::Place;
 use super::{Gate, Problem, caller};
@@ -22,6 +22,7 @@ pub struct Room(Arc<Semaphore>);
 pub struct Waiter {
     _of_all: OwnedSemaphorePermit,
     _of_its_own: Place,
+    _lasting: Lasting,
 }
 
 impl Room {
@@ -36,12 +37,13 @@ impl Room {
 impl Waiter {
     /// A place for this caller, if there is one.
     #[must_use]
-    pub fn enter(gate: &Gate, caller: &CallerName) -> Option<Self> {
+    pub fn enter(request: &HttpRequest, gate: &Gate, caller: &CallerName) -> Option<Self> {
         let _of_its_own = gate.access.load().quotas.waiting_place(caller)?;
         let _of_all = Arc::clone(&gate.room.0).try_acquire_owned().ok()?;
         Some(Self {
             _of_all,
             _of_its_own,
+            _lasting: Lasting::begin(request),
         })
     }
 }
@@ -72,7 +74,7 @@ pub async fn hold(
     if operation.status.is_final() || wait.limit().is_zero() {
         return Ok(Held::Told(operation, Some(wait)));
     }
-    match Waiter::enter(gate, &operation.requested_by) {
+    match Waiter::enter(request, gate, &operation.requested_by) {
         Some(_waiter) => until_over(request, gate, operation, wait).await,
         None => Ok(Held::Told(operation, None)),
     }

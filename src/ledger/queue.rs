@@ -137,6 +137,10 @@ impl<Q, A> Counter<Q, A> {
             asked.answer(Err(LedgerError::Late));
         }
         let refused = LedgerError::unavailable("the disk does not answer");
+        if let Some(asked) = self.held.take() {
+            self.waiting.fetch_sub(asked.what.len(), Ordering::Relaxed);
+            asked.answer(Err(refused.clone()));
+        }
         loop {
             tokio::select! {
                 result = &mut work => return result,

@@ -179,6 +179,24 @@ async fn a_disk_that_hangs_is_an_error_and_comes_back() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_a_disk_that_hangs_wherever_in_the_line() {
+    let store = Double::new();
+    let pace = Pace {
+        patience: Duration::from_millis(20),
+        ..no_chores()
+    };
+    let ledger = ledger(&store, pace).await;
+    store.hang();
+    // The second does not fit into one commit with the first.
+    let forty = || (0..40).map(|_| Write::from(Arc::new(intent()))).collect();
+    let both = async { tokio::join!(ledger.write_all(forty()), ledger.write_all(forty())) };
+    let both = tokio::time::timeout(Duration::from_secs(20), both).await;
+    let (first, second) = both.expect("still waiting");
+    assert_eq!(first, vec![Err(LedgerError::Late); 40]);
+    assert!(second.iter().all(Result::is_err));
+}
+
+#[tokio::test]
 async fn a_read_that_hangs_is_an_error_and_comes_back() {
     let store = Double::new();
     let pace = Pace {

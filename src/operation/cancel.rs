@@ -228,7 +228,7 @@ impl Desk {
             return self.ledger.write(write.clone()).await.map_err(|_| {
                 self.shared.follower.follow(Arc::clone(operation));
                 if let Some(claim) = claim {
-                    let _in_its_time = self.write_until_taken(write, claim);
+                    self.write_until_taken(write, claim);
                 }
                 NotSaved
             });
@@ -242,35 +242,33 @@ impl Desk {
                     operation: Some(Arc::clone(operation)),
                     answer: Some(answer),
                 };
-                let _in_its_time = self.write_until_taken(write, claim);
+                self.write_until_taken(write, claim);
             }
             _ => self.shared.follower.follow(Arc::clone(operation)),
         }
         Ok(())
     }
 
-    /// Keeps the first answer under a key, if the ledger takes it at present; else as
-    /// soon as it does, and until then the key stays in use.
-    pub async fn keep(self: &Rc<Self>, answer: Arc<KeptAnswer>, claim: Claim) {
+    /// Keeps the first answer under a key as soon as the ledger takes it. Until then it
+    /// is given again from memory.
+    pub fn keep(self: &Rc<Self>, answer: Arc<KeptAnswer>, claim: Claim) {
+        claim.given(Arc::clone(&answer));
         let write = Write {
             operation: None,
             answer: Some(answer),
         };
-        let _gone = self.write_until_taken(write, claim).await;
+        self.write_until_taken(write, claim);
     }
 
-    /// Writes this, again and again if need be, in a task that nobody's going away ends;
-    /// tells when it was tried once.
-    fn write_until_taken(self: &Rc<Self>, write: Write, claim: Claim) -> oneshot::Receiver<()> {
-        let (tell, tried) = oneshot::channel();
+    /// Writes this, again and again if need be, in a task that nobody's going away ends.
+    /// Draining waits for the first attempt, and ends further ones.
+    fn write_until_taken(self: &Rc<Self>, write: Write, claim: Claim) {
         let desk = Rc::clone(self);
-        let tracked = self.shared.tasks.token();
+        let mut tracked = Some(self.shared.tasks.token());
         tokio::task::spawn_local(async move {
-            let mut first = Some((tell, tracked));
             while let Err(error) = desk.ledger.write(write.clone()).await {
-                if let Some((tell, _tracked)) = first.take() {
+                if tracked.take().is_some() {
                     tracing::warn!(%error, "an answer under an idempotency key is not kept; will be written again until it is");
-                    let _gone = tell.send(());
                 }
                 tokio::select! {
                     () = sleep(WRITE_AGAIN) => {}
@@ -278,11 +276,7 @@ impl Desk {
                 }
             }
             drop(claim);
-            if let Some((tell, _tracked)) = first.take() {
-                let _gone = tell.send(());
-            }
         });
-        tried
     }
 }
 

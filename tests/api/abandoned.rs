@@ -73,6 +73,50 @@ async fn a_wait_that_is_given_up_leaves_its_key_to_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_after_a_wait_is_kept_as_it_was() {
+    let world = spawn_toml("").await;
+    let key = ("Idempotency-Key", "\"one\"");
+    let path = "/offers/stubborn-1/cancel";
+    let waited = [key, ("Prefer", "wait=1")];
+    let first = world.send_with("POST", path, &waited, "").await;
+    assert_eq!(first.status, 202, "{first:?}");
+    assert_eq!(first.header("preference-applied"), Some("wait=1"));
+    let finish = "offers/contoso/stubborn-1/finish";
+    let state = json!({"state": "failed"});
+    world.vendor.control("POST", finish, state).await;
+    world.ended(first.json()["id"].as_str().unwrap()).await;
+    let again = world.send_with("POST", path, &[key], "").await;
+    assert_eq!((again.status, &again.body), (202, &first.body));
+    assert_eq!(again.header("preference-applied"), None);
+    // One that was over after its wait is over for ever.
+    let over = [("Idempotency-Key", "\"two\""), ("Prefer", "wait=20")];
+    let path = "/offers/migrated-1/cancel";
+    let first = world.send_with("POST", path, &over, "").await;
+    assert_eq!(first.status, 200, "{first:?}");
+    let again = world.send_with("POST", path, &over, "").await;
+    assert_eq!((again.status, &again.body), (200, &first.body));
+    assert_eq!(again.header("preference-applied"), None);
+    assert_eq!(world.vendor.cancels("migrated-1").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_stuffed_behind_a_wait_is_ended() {
+    let world = spawn_toml("").await;
+    let monitor = stubborn(&world, "stubborn-1").await;
+    let wait = [("X-Api-Key", KEY), ("Prefer", "wait=50")];
+    let bytes = client::request(world.address(), "GET", &monitor, &wait, "");
+    let mut stream = TcpStream::connect(world.address()).await.unwrap();
+    let first = bytes.replace("Connection: close\r\n", "");
+    stream.write_all(first.as_bytes()).await.unwrap();
+    // Much more than is read ahead.
+    let more = "GET /problems/conflict HTTP/1.1\r\nHost: gateway\r\n\r\n".repeat(20_000);
+    let stuffing = async { while stream.write_all(more.as_bytes()).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, stuffing)
+        .await
+        .expect("still open");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn so_does_one_over_http2() {
     let Secured { world, ca, .. } = secured("").await;
     let key = ("Idempotency-Key", "\"one\"");

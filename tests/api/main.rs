@@ -25,6 +25,7 @@ mod health;
 mod helpers;
 mod http2;
 mod idempotency;
+mod idempotency_key;
 mod identity;
 mod idp;
 mod issuer;

@@ -13,9 +13,12 @@ use crate::ledger::LedgerError;
 
 /// The answer to the request that an operation was asked for with.
 pub const SELECT: &str = "SELECT status, headers, body FROM answers WHERE operation_id = ?";
-/// The keys since an operation, oldest first, from their index alone.
+/// The keys since an operation, oldest first, without those that were given back: see
+/// [`Operation::holds_its_key`](crate::domain::Operation::holds_its_key).
 pub const SELECT_KEYS: &str = "SELECT idempotency_key, id FROM operations \
-                               WHERE idempotency_key IS NOT NULL AND id >= ? ORDER BY id";
+     WHERE idempotency_key IS NOT NULL AND id >= ? \
+     AND NOT (status = 'Failed' AND outcome IS NULL AND \
+         (portal_http_status IS NULL OR error_code IS 'portal-throttled')) ORDER BY id";
 /// The oldest answers go first.
 pub const FORGET: &str = "DELETE FROM answers WHERE rowid IN (SELECT rowid FROM answers \
                           WHERE operation_id < ? ORDER BY operation_id LIMIT ?)";
