@@ -78,24 +78,12 @@ impl Operation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{
-        Action, CallerName, Delivered, Fault, OfferId, Outcome, PublisherId, RequestId,
-    };
-
-    fn operation() -> Operation {
-        Operation::intent(
-            Action::Cancel,
-            PublisherId::parse("contoso").unwrap(),
-            OfferId::parse("vm").unwrap(),
-            CallerName::parse("pipeline").unwrap(),
-            RequestId::generate(),
-        )
-    }
+    use crate::domain::{Delivered, Fault, Outcome};
 
     #[test]
     fn only_what_did_nothing_gives_its_key_back() {
         let refused = |http_status, code: &'static str| {
-            let mut operation = operation();
+            let mut operation = Operation::sample();
             operation.portal.http_status = http_status;
             let fault = Fault {
                 code: code.into(),
@@ -111,7 +99,7 @@ mod tests {
         assert!(!refused(Some(429), "portal-throttled"));
         assert!(refused(Some(404), "offer-not-found"));
         assert!(refused(Some(401), "portal-rejected-credential"));
-        let mut followed = operation();
+        let mut followed = Operation::sample();
         assert!(followed.holds_its_key());
         followed.follow(Delivered::Unknown);
         assert!(followed.holds_its_key());

@@ -263,11 +263,10 @@ impl Operation {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn intent() -> Operation {
-        Operation::intent(
+impl Operation {
+    /// An intent to cancel, for tests.
+    pub fn sample() -> Self {
+        Self::intent(
             Action::Cancel,
             PublisherId::parse("contoso").unwrap(),
             OfferId::parse("vm").unwrap(),
@@ -275,6 +274,11 @@ mod tests {
             RequestId::generate(),
         )
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     fn fault() -> Fault {
         Fault {
@@ -285,9 +289,9 @@ mod tests {
 
     #[test]
     fn what_is_over_stays_as_it_is() {
-        let mut finished = intent();
+        let mut finished = Operation::sample();
         finished.finish(Outcome::Canceled, None);
-        let mut refused = intent();
+        let mut refused = Operation::sample();
         refused.refuse(Delivered::No, fault());
         for over in [finished, refused] {
             let mut later = over.clone();
@@ -307,7 +311,7 @@ mod tests {
 
     #[test]
     fn every_change_is_later_than_the_one_before() {
-        let mut operation = intent();
+        let mut operation = Operation::sample();
         let ahead = operation.created_at + SignedDuration::from_hours(1);
         operation.updated_at = ahead;
         let mut times = vec![ahead];

@@ -174,6 +174,12 @@ impl Claim {
         self.asked
     }
 
+    /// The operation that it stands for, if there is one.
+    #[must_use]
+    pub fn operation(&self) -> Option<OperationId> {
+        self.operation
+    }
+
     /// From here on the key stands for this operation, whatever happens.
     pub fn bind(&mut self, operation: OperationId) {
         self.operation = Some(operation);

@@ -57,22 +57,12 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Action, CallerName, Delivered, OfferId, Outcome, PublisherId, RequestId};
-
-    fn operation() -> Operation {
-        Operation::intent(
-            Action::Cancel,
-            PublisherId::parse("contoso").unwrap(),
-            OfferId::parse("vm").unwrap(),
-            CallerName::parse("pipeline").unwrap(),
-            RequestId::generate(),
-        )
-    }
+    use crate::domain::{Delivered, Outcome};
 
     #[test]
     fn keeps_the_latest_state_and_no_other_end() {
         let recent = Recent::default();
-        let mut operation = operation();
+        let mut operation = Operation::sample();
         recent.keep(&[Arc::new(operation.clone())]);
         operation.follow(Delivered::Yes);
         recent.keep(&[Arc::new(operation.clone())]);
@@ -91,9 +81,11 @@ mod tests {
     #[test]
     fn forgets_the_oldest() {
         let recent = Recent::default();
-        let first = Arc::new(operation());
+        let first = Arc::new(Operation::sample());
         recent.keep(&[Arc::clone(&first)]);
-        let more: Vec<_> = (0..CAPACITY).map(|_| Arc::new(operation())).collect();
+        let more: Vec<_> = (0..CAPACITY)
+            .map(|_| Arc::new(Operation::sample()))
+            .collect();
         recent.keep(&more);
         assert!(recent.get(first.id).is_none());
         assert!(

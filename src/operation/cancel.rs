@@ -264,11 +264,12 @@ impl Desk {
     /// Draining waits for the first attempt, and ends further ones.
     fn write_until_taken(self: &Rc<Self>, write: Write, claim: Claim) {
         let desk = Rc::clone(self);
+        let key_of = claim.operation();
         let mut tracked = Some(self.shared.tasks.token());
         tokio::task::spawn_local(async move {
             while let Err(error) = desk.ledger.write(write.clone()).await {
                 if tracked.take().is_some() {
-                    tracing::warn!(%error, "an answer under an idempotency key is not kept; will be written again until it is");
+                    tracing::warn!(operation = key_of.map(tracing::field::display), %error, "an answer under an idempotency key is not kept; will be written again until it is");
                 }
                 tokio::select! {
                     () = sleep(WRITE_AGAIN) => {}

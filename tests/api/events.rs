@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use offergate::sandbox::Options;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::client::{self, Answer};
-use crate::helpers::{KEY, READER_KEY, Setup, World, spawn, spawn_with};
+use crate::helpers::{KEY, READER_KEY, World, spawn, spawn_undecided};
 use crate::tls::{Secured, secured};
 use crate::tls_client::Http2;
 
@@ -110,37 +109,15 @@ impl Events {
     }
 }
 
-/// A world in which a cancel bites when it is told to.
-async fn undecided() -> World {
-    undecided_with("").await
-}
-
-async fn undecided_with(toml: &str) -> World {
-    spawn_with(Setup {
-        toml: toml.to_owned(),
-        vendor: Options {
-            cancel_after: Duration::from_secs(600),
-            ..Options::default()
-        },
-        ..Setup::default()
-    })
-    .await
-}
-
 async fn begun(world: &World, offer: &str) -> String {
     let answer = world.cancel(offer).await;
     assert_eq!(answer.status, 202, "{answer:?}");
     answer.json()["id"].as_str().unwrap().to_owned()
 }
 
-async fn bite(world: &World, offer: &str) {
-    let path = format!("offers/contoso/{offer}/bite");
-    world.vendor.control("POST", &path, Value::Null).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_comes_and_then_the_end() {
-    let world = undecided().await;
+    let world = spawn_undecided("").await;
     let id = begun(&world, "migrated-1").await;
     let mut events = Events::open(&world, &id, &[]).await;
     let head = &events.head;
@@ -155,14 +132,14 @@ async fn every_change_comes_and_then_the_end() {
     let says_running = |event: &Event| event.operation["portal"]["status"] == "running";
     let mut bitten = says_running(&first);
     if bitten {
-        bite(&world, "migrated-1").await;
+        world.bite("migrated-1").await;
     }
     let mut seen = vec![first];
     while let Some(event) = events.next().await {
         assert_ne!(event.id, seen.last().unwrap().id);
         if !bitten && says_running(&event) {
             bitten = true;
-            bite(&world, "migrated-1").await;
+            world.bite("migrated-1").await;
         }
         seen.push(event);
     }
@@ -178,7 +155,7 @@ async fn every_change_comes_and_then_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_back_is_told_what_is_new() {
-    let world = undecided().await;
+    let world = spawn_undecided("").await;
     let id = begun(&world, "migrated-1").await;
     let mut events = Events::open(&world, &id, &[]).await;
     // The last change before the end: the vendor's own word is there.
@@ -191,7 +168,7 @@ async fn who_comes_back_is_told_what_is_new() {
     drop(events);
     let back = [("Last-Event-ID", &*known.id)];
     let mut resumed = Events::open(&world, &id, &back).await;
-    bite(&world, "migrated-1").await;
+    world.bite("migrated-1").await;
     let next = resumed.next().await.unwrap();
     assert_ne!(next.id, known.id, "the same again: {next:?}");
     let mut last = next;
@@ -233,7 +210,7 @@ async fn a_stream_is_its_callers_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_with_its_callers_rights() {
-    let world = undecided().await;
+    let world = spawn_undecided("").await;
     let id = begun(&world, "migrated-1").await;
     let mut events = Events::open(&world, &id, &[]).await;
     assert!(events.next().await.is_some());
@@ -259,7 +236,7 @@ async fn a_stream_ends_with_its_callers_rights() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nothing_happens_a_comment_does() {
-    let world = undecided_with(
+    let world = spawn_undecided(
         "[server]\nevents_beat_seconds = 1\nkeep_alive_seconds = 1\nhead_timeout_ms = 1000",
     )
     .await;
@@ -296,7 +273,7 @@ async fn a_client_that_takes_nothing_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn draining_ends_every_stream_at_once() {
-    let mut world = undecided().await;
+    let mut world = spawn_undecided("").await;
     let id = begun(&world, "migrated-1").await;
     let mut streams = Vec::new();
     for _ in 0..20 {

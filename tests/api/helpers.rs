@@ -93,6 +93,19 @@ pub async fn spawn_toml(toml: &str) -> World {
     .await
 }
 
+/// A world with more TOML, in which a cancel bites when it is told to.
+pub async fn spawn_undecided(toml: &str) -> World {
+    spawn_with(Setup {
+        vendor: Options {
+            cancel_after: Duration::from_secs(600),
+            ..Options::default()
+        },
+        toml: toml.to_owned(),
+        ..Setup::default()
+    })
+    .await
+}
+
 pub async fn spawn_with(setup: Setup) -> World {
     let vendor = Vendor::start(setup.vendor.clone()).await;
     for (path, body) in &setup.prepare {
@@ -277,6 +290,12 @@ impl World {
             assert!(Instant::now() < deadline, "still {operation}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// The cancels of an offer of contoso's that have not bitten do now.
+    pub async fn bite(&self, offer: &str) {
+        let path = format!("offers/contoso/{offer}/bite");
+        self.vendor.control("POST", &path, Value::Null).await;
     }
 
     /// Cancels and waits for the end.

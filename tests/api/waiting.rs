@@ -2,30 +2,10 @@
 
 use std::time::Duration;
 
-use offergate::sandbox::Options;
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::client::Answer;
-use crate::helpers::{Setup, World, spawn, spawn_with};
-
-/// A world in which a cancel bites when it is told to.
-async fn undecided(toml: &str) -> World {
-    spawn_with(Setup {
-        vendor: Options {
-            cancel_after: Duration::from_secs(600),
-            ..Options::default()
-        },
-        toml: toml.to_owned(),
-        ..Setup::default()
-    })
-    .await
-}
-
-async fn bite(world: &World, offer: &str) {
-    let path = format!("offers/contoso/{offer}/bite");
-    world.vendor.control("POST", &path, Value::Null).await;
-}
+use crate::helpers::{World, spawn, spawn_undecided};
 
 async fn ask(world: &World, method: &str, path: &str, prefer: &str) -> Answer {
     world
@@ -39,11 +19,11 @@ fn monitor(answer: &Answer) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_action_is_answered_when_it_is_over() {
-    let world = undecided("").await;
+    let world = spawn_undecided("").await;
     let path = "/offers/migrated-1/cancel";
     let end = async {
         world.vendor.receives("migrated-1/submissions", 2).await;
-        bite(&world, "migrated-1").await;
+        world.bite("migrated-1").await;
     };
     let (answer, ()) = tokio::join!(ask(&world, "POST", path, "wait=40"), end);
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -60,12 +40,12 @@ async fn an_action_is_answered_when_it_is_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn so_is_the_status_monitor_and_all_who_ask_it() {
-    let world = undecided("").await;
+    let world = spawn_undecided("").await;
     let monitor = monitor(&world.cancel("migrated-1").await);
     world.vendor.receives("migrated-1/submissions", 1).await;
     let waits = (0..20).map(|_| ask(&world, "GET", &monitor, "respond-async, wait=40"));
     let all = futures_util::future::join_all(waits);
-    let (answers, ()) = tokio::join!(all, bite(&world, "migrated-1"));
+    let (answers, ()) = tokio::join!(all, world.bite("migrated-1"));
     for answer in answers {
         assert_eq!(answer.status, 200);
         assert_eq!(answer.json()["outcome"], "canceled");
@@ -75,7 +55,7 @@ async fn so_is_the_status_monitor_and_all_who_ask_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_ends_after_its_time_and_ours() {
-    let world = undecided("[server]\nmax_wait_seconds = 1").await;
+    let world = spawn_undecided("[server]\nmax_wait_seconds = 1").await;
     let path = "/offers/migrated-1/cancel";
     for (prefer, applied, least) in [
         ("wait=600", "wait=1", 1),
@@ -112,7 +92,7 @@ async fn what_is_over_is_not_waited_for_and_what_is_no_wish_is_ignored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nobody_may_wait_nobody_does() {
-    let world = undecided("[server]\nmax_wait_seconds = 0").await;
+    let world = spawn_undecided("[server]\nmax_wait_seconds = 0").await;
     let answer = ask(&world, "POST", "/offers/migrated-1/cancel", "wait=40").await;
     assert_eq!(answer.status, 202, "{answer:?}");
     assert_eq!(answer.header("preference-applied"), None);
@@ -120,7 +100,7 @@ async fn where_nobody_may_wait_nobody_does() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn draining_ends_every_wait_at_once() {
-    let mut world = undecided("").await;
+    let mut world = spawn_undecided("").await;
     let monitor = monitor(&world.cancel("migrated-1").await);
     let address = world.address();
     let waiting: Vec<_> = (0..50)
@@ -147,7 +127,7 @@ async fn draining_ends_every_wait_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_loses_its_rights_is_told_that_and_no_more() {
-    let world = undecided("").await;
+    let world = spawn_undecided("").await;
     let monitor = monitor(&world.cancel("migrated-1").await);
     world.vendor.receives("migrated-1/submissions", 1).await;
     let others = r#"

@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::Timestamp;
 
 use super::*;
-use crate::domain::{
-    Action, CallerName, Delivered, Digest, KeptAnswer, OfferId, Outcome, PublisherId, RequestId,
-};
+use crate::domain::{Delivered, Digest, KeptAnswer, Outcome};
 use crate::ledger::{Found, Store, Stored};
 
 #[derive(Default)]
@@ -69,16 +67,6 @@ impl Store for Disk {
     }
 }
 
-fn intent() -> Operation {
-    Operation::intent(
-        Action::Cancel,
-        PublisherId::parse("contoso").unwrap(),
-        OfferId::parse("vm").unwrap(),
-        CallerName::parse("pipeline").unwrap(),
-        RequestId::generate(),
-    )
-}
-
 fn saves() -> (Saves, Arc<Disk>) {
     let disk = Arc::new(Disk::default());
     let store: Arc<dyn Store> = Arc::clone(&disk) as _;
@@ -93,7 +81,7 @@ async fn all(saves: &mut Saves) {
 #[tokio::test]
 async fn the_newest_state_is_saved_last_and_nothing_in_between() {
     let (mut saves, disk) = saves();
-    let mut operation = intent();
+    let mut operation = Operation::sample();
     saves.put(Arc::new(operation.clone()));
     operation.follow(Delivered::Yes);
     saves.put(Arc::new(operation.clone()));
@@ -110,7 +98,7 @@ async fn the_newest_state_is_saved_last_and_nothing_in_between() {
 #[tokio::test]
 async fn what_is_over_is_not_replaced_by_what_is_not() {
     let (mut saves, disk) = saves();
-    let mut operation = intent();
+    let mut operation = Operation::sample();
     operation.follow(Delivered::Yes);
     let unfinished = Arc::new(operation.clone());
     operation.finish(Outcome::Canceled, None);
@@ -129,7 +117,7 @@ async fn what_is_over_is_not_replaced_by_what_is_not() {
 async fn what_is_not_taken_is_tried_again_with_what_is_newest_then() {
     let (mut saves, disk) = saves();
     disk.refuses.store(true, Ordering::Relaxed);
-    let mut operation = intent();
+    let mut operation = Operation::sample();
     saves.put(Arc::new(operation.clone()));
     all(&mut saves).await;
     let again = saves.again_at().unwrap();
@@ -154,7 +142,7 @@ async fn at_the_end_it_is_tried_once_more_and_then_left() {
         let (mut saves, disk) = saves();
         disk.refuses.store(true, Ordering::Relaxed);
         for _ in 0..MAX_SAVES + 10 {
-            saves.put(Arc::new(intent()));
+            saves.put(Arc::new(Operation::sample()));
         }
         assert_eq!(saves.under_way.len(), MAX_SAVES);
         saves.next().await;
