@@ -32,7 +32,7 @@ use actix_web::{App, HttpRequest, Resource, Route, web};
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 
-use crate::ledger::Front;
+use crate::ledger::LedgerClient;
 use crate::operation::Desk;
 use crate::telemetry::{AccessLog, AccessSpan, RouteTemplate};
 
@@ -53,7 +53,7 @@ pub struct Gate {
     /// Where their actions are taken in.
     pub desk: Rc<Desk>,
     /// Where their operations are.
-    pub ledger: Front,
+    pub ledger: LedgerClient,
     /// Where callers reach us: no last slash.
     pub public_url: Arc<str>,
     /// Where the vendor is: no last slash.

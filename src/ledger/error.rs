@@ -1,49 +1,48 @@
-//! Why the ledger could not do what it was asked. Every text here may be
-//! logged and shown: it never holds SQL, a bound value, a row or a path.
+//! Errors of the ledger. Their texts are logged and shown to operators, so they never
+//! contain SQL, bound values, rows or paths.
 
 use std::borrow::Cow;
 
-/// Why something was not recorded, or not found out.
+/// Why something was not recorded or not found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
-    /// The disk, the file or the task behind the ledger fails at present.
-    /// The next attempt may well succeed.
+    /// The disk, the file or a task behind the ledger fails at present; the next attempt
+    /// may succeed.
     #[error("the ledger is not available: {reason}")]
     Unavailable {
-        /// A few plain words.
+        /// The cause, in a few plain words.
         reason: Cow<'static, str>,
     },
-    /// The disk has not answered in time; what was asked for *may still happen*.
-    #[error("the ledger is not available: the disk does not answer in time")]
+    /// The disk did not answer within the deadline. The write *may still happen*.
+    #[error("the ledger is not available: the disk did not answer in time")]
     Late,
-    /// More requests wait than the ledger is willing to queue. Nothing was
-    /// written; asking again later is safe.
-    #[error("the ledger is overloaded")]
+    /// The queue is full. Nothing was written, and a retry is safe.
+    #[error("the ledger is overloaded: too many requests are waiting")]
     Overloaded,
-    /// The file is damaged, or no database at all.
+    /// The file is damaged or not a database.
     #[error("the ledger's file is damaged or not an SQLite database")]
     Corrupt,
-    /// The file is a sound database, but not one of this program's.
+    /// The file is an intact database of another program.
     #[error("the ledger's file belongs to another program: {reason}")]
     Foreign {
-        /// What gave it away.
+        /// The feature by which it was recognized.
         reason: &'static str,
     },
     /// A newer version of this program has changed the schema.
-    #[error("the ledger was written by a newer version of offergate (its schema is {version})")]
+    #[error("the ledger was written by a newer version of offergate (schema version {version})")]
     TooNew {
         /// The schema version that this program does not know.
         version: i64,
     },
-    /// Another process has this ledger open. Two would follow the same
-    /// operations, so the second one does not start.
+    /// Another process has this ledger open. Both would follow the same operations, so the
+    /// second one does not start.
     #[error("the ledger is in use by another process")]
     InUse,
-    /// One record holds something that this version does not understand. The
-    /// others are not affected.
-    #[error("the record cannot be understood (column {column})")]
+    /// One record contains a value that this version does not know. Other records are
+    /// unaffected.
+    #[error("the record contains an unknown value (column {column})")]
     Unreadable {
-        /// The column that holds it.
+        /// The column of that value.
         column: &'static str,
     },
 }
@@ -59,7 +58,7 @@ impl LedgerError {
         Self::unavailable("it is closed")
     }
 
-    /// A file operation that failed; names the operation and the kind of failure.
+    /// A failed file operation; only its name and the kind of error are kept.
     pub(super) fn io(doing: &'static str, error: &std::io::Error) -> Self {
         Self::unavailable(format!("{doing}: {}", error.kind()))
     }

@@ -1,5 +1,5 @@
-//! The one task that answers finds: everything that waits becomes one query,
-//! since each statement is a trip to another thread.
+//! The task that reads. Each statement is a trip to another thread, so all waiting look-ups
+//! become one query.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,23 +7,24 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::queue::{Asked, Counter};
-use super::{Found, LedgerError, MAX_BATCH, Store};
+use super::batch::{BatchReceiver, QueuedRequest};
+use super::error::LedgerError;
+use super::store::{Found, MAX_BATCH, Store};
 use crate::domain::{Operation, OperationId};
 
-/// What was found under each id, in their order.
+/// The results of a look-up, in the order of its ids.
 pub type Finds = Vec<Result<Option<Operation>, LedgerError>>;
-type Find = Asked<OperationId, Finds>;
+type Find = QueuedRequest<OperationId, Finds>;
 
-pub struct Reader {
+pub struct ReadTask {
     pub store: Arc<dyn Store>,
-    pub queue: Counter<OperationId, Finds>,
+    pub requests: BatchReceiver<OperationId, Finds>,
     pub closing: CancellationToken,
-    pub patience: Duration,
+    pub deadline: Duration,
 }
 
-impl Reader {
-    /// Serves until the ledger closes or nobody can ask any more.
+impl ReadTask {
+    /// Runs until the ledger closes or all its handles are gone.
     pub async fn run(mut self) {
         let mut batch: Vec<Find> = Vec::with_capacity(MAX_BATCH);
         let mut ids = Vec::with_capacity(MAX_BATCH);
@@ -32,7 +33,7 @@ impl Reader {
             tokio::select! {
                 biased;
                 () = closing.cancelled() => return,
-                count = self.queue.next(&mut batch, MAX_BATCH) => {
+                count = self.requests.next_batch(&mut batch, MAX_BATCH) => {
                     if count == 0 {
                         return;
                     }
@@ -44,40 +45,37 @@ impl Reader {
 
     async fn look_up(&mut self, batch: &mut Vec<Find>, ids: &mut Vec<OperationId>) {
         ids.clear();
-        ids.extend(batch.iter().flat_map(|find| &find.what));
+        ids.extend(batch.iter().flat_map(|find| &find.items));
         ids.sort_unstable();
         ids.dedup();
         let find = self.store.find(ids);
         let found = self
-            .queue
-            .patiently(batch, self.patience, find, |_| ())
+            .requests
+            .with_deadline(batch, self.deadline, find, |_| ())
             .await;
         match found {
-            Ok(found) => hand_out(batch, found),
+            Ok(found) => distribute(batch, found),
             Err(error) => batch
                 .drain(..)
-                .for_each(|find| find.answer(Err(error.clone()))),
+                .for_each(|find| find.reply(Err(error.clone()))),
         }
     }
 }
 
-/// Gives each of `batch` what was found under its ids.
-fn hand_out(batch: &mut Vec<Find>, found: Vec<Found>) {
+/// Replies to each request with the records of its ids.
+fn distribute(batch: &mut Vec<Find>, found: Vec<Found>) {
     let mut found: HashMap<OperationId, Result<Operation, LedgerError>> =
         found.into_iter().collect();
-    let asked: usize = batch.iter().map(|find| find.what.len()).sum();
-    let each_once = asked <= found.len();
+    let requested: usize = batch.iter().map(|find| find.items.len()).sum();
+    // Without duplicates the records are moved instead of cloned.
+    let each_once = requested <= found.len();
     for find in batch.drain(..) {
-        let mut under = |id: &OperationId| match each_once {
+        let mut record = |id: &OperationId| match each_once {
             true => found.remove(id),
             false => found.get(id).cloned(),
         };
-        let answer = find
-            .what
-            .iter()
-            .map(&mut under)
-            .map(Option::transpose)
-            .collect();
-        find.answer(Ok(answer));
+        let records = find.items.iter().map(&mut record);
+        let records = records.map(Option::transpose).collect();
+        find.reply(Ok(records));
     }
 }

@@ -1,6 +1,6 @@
-//! The one task that writes. It commits everything that waits as one statement,
-//! keeps readiness up to date with a real write every few seconds, and removes
-//! what is older than the retention.
+//! The task that writes. It commits everything that waits in one transaction, tests every
+//! few seconds with a real write whether the ledger works, and removes records that are
+//! older than the retention.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,113 +11,153 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::batch::{BatchReceiver, QueuedRequest};
+use super::error::LedgerError;
+use super::feed::UpdateFeed;
 use super::keys::Keys;
-use super::queue::{Asked, Counter};
-use super::{LedgerError, MAX_BATCH, News, Pace, Store, Stored, Write};
+use super::store::{MAX_BATCH, Store, Stored};
 use crate::domain::{KeptAnswer, Operation};
 
-/// How many rows are removed at once: a few milliseconds' work, so that writes
-/// hardly notice.
+/// Rows removed by one statement: a few milliseconds of work, so that writes hardly notice.
 const PRUNE_CHUNK: u32 = 500;
-/// How long writes have the disk for themselves between two chunks.
+/// The pause between two chunks, in which writes go on.
 const PRUNE_GAP: Duration = Duration::from_millis(50);
 
-type Writing = Asked<Write, ()>;
+/// Something to be written.
+#[derive(Debug, Clone, Default)]
+pub struct Write {
+    /// An operation's present state.
+    pub operation: Option<Arc<Operation>>,
+    /// The answer that was given to whoever asked for it under a key.
+    pub answer: Option<Arc<KeptAnswer>>,
+}
 
-/// What is written together.
+impl From<Arc<Operation>> for Write {
+    fn from(operation: Arc<Operation>) -> Self {
+        Self {
+            operation: Some(operation),
+            answer: None,
+        }
+    }
+}
+
+/// The deadline of the store's work, and the intervals of the recurring tasks.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    pub deadline: Duration,
+    pub probe_every: Duration,
+    pub prune_every: Duration,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(10),
+            probe_every: Duration::from_secs(5),
+            prune_every: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// The result of the latest write or probe.
+pub type WriteHealth = Result<(), LedgerError>;
+
+type WriteRequest = QueuedRequest<Write, ()>;
+
+/// Everything that goes into one transaction.
 #[derive(Default)]
-struct Batch {
+struct WriteBatch {
     operations: Vec<Arc<Operation>>,
     answers: Vec<Arc<KeptAnswer>>,
 }
 
-pub struct Writer {
-    pub news: Arc<News>,
+pub struct WriteTask {
+    pub feed: Arc<UpdateFeed>,
     pub keys: Arc<Keys>,
     pub store: Arc<dyn Store>,
-    pub queue: Counter<Write, ()>,
-    pub health: watch::Sender<Result<(), LedgerError>>,
+    pub requests: BatchReceiver<Write, ()>,
+    pub health: watch::Sender<WriteHealth>,
     pub closing: CancellationToken,
     pub retention: Duration,
-    pub pace: Pace,
+    pub schedule: Schedule,
 }
 
-impl Writer {
-    /// Serves until the line is closed and empty.
+impl WriteTask {
+    /// Runs until the queue is closed and empty.
     pub async fn run(mut self) {
         let closing = self.closing.clone();
         let mut closing = pin!(closing.cancelled());
         let mut closed = false;
-        let mut probe = interval(self.pace.probe_every);
+        let mut probe = interval(self.schedule.probe_every);
         probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut prune = pin!(sleep(Duration::ZERO));
-        let mut waiting: Vec<Writing> = Vec::with_capacity(MAX_BATCH);
-        let mut batch = Batch::default();
+        let mut requests: Vec<WriteRequest> = Vec::with_capacity(MAX_BATCH);
+        let mut batch = WriteBatch::default();
         loop {
             tokio::select! {
                 biased;
                 () = &mut closing, if !closed => {
                     closed = true;
-                    self.queue.close();
+                    self.requests.close();
                 }
                 _ = probe.tick(), if !closed => self.probe().await,
                 () = &mut prune, if !closed => {
                     let pause = self.prune().await;
                     prune.as_mut().reset(Instant::now() + pause);
                 }
-                count = self.queue.next(&mut waiting, MAX_BATCH) => {
+                count = self.requests.next_batch(&mut requests, MAX_BATCH) => {
                     if count == 0 {
                         return;
                     }
-                    self.commit(&mut waiting, &mut batch).await;
+                    self.commit(&mut requests, &mut batch).await;
                 }
             }
         }
     }
 
-    async fn commit(&mut self, waiting: &mut Vec<Writing>, batch: &mut Batch) {
-        batch.collect(waiting);
-        let health = &self.health;
+    async fn commit(&mut self, requests: &mut Vec<WriteRequest>, batch: &mut WriteBatch) {
+        batch.collect(requests);
         let save = match batch.answers.is_empty() {
             true => self.store.save(&batch.operations),
             false => self.store.save_answered(&batch.operations, &batch.answers),
         };
+        let deadline = self.schedule.deadline;
         let result = self
-            .queue
-            .patiently(waiting, self.pace.patience, save, |late| {
-                note(health, Err(late))
+            .requests
+            .with_deadline(requests, deadline, save, |late| {
+                record_health(&self.health, Err(late))
             })
             .await;
-        note(health, result.as_ref().copied());
+        record_health(&self.health, result.as_ref().copied());
         if result.is_ok() {
-            self.news.recent.keep(&batch.operations);
+            self.feed.remember(&batch.operations);
         }
-        for writing in waiting.drain(..) {
-            writing.answer(result.clone());
+        for request in requests.drain(..) {
+            request.reply(result.clone());
         }
-        // However many listen, nobody who has written waits for them.
+        // Only now: a write does not wait for its subscribers, however many there are.
         if result.is_ok() {
-            self.news.changes.tell(&batch.operations);
+            self.feed.notify(&batch.operations);
         }
         batch.clear();
     }
 
     async fn probe(&mut self) {
-        let health = &self.health;
         let probe = self.store.probe();
+        let deadline = self.schedule.deadline;
         let result = self
-            .queue
-            .patiently(&mut Vec::new(), self.pace.patience, probe, |late| {
-                note(health, Err(late))
+            .requests
+            .with_deadline(&mut Vec::new(), deadline, probe, |late| {
+                record_health(&self.health, Err(late))
             })
             .await;
-        note(health, result.as_ref().copied());
+        record_health(&self.health, result.as_ref().copied());
     }
 
-    /// Removes one chunk of what is too old; returns when to come back.
+    /// Removes one chunk of expired records; returns the pause before the next one.
     async fn prune(&mut self) -> Duration {
         let Ok(before) = Timestamp::now().checked_sub(self.retention) else {
-            return self.pace.prune_every;
+            return self.schedule.prune_every;
         };
         let store = Arc::clone(&self.store);
         let operations = self.remove(store.prune(before, PRUNE_CHUNK)).await;
@@ -129,34 +169,34 @@ impl Writer {
             PRUNE_GAP
         } else {
             self.keys.expire();
-            self.pace.prune_every
+            self.schedule.prune_every
         }
     }
 
-    /// How many rows `work` has removed.
+    /// The number of rows that `work` has removed.
     async fn remove(&mut self, work: Stored<'_, u64>) -> u64 {
-        let health = &self.health;
+        let deadline = self.schedule.deadline;
         let result = self
-            .queue
-            .patiently(&mut Vec::new(), self.pace.patience, work, |late| {
-                note(health, Err(late))
+            .requests
+            .with_deadline(&mut Vec::new(), deadline, work, |late| {
+                record_health(&self.health, Err(late))
             })
             .await;
         result.unwrap_or_else(|error| {
-            tracing::warn!(%error, "old operations could not be removed from the ledger");
+            tracing::warn!(%error, "expired records could not be removed from the ledger");
             0
         })
     }
 }
 
-impl Batch {
-    fn collect(&mut self, waiting: &[Writing]) {
-        let writes = || waiting.iter().flat_map(|writing| &writing.what);
+impl WriteBatch {
+    fn collect(&mut self, requests: &[WriteRequest]) {
+        let writes = || requests.iter().flat_map(|request| &request.items);
         self.operations
             .extend(writes().filter_map(|write| write.operation.clone()));
         self.answers
             .extend(writes().filter_map(|write| write.answer.clone()));
-        merge(&mut self.operations);
+        keep_latest(&mut self.operations);
     }
 
     fn clear(&mut self) {
@@ -165,9 +205,9 @@ impl Batch {
     }
 }
 
-/// Leaves one state of each operation, the latest, in the order of their ids. A finished
-/// one is left as it is, as it would be in the ledger.
-fn merge(operations: &mut Vec<Arc<Operation>>) {
+/// Keeps the latest state of each operation, sorted by id. As in the ledger, a finished
+/// state is never replaced.
+fn keep_latest(operations: &mut Vec<Arc<Operation>>) {
     operations.sort_by_key(|operation| operation.id);
     operations.dedup_by(|later, kept| {
         let same = later.id == kept.id;
@@ -179,19 +219,19 @@ fn merge(operations: &mut Vec<Arc<Operation>>) {
     });
 }
 
-/// Remembers how the last write went, and logs when that has changed.
-fn note(health: &watch::Sender<Result<(), LedgerError>>, now: Result<(), &LedgerError>) {
-    let changed = health.send_if_modified(|known| {
-        let changed = known.as_ref().copied() != now;
+/// Records the result of a write, and logs it if it differs from the previous one.
+fn record_health(health: &watch::Sender<WriteHealth>, now: Result<(), &LedgerError>) {
+    let changed = health.send_if_modified(|last| {
+        let changed = last.as_ref().copied() != now;
         if changed {
-            *known = now.map_err(Clone::clone);
+            *last = now.map_err(Clone::clone);
         }
         changed
     });
     if changed {
         match now {
-            Ok(()) => tracing::info!("the ledger can be written again"),
-            Err(error) => tracing::error!(%error, "the ledger cannot be written"),
+            Ok(()) => tracing::info!("ledger writes succeed again"),
+            Err(error) => tracing::error!(%error, "ledger writes fail"),
         }
     }
 }

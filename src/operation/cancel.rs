@@ -19,7 +19,7 @@ use super::failure::{Answered, Failure};
 use super::vendor::Vendor;
 use super::watch::Follower;
 use crate::domain::{Delivered, Email, Fault, KeptAnswer, Operation, RequestId};
-use crate::ledger::{Claim, Front, LedgerError, Write};
+use crate::ledger::{Claim, LedgerClient, LedgerError, Write};
 use crate::policy::{Cancel, Permit};
 use crate::portal::Target;
 
@@ -42,7 +42,7 @@ pub struct DeskShared {
 /// Where actions are taken in, on one thread.
 pub struct Desk {
     shared: DeskShared,
-    ledger: Front,
+    ledger: LedgerClient,
     vendor: Vendor,
 }
 
@@ -116,7 +116,7 @@ impl From<Failure> for Told {
 impl Desk {
     /// A desk for the calling thread.
     #[must_use]
-    pub fn new(shared: DeskShared, ledger: Front, vendor: Vendor) -> Self {
+    pub fn new(shared: DeskShared, ledger: LedgerClient, vendor: Vendor) -> Self {
         Self {
             shared,
             ledger,
@@ -233,7 +233,7 @@ impl Desk {
                 NotSaved
             });
         }
-        self.ledger.announce(operation);
+        self.ledger.publish(operation);
         match (answer, claim) {
             (Some(answer), Some(claim)) => {
                 self.shared.follower.resume(Arc::clone(operation));

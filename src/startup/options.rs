@@ -8,7 +8,7 @@ use super::credentials;
 use crate::credential::Handle;
 use crate::domain::Redactor;
 use crate::http::{BodyLimits, HeadLimits, Limits};
-use crate::ledger::{Durability, Keep, Options as LedgerOptions};
+use crate::ledger::{Durability, LedgerOptions, Retention};
 use crate::operation::outcome::Patience;
 use crate::operation::{Publishers, WatcherOptions};
 use crate::policy::Policy;
@@ -91,7 +91,7 @@ pub fn ledger(ledger: &settings::Ledger) -> LedgerOptions {
             settings::Durability::Full => Durability::Full,
             settings::Durability::Relaxed => Durability::Relaxed,
         },
-        keep: Keep {
+        retention: Retention {
             operations: ledger.retention,
             keys: ledger.keep_keys,
         },

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::http::{CurrentAccess, Gate, Limits, Room};
-use crate::ledger::{Front, Ledger};
+use crate::ledger::{Ledger, LedgerClient};
 use crate::operation::{Desk, DeskShared, Publishers, Vendor};
 use crate::portal::{Portal, PortalOptions};
 use crate::transport::Transport;
@@ -46,7 +46,7 @@ pub struct Gates {
 impl Gates {
     /// The gate of the calling worker thread.
     pub fn here(&self) -> Gate {
-        let ledger = Front::new(self.ledger.clone());
+        let ledger = LedgerClient::new(self.ledger.clone());
         let desk = Desk::new(self.desk.clone(), ledger.clone(), self.vendors.here());
         Gate {
             access: self.access.clone(),

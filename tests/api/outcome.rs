@@ -298,17 +298,17 @@ async fn a_restart_in_the_middle_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_intent_without_a_result_is_followed_and_never_sent_again() {
     use offergate::domain::{Action, CallerName, OfferId, Operation, PublisherId, RequestId};
-    use offergate::ledger::{Durability, Keep, Ledger, Options};
+    use offergate::ledger::{Durability, Ledger, LedgerOptions, Retention};
     let mut world = spawn_with(Setup {
         tune: |settings| settings.operations.give_up = Duration::from_secs(3),
         ..Setup::default()
     })
     .await;
     world.stop().await;
-    let ledger = Ledger::open(Options {
+    let ledger = Ledger::open(LedgerOptions {
         path: world.directory.path().join("ledger.db"),
         durability: Durability::Full,
-        keep: Keep {
+        retention: Retention {
             operations: Duration::from_secs(1_000_000),
             keys: Duration::from_secs(1_000),
         },

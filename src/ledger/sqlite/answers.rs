@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::row::{SIZES, filled, size_index, text, unencodable, upsert_sql};
 use crate::domain::{Digest, KeptAnswer, OperationId};
-use crate::ledger::LedgerError;
+use crate::ledger::error::LedgerError;
 
 /// The answer to the request that an operation was asked for with.
 pub const SELECT: &str = "SELECT status, headers, body FROM answers WHERE operation_id = ?";

@@ -1,11 +1,11 @@
-//! What goes wrong with a database file, in our own words: SQLite's and sqlx's may
-//! quote SQL.
+//! SQLite's and sqlx's errors as errors of the ledger. Their own texts are not used, since
+//! they may quote SQL.
 
 use sqlx::migrate::MigrateError;
 
-use crate::ledger::LedgerError;
+use crate::ledger::error::LedgerError;
 
-/// What SQLite's primary result codes mean (<https://www.sqlite.org/rescode.html>).
+/// SQLite's primary result codes (<https://www.sqlite.org/rescode.html>).
 pub mod code {
     pub const BUSY: i32 = 5;
     pub const LOCKED: i32 = 6;
@@ -18,13 +18,13 @@ pub mod code {
     pub const NOTADB: i32 = 26;
 }
 
-/// SQLite's own code for it, without its details.
+/// The primary result code of an error of SQLite itself.
 pub fn primary_code(error: &sqlx::Error) -> Option<i32> {
     let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(extended & 0xff)
 }
 
-/// What a statement failed with.
+/// Converts the error of a statement.
 pub fn failure(error: sqlx::Error) -> LedgerError {
     match primary_code(&error) {
         Some(code::BUSY | code::LOCKED) => LedgerError::unavailable("its file is locked"),
@@ -43,7 +43,7 @@ pub fn failure(error: sqlx::Error) -> LedgerError {
     }
 }
 
-/// Why the schema is not up to date.
+/// Converts the error of a migration.
 pub fn unmigrated(error: MigrateError) -> LedgerError {
     match error {
         MigrateError::VersionMissing(version) => LedgerError::TooNew { version },

@@ -1,31 +1,31 @@
-//! The database as a file: made private, held by one process at a time, and
-//! recognized if somebody puts another one in its place.
+//! The database file: private to its owner, locked by one process at a time, and checked
+//! for having been replaced.
 //!
-//! SQLite's own locks are of the kind that a process loses when it closes *any*
-//! descriptor of the file, so once SQLite has it open, nobody here opens it.
+//! The lock is on a second file. SQLite uses POSIX locks, which a process loses as soon as
+//! it closes *any* descriptor of the database file, so nothing else here may open that.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::ledger::LedgerError;
+use crate::ledger::error::LedgerError;
 
-/// A database file that no other gateway has open.
-pub struct Claim {
+/// A database file that this process has locked.
+pub struct FileLock {
     path: PathBuf,
-    /// Which file it is, whatever its name: device and inode.
+    /// Device and inode, which identify the file whatever its name.
     identity: (u64, u64),
-    /// The operating system holds the lock for as long as this is open, and
-    /// no longer, however the process ends.
+    /// The operating system releases the lock when this is closed, however the process
+    /// ends.
     lock: File,
 }
 
-impl Claim {
-    /// Creates the file if there is none, readable and writable for its owner
-    /// only, and locks `<path>.lock` beside it. Follows symbolic links first, so
-    /// that two names of one file are one claim.
-    pub fn stake(path: &Path) -> Result<Self, LedgerError> {
+impl FileLock {
+    /// Creates the file if it is missing, readable and writable for its owner only, and
+    /// locks `<path>.lock` beside it. Symbolic links are resolved first, so that two names
+    /// of one file share a lock.
+    pub fn acquire(path: &Path) -> Result<Self, LedgerError> {
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -57,26 +57,26 @@ impl Claim {
         }
     }
 
-    /// The file's real and absolute path, so that SQLite takes it for no URI.
+    /// The file's resolved, absolute path, which SQLite cannot mistake for a URI.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes sure that the claimed file is still the one at the path. Asked on
-    /// another thread: on a disk that hangs, this hangs.
-    pub async fn still_holds(&self) -> Result<(), LedgerError> {
+    /// Checks that the path still leads to the locked file. Runs on another thread, since
+    /// it hangs while the disk does.
+    pub async fn check_path(&self) -> Result<(), LedgerError> {
         let path = self.path.clone();
         let now = tokio::task::spawn_blocking(move || identity(&path)).await;
         if now.map_err(|_| LedgerError::closed())?? == self.identity {
             Ok(())
         } else {
             Err(LedgerError::unavailable(
-                "its file was replaced while in use; put it back, or restart",
+                "its file was replaced while in use; restore it, or restart the gateway",
             ))
         }
     }
 
-    /// Lets another process have it.
+    /// Releases the lock to other processes.
     pub fn release(&self) -> Result<(), LedgerError> {
         let unlocked = self.lock.unlock();
         unlocked.map_err(|e| LedgerError::io("its lock file", &e))

@@ -1,5 +1,5 @@
-//! An operation as a row, and back. The column list exists once, and the SQL
-//! for every batch size is built from it once and kept.
+//! Operations as rows, and back. The columns are listed once, and the SQL of every batch
+//! size is built from that list at first use.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -15,9 +15,10 @@ use crate::domain::{
     Action, CallerName, Delivered, Digest, Evidence, Fault, Idempotency, OfferId, Operation,
     OperationId, Outcome, PortalFacts, PublisherId, RequestId, Status,
 };
-use crate::ledger::{Found, LedgerError, MAX_BATCH};
+use crate::ledger::error::LedgerError;
+use crate::ledger::store::{Found, MAX_BATCH};
 
-/// In the order in which they are bound and read.
+/// In the order of binding and reading.
 const COLUMNS: [&str; 21] = [
     "id",
     "action",
@@ -41,12 +42,12 @@ const COLUMNS: [&str; 21] = [
     "evidence",
     "finished_at",
 ];
-/// From here on they change during an operation's life.
+/// The columns from this one on change during an operation's life.
 const FIRST_MUTABLE: usize = 9;
 
-/// The sizes of batch that have a statement. Prepared statements weigh hundreds of
-/// kilobytes together, so a batch in between is filled up by repeating its last
-/// member, which changes nothing.
+/// The batch sizes that have a statement. All prepared statements together take hundreds
+/// of kilobytes, so a batch of another size is filled up to the next by repeating its last
+/// item, which has no effect.
 pub const SIZES: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, MAX_BATCH];
 /// `UPSERTS[i]` saves `SIZES[i]` operations.
 static UPSERTS: LazyLock<[String; SIZES.len()]> = LazyLock::new(|| SIZES.map(upsert_sql));
@@ -75,14 +76,14 @@ pub fn upsert_sql(count: usize) -> String {
         let _ = write!(sql, "{comma}{column} = excluded.{column}");
         comma = ", ";
     }
-    // What is finished is never changed again, and nothing goes back, whoever asks.
+    // A finished operation never changes, and no state is replaced by an older one.
     sql.push_str(
         " WHERE operations.finished_at IS NULL AND excluded.updated_at >= operations.updated_at",
     );
     sql
 }
 
-/// Which of [`SIZES`] takes `count`.
+/// The index of the smallest of [`SIZES`] that holds `count` items.
 pub fn size_index(count: usize) -> Option<usize> {
     (count > 0).then(|| SIZES.iter().position(|size| *size >= count))?
 }
@@ -94,12 +95,12 @@ pub fn filled<T>(batch: &[T]) -> impl Iterator<Item = &T> {
     batch.iter().chain(last).take(size)
 }
 
-/// The statement that saves `count` operations, if it is not too many.
+/// The statement that saves `count` operations; none for 0 and above [`MAX_BATCH`].
 pub fn upsert(count: usize) -> Option<&'static str> {
     Some(&UPSERTS[size_index(count)?])
 }
 
-/// The statement that finds `count` operations, if it is not too many.
+/// The statement that finds `count` operations; none for 0 and above [`MAX_BATCH`].
 pub fn select(count: usize) -> Option<&'static str> {
     Some(&SELECTS[size_index(count)?])
 }
@@ -109,7 +110,7 @@ pub fn select_unfinished() -> &'static str {
     &SELECT_UNFINISHED
 }
 
-/// Everything that [`upsert`] wants bound for these operations.
+/// The values of [`upsert`] for these operations.
 pub fn encode(batch: &[Arc<Operation>]) -> Result<SqliteArguments, LedgerError> {
     bind_all(batch).map_err(|_| unencodable())
 }
@@ -162,7 +163,7 @@ fn bind_all(batch: &[Arc<Operation>]) -> Result<SqliteArguments, BoxDynError> {
     Ok(row)
 }
 
-/// Everything that [`select`] wants bound for these ids.
+/// The values of [`select`] for these ids.
 pub fn encode_ids(ids: &[OperationId]) -> Result<SqliteArguments, LedgerError> {
     let mut list = SqliteArguments::default();
     list.reserve(ids.len(), 0);
@@ -173,9 +174,9 @@ pub fn encode_ids(ids: &[OperationId]) -> Result<SqliteArguments, LedgerError> {
     Ok(list)
 }
 
-/// An operation, or an answer, that the driver does not take.
+/// The driver refused a value.
 pub fn unencodable() -> LedgerError {
-    LedgerError::unavailable("an operation cannot be written down")
+    LedgerError::unavailable("internal error: a record cannot be encoded")
 }
 
 /// The smallest id that an operation created at `time` can have.
@@ -187,7 +188,7 @@ pub fn first_id_of(time: Timestamp) -> Vec<u8> {
         .to_vec()
 }
 
-/// One allocation, where sqlx needs two for a `&str`.
+/// Text to bind: one allocation, where sqlx needs two for a `&str`.
 pub fn text(text: &str) -> Arc<str> {
     Arc::from(text)
 }
@@ -196,17 +197,17 @@ fn bytes(digest: &Digest) -> &[u8] {
     digest.as_bytes()
 }
 
-/// The operation in a row. Its id is told even if the rest makes no sense; a
-/// row without a proper id is none of ours.
+/// Reads a row. The id is returned even if the rest is unreadable; a row without a valid id
+/// is skipped.
 pub fn decode(row: &SqliteRow) -> Option<Found> {
-    let mut columns = Columns { row, next: 0 };
+    let mut columns = RowReader { row, next: 0 };
     let id = Uuid::from_slice(columns.take().ok()?).ok()?;
     let id = OperationId::from(id);
     Some((id, operation(id, columns)))
 }
 
-fn operation(id: OperationId, mut row: Columns<'_>) -> Result<Operation, LedgerError> {
-    // In the order of COLUMNS; `finished_at` follows from the status.
+fn operation(id: OperationId, mut row: RowReader<'_>) -> Result<Operation, LedgerError> {
+    // In the order of COLUMNS. `finished_at` is not read: it follows from the status.
     let action = row.parse(|word| word.parse::<Action>().ok())?;
     let offer = row.parse(|text| OfferId::parse(text).ok())?;
     let publisher = row.parse(|text| PublisherId::parse(text).ok())?;
@@ -250,12 +251,12 @@ fn operation(id: OperationId, mut row: Columns<'_>) -> Result<Operation, LedgerE
 }
 
 /// Reads a row from left to right.
-struct Columns<'r> {
+struct RowReader<'r> {
     row: &'r SqliteRow,
     next: usize,
 }
 
-impl<'r> Columns<'r> {
+impl<'r> RowReader<'r> {
     fn take<T: Decode<'r, Sqlite> + Type<Sqlite>>(&mut self) -> Result<T, LedgerError> {
         let value = self.row.try_get(self.next);
         self.next += 1;
@@ -291,7 +292,7 @@ impl<'r> Columns<'r> {
         }
     }
 
-    /// About the column that was taken last.
+    /// The error for the column that was read last.
     fn unreadable(&self) -> LedgerError {
         let column = COLUMNS.get(self.next.saturating_sub(1));
         LedgerError::Unreadable {

@@ -1,4 +1,4 @@
-//! The store on real files: what is kept, what goes, and what never changes.
+//! The store on real files.
 
 mod answers;
 mod round_trip;
@@ -15,8 +15,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::domain::{CallerName, Delivered, Fault, OfferId};
-use crate::ledger::tests::{finished, intent, running};
-use crate::ledger::{Keep, Ledger, Options, Write};
+use crate::ledger::samples::{finished, intent, running};
+use crate::ledger::{Ledger, LedgerOptions, Retention, Write};
 
 struct Home {
     directory: TempDir,
@@ -43,18 +43,18 @@ impl Home {
         store.map(|_| ()).unwrap_err()
     }
 
-    fn options(&self) -> Options {
-        Options {
+    fn options(&self) -> LedgerOptions {
+        LedgerOptions {
             path: self.path(),
             durability: Durability::Full,
-            keep: Keep {
+            retention: Retention {
                 operations: Duration::from_secs(86_400),
                 keys: Duration::from_secs(3_600),
             },
         }
     }
 
-    /// A connection of somebody else's.
+    /// A connection of another process.
     async fn stranger(&self) -> SqliteConnection {
         let options = SqliteConnectOptions::new().filename(self.path());
         options.create_if_missing(true).connect().await.unwrap()
@@ -103,7 +103,7 @@ async fn every_batch_size_has_its_statement() {
 }
 
 #[tokio::test]
-async fn what_is_reported_as_saved_can_be_read_by_another_process() {
+async fn a_reported_save_can_be_read_by_another_process() {
     let home = Home::new();
     let ledger = Ledger::open(home.options()).await.unwrap();
     let mut stranger = home.stranger().await;
@@ -120,7 +120,7 @@ async fn what_is_reported_as_saved_can_be_read_by_another_process() {
 }
 
 #[tokio::test]
-async fn a_finished_operation_never_changes_and_an_unfinished_one_keeps_its_origin() {
+async fn a_finished_operation_never_changes_and_an_unfinished_one_keeps_its_request() {
     let home = Home::new();
     let store = home.store().await;
     let mut operation = intent();
@@ -157,7 +157,7 @@ async fn a_finished_operation_never_changes_and_an_unfinished_one_keeps_its_orig
 }
 
 #[tokio::test]
-async fn no_state_goes_back_in_whatever_order_they_are_saved() {
+async fn no_state_is_replaced_by_an_older_one_in_any_order() {
     let home = Home::new();
     let ledger = Ledger::open(home.options()).await.unwrap();
     let intent = intent();
@@ -182,7 +182,7 @@ async fn no_state_goes_back_in_whatever_order_they_are_saved() {
 }
 
 #[tokio::test]
-async fn a_restart_finds_what_is_unfinished_and_everything_is_private() {
+async fn a_restart_finds_unfinished_operations_and_all_files_are_private() {
     let home = Home::new();
     let ledger = Ledger::open(home.options()).await.unwrap();
     let (first, second, ended) = (intent(), running(intent()), finished(intent()));
@@ -205,7 +205,7 @@ async fn a_restart_finds_what_is_unfinished_and_everything_is_private() {
 }
 
 #[tokio::test]
-async fn only_what_finished_long_ago_is_removed() {
+async fn only_operations_that_finished_long_ago_are_removed() {
     let home = Home::new();
     let store = home.store().await;
     let now = Timestamp::now();
@@ -242,7 +242,7 @@ async fn only_what_finished_long_ago_is_removed() {
 }
 
 #[tokio::test]
-async fn durability_is_what_was_asked_for() {
+async fn durability_sets_synchronous() {
     for (durability, synchronous) in [(Durability::Full, 2), (Durability::Relaxed, 1)] {
         let home = Home::new();
         let store = SqliteStore::open(&home.path(), durability).await.unwrap();
@@ -257,7 +257,7 @@ async fn durability_is_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn neither_recovery_nor_pruning_reads_the_whole_history() {
+async fn no_maintenance_query_scans_the_whole_table() {
     let home = Home::new();
     home.store().await.close().await.unwrap();
     let mut stranger = home.stranger().await;

@@ -1,4 +1,4 @@
-//! Whatever an operation can hold comes back out of the file unchanged.
+//! Every operation that can be written is read back unchanged.
 
 use proptest::prelude::*;
 use uuid::Uuid;

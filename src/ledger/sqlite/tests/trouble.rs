@@ -1,12 +1,12 @@
-//! When the file or the disk is not as it should be: an error that says so,
-//! nothing destroyed, and normal service once it is put right.
+//! Faults of the file or the disk: a clear error, no damage, and normal service once the
+//! fault is gone.
 
 use std::fs;
 
 use super::*;
 
 #[tokio::test]
-async fn a_ledger_has_one_owner_at_a_time_whatever_it_is_called() {
+async fn a_ledger_is_locked_under_all_its_names() {
     let home = Home::new();
     let ledger = Ledger::open(home.options()).await.unwrap();
     assert_eq!(home.refusal().await, LedgerError::InUse);
@@ -61,7 +61,7 @@ async fn a_connection_that_turned_read_only_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_file_that_vanishes_is_noticed_and_never_made_anew() {
+async fn a_file_that_vanishes_is_noticed_and_not_recreated() {
     let home = Home::new();
     let store = home.store().await;
     let operation = intent();
@@ -74,10 +74,10 @@ async fn a_file_that_vanishes_is_noticed_and_never_made_anew() {
     );
     assert!(!home.path().exists());
 
-    // Something else in its place is no better, and is left alone.
+    // A replacement is refused as well, and not changed.
     fs::write(home.path(), "precious").unwrap();
     let replaced = Err(unavailable(
-        "its file was replaced while in use; put it back, or restart",
+        "its file was replaced while in use; restore it, or restart the gateway",
     ));
     assert_eq!(store.probe().await, replaced);
     assert_eq!(store.save_one(&operation).await, replaced);
@@ -90,7 +90,7 @@ async fn a_file_that_vanishes_is_noticed_and_never_made_anew() {
 }
 
 #[tokio::test]
-async fn a_record_of_the_future_is_an_error_of_its_own() {
+async fn an_unknown_value_makes_only_its_record_unreadable() {
     let home = Home::new();
     let ledger = Ledger::open(home.options()).await.unwrap();
     let (strange, plain) = (running(intent()), intent());
@@ -127,7 +127,7 @@ async fn a_record_of_the_future_is_an_error_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_ledger_is_refused_and_left_alone() {
+async fn a_file_that_is_not_a_ledger_is_refused_unchanged() {
     let home = Home::new();
     fs::write(
         home.path(),
@@ -155,7 +155,7 @@ async fn a_file_that_is_no_ledger_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn another_versions_schema_is_refused() {
+async fn the_schema_of_another_version_is_refused() {
     let home = Home::new();
     home.store().await.close().await.unwrap();
     home.tamper("INSERT INTO _sqlx_migrations VALUES (99, 'future', '', true, x'00', 1)")

@@ -1,8 +1,8 @@
-//! The ledger in an SQLite file: one connection that writes and one that reads,
-//! each with a thread of its own. A connection that failed in a way that may
-//! stick to it is dropped, and the next use opens a new one.
+//! The store in an SQLite file: one connection that writes and one that reads, each with
+//! its own thread.
 
 mod answers;
+mod connection;
 mod failure;
 mod file;
 mod row;
@@ -23,52 +23,45 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Durability, Found, LedgerError, MAX_BATCH, Store, Stored};
+use super::error::LedgerError;
+use super::store::{Durability, Found, MAX_BATCH, Store, Stored};
 use crate::domain::{Digest, KeptAnswer, Operation, OperationId};
-use failure::{code, failure, primary_code, unmigrated};
-use file::Claim;
+use connection::ConnectionSlot;
+use failure::{failure, unmigrated};
+use file::FileLock;
 
 static MIGRATOR: Migrator = sqlx::migrate!("src/ledger/migrations/sqlite");
 
-/// Stands in the header of every ledger file: "OffG".
+/// In the header of every ledger file: "OffG".
 const APPLICATION_ID: i32 = 0x4f66_6647;
 const MARK_AS_OURS: &str = "PRAGMA application_id = 0x4f666647";
 
-/// What finished before a time was created before it, so it is found at the
-/// table's beginning, and no index has to be kept for this.
+/// What finished before a time was also created before it. The condition on the id
+/// therefore limits the search to the start of the table, without an index of its own.
 const PRUNE: &str = "DELETE FROM operations WHERE id IN (SELECT id FROM operations \
                      WHERE id < ? AND finished_at < ? ORDER BY id LIMIT ?)";
 const PROBE: &str = "INSERT INTO gateway (id, probed_at) VALUES (1, ?) \
                      ON CONFLICT (id) DO UPDATE SET probed_at = excluded.probed_at";
 
-/// A statement with everything bound.
+/// A statement with its values bound.
 type Prepared = Query<'static, Sqlite, SqliteArguments>;
 
 pub struct SqliteStore {
-    claim: Claim,
+    file: FileLock,
     durability: Durability,
-    writer: Mutex<Slot>,
-    reader: Mutex<Slot>,
-}
-
-/// The place of a connection.
-enum Slot {
-    /// The next use connects.
-    Empty,
-    Open(SqliteConnection),
-    /// For good.
-    Closed,
+    writer: Mutex<ConnectionSlot>,
+    reader: Mutex<ConnectionSlot>,
 }
 
 impl SqliteStore {
-    /// Claims the file for this process, brings its schema up to date, and
-    /// writes to it once.
+    /// Locks the file for this process, brings its schema up to date, and writes to it
+    /// once.
     pub async fn open(path: &Path, durability: Durability) -> Result<Self, LedgerError> {
         let store = Self {
-            claim: Claim::stake(path)?,
+            file: FileLock::acquire(path)?,
             durability,
-            writer: Mutex::new(Slot::Empty),
-            reader: Mutex::new(Slot::Empty),
+            writer: Mutex::new(ConnectionSlot::Empty),
+            reader: Mutex::new(ConnectionSlot::Empty),
         };
         store.probe().await?;
         Ok(store)
@@ -76,23 +69,23 @@ impl SqliteStore {
 
     fn options(&self) -> SqliteConnectOptions {
         SqliteConnectOptions::new()
-            .filename(self.claim.path())
-            // One that vanished must not be replaced by an empty one in silence.
+            .filename(self.file.path())
+            // A file that vanished must not be replaced by an empty one.
             .create_if_missing(false)
-            // Every size of batch keeps its prepared statements.
+            // Room for the prepared statements of every batch size.
             .statement_cache_capacity(64)
-            // The table's end is all that is ever hot; half a megabyte holds it.
+            // In kibibytes: only the end of the table is in frequent use.
             .pragma("cache_size", "-512")
             .row_buffer_size(MAX_BATCH + 1)
             .disable_statement_logging()
     }
 
-    /// Opens the file for writing, having made sure that it is a ledger.
-    async fn connect_writer(&self) -> Result<Slot, LedgerError> {
-        self.claim.still_holds().await?;
-        // Nothing is changed about the file before it is known to be ours.
+    /// Opens the file for writing after checking that it is a ledger.
+    async fn connect_writer(&self) -> Result<ConnectionSlot, LedgerError> {
+        self.file.check_path().await?;
+        // The file is not changed before it is known to be ours.
         let mut connection = self.options().connect().await.map_err(failure)?;
-        recognize(&mut connection).await?;
+        claim_file(&mut connection).await?;
         connection.close().await.map_err(failure)?;
 
         let synchronous = match self.durability {
@@ -114,29 +107,29 @@ impl SqliteStore {
         // Not `run`, whose future the compiler cannot prove to be `Send`.
         let migrated = MIGRATOR.run_direct(None, &mut connection, false).await;
         migrated.map_err(unmigrated)?;
-        Ok(Slot::Open(connection))
+        Ok(ConnectionSlot::Open(connection))
     }
 
-    async fn connect_reader(&self) -> Result<Slot, LedgerError> {
-        self.claim.still_holds().await?;
+    async fn connect_reader(&self) -> Result<ConnectionSlot, LedgerError> {
+        self.file.check_path().await?;
         let options = self.options().pragma("query_only", "ON");
         let connection = options.connect().await.map_err(failure)?;
-        Ok(Slot::Open(connection))
+        Ok(ConnectionSlot::Open(connection))
     }
 
-    /// The place of the write connection, connected unless closed.
-    async fn writer(&self) -> Result<MutexGuard<'_, Slot>, LedgerError> {
+    /// The write connection, opened if necessary.
+    async fn writer(&self) -> Result<MutexGuard<'_, ConnectionSlot>, LedgerError> {
         let mut slot = self.writer.lock().await;
-        if matches!(*slot, Slot::Empty) {
+        if matches!(*slot, ConnectionSlot::Empty) {
             *slot = self.connect_writer().await?;
         }
         Ok(slot)
     }
 
-    /// The place of the read connection, connected unless closed.
-    async fn reader(&self) -> Result<MutexGuard<'_, Slot>, LedgerError> {
+    /// The read connection, opened if necessary.
+    async fn reader(&self) -> Result<MutexGuard<'_, ConnectionSlot>, LedgerError> {
         let mut slot = self.reader.lock().await;
-        if matches!(*slot, Slot::Empty) {
+        if matches!(*slot, ConnectionSlot::Empty) {
             *slot = self.connect_reader().await?;
         }
         Ok(slot)
@@ -154,7 +147,7 @@ impl SqliteStore {
         Ok(slot.settle(done)?.rows_affected())
     }
 
-    /// Runs both as one transaction, which the first begins and the second ends.
+    /// Runs both in one transaction, which the first begins and the second ends.
     async fn execute_both(&self, first: Prepared, second: Prepared) -> Result<(), LedgerError> {
         let mut slot = self.writer().await?;
         let both = async {
@@ -165,63 +158,28 @@ impl SqliteStore {
         };
         let done = both.await;
         if done.is_err() {
-            // Half of it may be done; with the connection that goes.
+            // Dropping the connection rolls back what the first may have done.
             drop(slot.take());
         }
         done
     }
 
-    /// Lets go of a file that is no longer the one at the path, since what is
-    /// written to it is lost to everyone else. Its replacement is not opened:
-    /// SQLite would apply the old file's log to it. Closing puts the log into
-    /// the file that it belongs to, wherever that is now.
-    async fn check_claim(&self) -> Result<(), LedgerError> {
-        let gone = self.claim.still_holds().await;
-        if gone.is_err() {
+    /// Closes the connections if the file at the path has been replaced or removed: other
+    /// processes would not see what is written to the old one. The replacement is not
+    /// opened, since SQLite would apply the old file's log to it. Closing writes the log
+    /// into the file that it belongs to, wherever that is now.
+    async fn check_file(&self) -> Result<(), LedgerError> {
+        let checked = self.file.check_path().await;
+        if checked.is_err() {
             for slot in [&self.reader, &self.writer] {
                 let connection = slot.lock().await.take();
                 if let Some(connection) = connection {
-                    // However that goes, the error to report is the one at hand.
+                    // The error to report is that of the check.
                     let _ = connection.close().await;
                 }
             }
         }
-        gone
-    }
-}
-
-impl Slot {
-    fn connection(&mut self) -> Result<&mut SqliteConnection, LedgerError> {
-        match self {
-            Self::Open(connection) => Ok(connection),
-            Self::Empty | Self::Closed => Err(LedgerError::closed()),
-        }
-    }
-
-    /// The connection, if there is one; the next use makes another.
-    fn take(&mut self) -> Option<SqliteConnection> {
-        match std::mem::replace(self, Self::Empty) {
-            Self::Open(connection) => Some(connection),
-            other => {
-                *self = other;
-                None
-            }
-        }
-    }
-
-    /// Passes on how a statement went. Unless the failure was one that passes
-    /// by itself, the connection goes: one that met a read-only or broken disk
-    /// would go on failing when the disk is well again.
-    fn settle<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, LedgerError> {
-        result.map_err(|error| {
-            if !matches!(
-                primary_code(&error),
-                Some(code::FULL | code::BUSY | code::LOCKED)
-            ) {
-                drop(self.take());
-            }
-            failure(error)
-        })
+        checked
     }
 }
 
@@ -271,7 +229,7 @@ impl Store for SqliteStore {
         let query = sqlx::query(answers::SELECT_KEYS).bind(row::first_id_of(since));
         Box::pin(async {
             let mut slot = self.reader().await?;
-            // There may be very many: a row at a time.
+            // One row at a time, since there may be a million.
             let rows = query.fetch(slot.connection()?);
             let keys = rows.try_filter_map(async |row| Ok(answers::decode_key(&row)));
             let keys = keys.try_collect().await;
@@ -308,7 +266,7 @@ impl Store for SqliteStore {
 
     fn probe(&self) -> Stored<'_, ()> {
         Box::pin(async {
-            self.check_claim().await?;
+            self.check_file().await?;
             let now = Timestamp::now().as_microsecond();
             self.execute(sqlx::query(PROBE).bind(now)).await?;
             Ok(())
@@ -317,25 +275,25 @@ impl Store for SqliteStore {
 
     fn close(&self) -> Stored<'_, ()> {
         Box::pin(async {
-            let reader = std::mem::replace(&mut *self.reader.lock().await, Slot::Closed);
-            if let Slot::Open(connection) = reader {
+            let reader = std::mem::replace(&mut *self.reader.lock().await, ConnectionSlot::Closed);
+            if let ConnectionSlot::Open(connection) = reader {
                 connection.close().await.map_err(failure)?;
             }
-            let writer = std::mem::replace(&mut *self.writer.lock().await, Slot::Closed);
-            if let Slot::Open(mut connection) = writer {
+            let writer = std::mem::replace(&mut *self.writer.lock().await, ConnectionSlot::Closed);
+            if let ConnectionSlot::Open(mut connection) = writer {
                 sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
                     .execute(&mut connection)
                     .await
                     .map_err(failure)?;
                 connection.close().await.map_err(failure)?;
             }
-            self.claim.release()
+            self.file.release()
         })
     }
 }
 
-/// Makes sure that the file is a ledger, or a new and empty one.
-async fn recognize(connection: &mut SqliteConnection) -> Result<(), LedgerError> {
+/// Checks that the file is a ledger; marks an empty file as one.
+async fn claim_file(connection: &mut SqliteConnection) -> Result<(), LedgerError> {
     let application: i32 = sqlx::query_scalar("PRAGMA application_id")
         .fetch_one(&mut *connection)
         .await
@@ -352,7 +310,7 @@ async fn recognize(connection: &mut SqliteConnection) -> Result<(), LedgerError>
             .map(|_| ())
             .map_err(failure),
         (0, _) => Err(LedgerError::Foreign {
-            reason: "it has tables that are not a ledger's",
+            reason: "it contains tables of another application",
         }),
         _ => Err(LedgerError::Foreign {
             reason: "its header names another application",
@@ -365,5 +323,5 @@ fn bytes_of(operation: OperationId) -> Vec<u8> {
 }
 
 fn no_such_batch() -> LedgerError {
-    LedgerError::unavailable("a batch is empty or too large")
+    LedgerError::unavailable("internal error: a batch is empty or too large")
 }

@@ -1,4 +1,4 @@
-//! A store that does as it is told.
+//! A store in memory that hangs, fails and recovers on command.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
@@ -6,9 +6,10 @@ use std::sync::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::*;
+use crate::domain::Digest;
+use crate::ledger::store::{Found, Stored};
 
-/// A store whose disk hangs, fails and recovers on command.
-pub struct Double {
+pub struct StoreDouble {
     pub open: watch::Sender<bool>,
     pub fails_with: Mutex<Option<LedgerError>>,
     pub batches: Mutex<Vec<Vec<Arc<Operation>>>>,
@@ -19,7 +20,7 @@ pub struct Double {
     pub prunable: Mutex<u64>,
 }
 
-impl Double {
+impl StoreDouble {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             open: watch::Sender::new(true),
@@ -37,7 +38,7 @@ impl Double {
         self.open.send_replace(false);
     }
 
-    pub fn answer_again(&self) {
+    pub fn recover(&self) {
         self.open.send_replace(true);
     }
 
@@ -60,7 +61,7 @@ impl Double {
     }
 }
 
-impl Store for Double {
+impl Store for StoreDouble {
     fn save<'a>(&'a self, batch: &'a [Arc<Operation>]) -> Stored<'a, ()> {
         Box::pin(async {
             self.batches().push(batch.to_vec());
@@ -145,7 +146,7 @@ impl Store for Double {
     }
 }
 
-/// What it fails with when its disk is full.
+/// The error of a full disk.
 pub fn disk_full() -> LedgerError {
     LedgerError::unavailable("the disk is full")
 }

@@ -1,63 +1,33 @@
-//! The batching, waiting and recovering, held against a store that does as it
-//! is told. What SQLite itself does is tested beside it.
+//! Batching, deadlines and recovery, against a store that hangs and fails on command.
+//! SQLite itself is tested beside it.
 
 mod double;
 
 use std::pin::pin;
 
-use futures_util::future::join_all;
 use futures_util::poll;
+use jiff::Timestamp;
 
-use double::{Double, disk_full};
+use double::{StoreDouble, disk_full};
 
 use super::*;
-use crate::domain::{
-    Action, CallerName, Delivered, OfferId, Outcome, PublisherId, RequestId, Status,
-};
-
-pub fn intent() -> Operation {
-    let mut operation = Operation::intent(
-        Action::Cancel,
-        PublisherId::parse("contoso").unwrap(),
-        OfferId::parse("contoso-vm").unwrap(),
-        CallerName::parse("release-pipeline").unwrap(),
-        RequestId::generate(),
-    );
-    // The ledger keeps microseconds.
-    operation.created_at =
-        Timestamp::from_microsecond(operation.created_at.as_microsecond()).unwrap();
-    operation.updated_at = operation.created_at;
-    operation
-}
-
-pub fn running(mut operation: Operation) -> Operation {
-    operation.status = Status::Running;
-    operation.portal.http_status = Some(202);
-    operation.portal.delivered = Delivered::Yes;
-    operation
-}
-
-pub fn finished(mut operation: Operation) -> Operation {
-    let at = operation.updated_at;
-    operation.finish(Outcome::Canceled, None);
-    operation.updated_at = at;
-    operation
-}
+use crate::ledger::samples::{finished, intent, running};
 
 const NEVER: Duration = Duration::from_secs(86_400);
 
-/// A ledger on the double, whose first chores are done and whose next ones are
-/// as far away as `pace` says.
-async fn ledger(store: &Arc<Double>, pace: Pace) -> Ledger {
-    let ledger = Ledger::at_pace(Arc::clone(store) as Arc<dyn Store>, NEVER, pace);
+/// A ledger on the double that has pruned once.
+async fn ledger(store: &Arc<StoreDouble>, schedule: Schedule) -> Ledger {
+    let store_dyn = Arc::clone(store) as Arc<dyn Store>;
+    let ledger = Ledger::start(store_dyn, NEVER, Keys::new(NEVER), schedule);
     let mut pruned = store.pruned.subscribe();
     pruned.wait_for(|calls| !calls.is_empty()).await.unwrap();
     ledger
 }
 
-fn no_chores() -> Pace {
-    Pace {
-        patience: NEVER,
+/// Neither probes nor prunes again, and waits for the store.
+fn undisturbed() -> Schedule {
+    Schedule {
+        deadline: NEVER,
         probe_every: NEVER,
         prune_every: NEVER,
     }
@@ -70,8 +40,8 @@ async fn until(ledger: &Ledger, healthy: bool) {
 
 #[tokio::test]
 async fn a_thousand_saves_at_once_take_few_statements() {
-    let store = Double::new();
-    let ledger = ledger(&store, no_chores()).await;
+    let store = StoreDouble::new();
+    let ledger = ledger(&store, undisturbed()).await;
     let saved = join_all((0..1000).map(|_| ledger.save(intent()))).await;
     assert!(saved.into_iter().all(|result| result == Ok(())));
     let batches = store.batches();
@@ -84,9 +54,9 @@ async fn a_thousand_saves_at_once_take_few_statements() {
 }
 
 #[tokio::test]
-async fn who_comes_during_a_commit_shares_the_next() {
-    let store = Double::new();
-    let ledger = ledger(&store, no_chores()).await;
+async fn saves_during_a_commit_share_the_next_one() {
+    let store = StoreDouble::new();
+    let ledger = ledger(&store, undisturbed()).await;
     store.hang();
     let mut first = pin!(ledger.save(intent()));
     assert!(poll!(&mut first).is_pending());
@@ -95,7 +65,7 @@ async fn who_comes_during_a_commit_shares_the_next() {
     }
     let mut rest = pin!(join_all((0..10).map(|_| ledger.save(intent()))));
     assert!(poll!(&mut rest).is_pending());
-    store.answer_again();
+    store.recover();
     assert_eq!(first.await, Ok(()));
     assert!(rest.await.into_iter().all(|result| result == Ok(())));
     assert_eq!(
@@ -105,9 +75,9 @@ async fn who_comes_during_a_commit_shares_the_next() {
 }
 
 #[tokio::test]
-async fn of_one_operation_the_last_state_is_written_and_a_final_one_stays() {
-    let store = Double::new();
-    let ledger = ledger(&store, no_chores()).await;
+async fn only_the_latest_state_of_an_operation_is_written_and_a_final_one_is_kept() {
+    let store = StoreDouble::new();
+    let ledger = ledger(&store, undisturbed()).await;
     let (a, b, c) = (intent(), intent(), intent());
     let states = [
         a.clone(),
@@ -129,9 +99,9 @@ async fn of_one_operation_the_last_state_is_written_and_a_final_one_stays() {
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_fails_for_all_its_members_and_for_nobody_else() {
-    let store = Double::new();
-    let ledger = ledger(&store, no_chores()).await;
+async fn a_failed_batch_fails_all_its_saves_and_no_others() {
+    let store = StoreDouble::new();
+    let ledger = ledger(&store, undisturbed()).await;
     store.fill_disk();
     let failed = join_all((0..3).map(|_| ledger.save(intent()))).await;
     assert_eq!(failed, vec![Err(disk_full()); 3]);
@@ -143,13 +113,13 @@ async fn a_batch_that_fails_fails_for_all_its_members_and_for_nobody_else() {
 }
 
 #[tokio::test]
-async fn health_is_lost_and_regained_without_traffic() {
-    let store = Double::new();
-    let pace = Pace {
+async fn health_follows_the_disk_without_traffic() {
+    let store = StoreDouble::new();
+    let schedule = Schedule {
         probe_every: Duration::from_millis(1),
-        ..no_chores()
+        ..undisturbed()
     };
-    let ledger = ledger(&store, pace).await;
+    let ledger = ledger(&store, schedule).await;
     store.fill_disk();
     until(&ledger, false).await;
     store.free_disk();
@@ -158,34 +128,34 @@ async fn health_is_lost_and_regained_without_traffic() {
 }
 
 #[tokio::test]
-async fn a_disk_that_hangs_is_an_error_and_comes_back() {
-    let store = Double::new();
-    let pace = Pace {
-        patience: Duration::from_millis(20),
-        ..no_chores()
+async fn a_write_to_a_hanging_disk_is_late_and_works_again_afterwards() {
+    let store = StoreDouble::new();
+    let schedule = Schedule {
+        deadline: Duration::from_millis(20),
+        ..undisturbed()
     };
-    let ledger = ledger(&store, pace).await;
+    let ledger = ledger(&store, schedule).await;
     store.hang();
     assert_eq!(ledger.save(intent()).await, Err(LedgerError::Late));
     assert_eq!(ledger.healthy(), Err(LedgerError::Late));
-    // The disk is still busy with the first, so this one is not even tried.
+    // The disk is still busy with the first, so this one is not tried.
     let refused = LedgerError::unavailable("the disk does not answer");
     assert_eq!(ledger.save(intent()).await, Err(refused));
     assert_eq!(store.batches().len(), 1);
 
-    store.answer_again();
+    store.recover();
     until(&ledger, true).await;
     assert_eq!(ledger.save(intent()).await, Ok(()));
 }
 
 #[tokio::test]
-async fn nobody_waits_for_a_disk_that_hangs_wherever_in_the_line() {
-    let store = Double::new();
-    let pace = Pace {
-        patience: Duration::from_millis(20),
-        ..no_chores()
+async fn no_request_waits_for_a_hanging_disk_wherever_it_is_in_the_queue() {
+    let store = StoreDouble::new();
+    let schedule = Schedule {
+        deadline: Duration::from_millis(20),
+        ..undisturbed()
     };
-    let ledger = ledger(&store, pace).await;
+    let ledger = ledger(&store, schedule).await;
     store.hang();
     // The second does not fit into one commit with the first.
     let forty = || (0..40).map(|_| Write::from(Arc::new(intent()))).collect();
@@ -197,25 +167,25 @@ async fn nobody_waits_for_a_disk_that_hangs_wherever_in_the_line() {
 }
 
 #[tokio::test]
-async fn a_read_that_hangs_is_an_error_and_comes_back() {
-    let store = Double::new();
-    let pace = Pace {
-        patience: Duration::from_millis(20),
-        ..no_chores()
+async fn a_read_from_a_hanging_disk_is_late_and_works_again_afterwards() {
+    let store = StoreDouble::new();
+    let schedule = Schedule {
+        deadline: Duration::from_millis(20),
+        ..undisturbed()
     };
-    let ledger = ledger(&store, pace).await;
+    let ledger = ledger(&store, schedule).await;
     store.hang();
     assert_eq!(ledger.find(intent().id).await, Err(LedgerError::Late));
-    store.answer_again();
+    store.recover();
     while ledger.find(intent().id).await != Ok(None) {
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn more_than_can_wait_are_refused_at_once_and_nobody_else_suffers() {
-    let store = Double::new();
-    let ledger = ledger(&store, no_chores()).await;
+async fn saves_above_the_limit_are_refused_at_once_and_no_others() {
+    let store = StoreDouble::new();
+    let ledger = ledger(&store, undisturbed()).await;
     let mut waiting = pin!(join_all((0..MAX_WAITING).map(|_| ledger.save(intent()))));
     assert!(poll!(&mut waiting).is_pending());
     assert_eq!(ledger.save(intent()).await, Err(LedgerError::Overloaded));
@@ -228,9 +198,9 @@ async fn more_than_can_wait_are_refused_at_once_and_nobody_else_suffers() {
 }
 
 #[tokio::test]
-async fn a_save_that_nobody_awaits_any_more_still_happens() {
-    let store = Double::new();
-    let ledger = ledger(&store, no_chores()).await;
+async fn a_save_whose_future_is_dropped_still_happens() {
+    let store = StoreDouble::new();
+    let ledger = ledger(&store, undisturbed()).await;
     {
         let mut dropped = pin!(ledger.save(intent()));
         assert!(poll!(&mut dropped).is_pending());
@@ -240,9 +210,9 @@ async fn a_save_that_nobody_awaits_any_more_still_happens() {
 }
 
 #[tokio::test]
-async fn closing_finishes_what_is_queued_and_refuses_the_rest() {
-    let store = Double::new();
-    let ledger = ledger(&store, no_chores()).await;
+async fn closing_completes_queued_saves_and_refuses_later_ones() {
+    let store = StoreDouble::new();
+    let ledger = ledger(&store, undisturbed()).await;
     let mut queued = pin!(join_all((0..200).map(|_| ledger.save(intent()))));
     assert!(poll!(&mut queued).is_pending());
     assert_eq!(ledger.close().await, Ok(()));
@@ -255,9 +225,9 @@ async fn closing_finishes_what_is_queued_and_refuses_the_rest() {
 }
 
 #[tokio::test]
-async fn finds_share_a_query_and_everyone_gets_their_own() {
-    let store = Double::new();
-    let ledger = ledger(&store, no_chores()).await;
+async fn look_ups_share_a_query_and_each_gets_its_own_result() {
+    let store = StoreDouble::new();
+    let ledger = ledger(&store, undisturbed()).await;
     let (a, b, stranger) = (intent(), intent(), intent());
     for operation in [&a, &b] {
         ledger.save(operation.clone()).await.unwrap();
@@ -280,10 +250,10 @@ async fn finds_share_a_query_and_everyone_gets_their_own() {
 }
 
 #[tokio::test]
-async fn what_is_too_old_is_removed_in_chunks_until_nothing_is_left() {
-    let store = Double::new();
+async fn expired_records_are_removed_in_chunks_until_none_is_left() {
+    let store = StoreDouble::new();
     *store.prunable.lock().unwrap() = 1100;
-    let _ledger = ledger(&store, no_chores()).await;
+    let _ledger = ledger(&store, undisturbed()).await;
     let mut pruned = store.pruned.subscribe();
     let calls = pruned
         .wait_for(|calls| calls.len() == 3)
@@ -296,11 +266,11 @@ async fn what_is_too_old_is_removed_in_chunks_until_nothing_is_left() {
 }
 
 #[tokio::test]
-async fn news_are_told_when_they_are_durable_and_not_before() {
-    let store = Double::new();
-    let ledger = ledger(&store, Pace::default()).await;
+async fn updates_are_published_once_they_are_durable() {
+    let store = StoreDouble::new();
+    let ledger = ledger(&store, Schedule::default()).await;
     let operation = Arc::new(finished(intent()));
-    let mut listener = ledger.0.news.changes.subscribe(operation.id);
+    let mut listener = ledger.feed().subscribe(operation.id);
     store.hang();
     let answer = Arc::new(KeptAnswer {
         operation: operation.id,
@@ -318,7 +288,7 @@ async fn news_are_told_when_they_are_durable_and_not_before() {
         tokio::task::yield_now().await;
     }
     assert!(poll!(pin!(listener.next())).is_pending());
-    store.answer_again();
+    store.recover();
     assert_eq!(writing.await, [Ok(())]);
     assert_eq!(listener.next().await, Some(operation));
     let kept = ledger.answer(answer.operation).await.unwrap();

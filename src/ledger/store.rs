@@ -1,0 +1,71 @@
+//! The interface between the ledger and a database.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+
+use super::error::LedgerError;
+use crate::domain::{Digest, KeptAnswer, Operation, OperationId};
+
+/// The most items that one commit or one query covers.
+pub const MAX_BATCH: usize = 64;
+
+/// How much survives a loss of power.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Every commit is flushed to the disk before it is reported.
+    #[default]
+    Full,
+    /// The last commits may be lost with the power, though not with the
+    /// process; the file stays consistent.
+    Relaxed,
+}
+
+/// What a store's methods return.
+pub type Stored<'a, T> = BoxFuture<'a, Result<T, LedgerError>>;
+/// A record's id, and the record or the reason why it cannot be read.
+pub type Found = (OperationId, Result<Operation, LedgerError>);
+
+/// A database of operations. The ledger calls each method for a whole batch, and starts a
+/// write only after the previous one has returned.
+pub trait Store: Send + Sync {
+    /// Inserts or updates all operations of the batch in one durable transaction. No id
+    /// occurs twice. A stored record that is finished, or newer, does not change; an
+    /// update never changes what was asked for, by whom and when.
+    fn save<'a>(&'a self, batch: &'a [Arc<Operation>]) -> Stored<'a, ()>;
+
+    /// The same, and keeps answers that were given, in the same transaction. The first
+    /// answer about an operation stays the first. There may be no operations.
+    fn save_answered<'a>(
+        &'a self,
+        operations: &'a [Arc<Operation>],
+        answers: &'a [Arc<KeptAnswer>],
+    ) -> Stored<'a, ()>;
+
+    /// The answer that was kept about an operation.
+    fn answer(&self, operation: OperationId) -> Stored<'_, Option<KeptAnswer>>;
+
+    /// Which key stands for which operation, of those created since, oldest first.
+    fn keys_since(&self, since: Timestamp) -> Stored<'_, Vec<(Digest, OperationId)>>;
+
+    /// Removes up to `limit` answers about operations that were created before
+    /// `before`; returns how many it removed.
+    fn forget_answers(&self, before: Timestamp, limit: u32) -> Stored<'_, u64>;
+
+    /// Reads those of `ids` (at most [`MAX_BATCH`]) that exist, in any order.
+    fn find<'a>(&'a self, ids: &'a [OperationId]) -> Stored<'a, Vec<Found>>;
+
+    /// Reads every unfinished operation, oldest first.
+    fn unfinished(&self) -> Stored<'_, Vec<Found>>;
+
+    /// Removes up to `limit` operations that finished before `before`; returns the number
+    /// removed.
+    fn prune(&self, before: Timestamp, limit: u32) -> Stored<'_, u64>;
+
+    /// Checks with a durable write that the database accepts writes.
+    fn probe(&self) -> Stored<'_, ()>;
+
+    /// Flushes everything and releases the database. Later calls fail.
+    fn close(&self) -> Stored<'_, ()>;
+}
