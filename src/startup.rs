@@ -27,7 +27,7 @@ use crate::admin::Vitals;
 use crate::domain::Redactor;
 use crate::http::{CurrentAccess, Room};
 use crate::ledger::{Ledger, LedgerError};
-use crate::operation::{DeskShared, Watcher};
+use crate::operation::{DeskShared, Poller};
 use crate::settings::{self, Settings};
 use crate::transport::{Transport, TransportError};
 use access::AccessError;
@@ -126,13 +126,13 @@ impl Gateway {
         // Whatever fails from here on takes down what runs already.
         let stop = CancellationToken::new();
         let stop_on_failure = stop.clone().drop_guard();
-        let (watcher, follower) =
-            Watcher::new(ledger.clone(), options::watcher(&settings), stop.clone());
+        let (poller, poller_handle) =
+            Poller::new(ledger.clone(), options::poller(&settings), stop.clone());
         for operation in ledger.unfinished().await.map_err(StartError::Unfinished)? {
-            follower.resume(Arc::new(operation));
+            poller_handle.resume(Arc::new(operation));
         }
         let background =
-            Background::start(watcher, vendors.clone(), keepers, token_transport, stop)?;
+            Background::start(poller, vendors.clone(), keepers, token_transport, stop)?;
         background.keep_keys.begin(key_keepers);
         let reloader = Reloader::new(
             settings.clone(),
@@ -146,7 +146,7 @@ impl Gateway {
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
         let desk = DeskShared {
-            follower,
+            poller: poller_handle,
             tasks: tasks.clone(),
             draining: draining.clone(),
             places: Arc::new(Semaphore::new(settings.server.max_in_flight_actions)),

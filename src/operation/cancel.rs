@@ -9,28 +9,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::answer::{answered, apply};
 use super::failure::{Answered, Failure};
+use super::poller::PollerHandle;
 use super::vendor::Vendor;
-use super::watch::Follower;
 use crate::domain::{Delivered, Email, Fault, KeptAnswer, Operation, RequestId};
 use crate::ledger::{Claim, LedgerClient, LedgerError, Write};
 use crate::policy::{Cancel, Permit};
 use crate::portal::Target;
 
-/// How long to wait before writing again what the ledger did not take.
-const WRITE_AGAIN: Duration = Duration::from_secs(1);
-
 /// What all threads share of the desk where actions are taken in.
 #[derive(Clone)]
 pub struct DeskShared {
-    /// Who follows what is not finished.
-    pub follower: Follower,
+    /// Records results and polls what is not finished.
+    pub poller: PollerHandle,
     /// Counts what is under way, so that draining can wait for it.
     pub tasks: TaskTracker,
     /// Set when no new actions are taken.
@@ -140,7 +136,7 @@ impl Desk {
         told.await.unwrap_or_else(|_| {
             tracing::error!(operation = %intent.id, request_id = %intent.request_id, "an action's task has ended before its time; following");
             let failure = Failure::Internal(answered(&intent));
-            self.shared.follower.follow(intent);
+            self.shared.poller.record(intent.into(), None);
             failure.into()
         })
     }
@@ -205,79 +201,47 @@ impl Desk {
                 message: "The intent could not be recorded in time; nothing was sent.".into(),
             };
             Arc::make_mut(&mut operation).refuse(Delivered::No, fault);
-            self.shared.follower.follow(operation);
+            self.shared.poller.record(operation.into(), None);
         }
         Failure::NotRecorded(error)
     }
 
-    /// A finished result is durable before it is told. Whatever is unfinished, or could
-    /// not be recorded, goes to the watcher, which records it, unless its answer is to be
-    /// kept under a key: then both are written together, and may follow the answer. A
-    /// crash in between leaves the key with its operation.
+    /// A finished result is durable before it is answered. An unfinished one, and one that
+    /// the ledger did not accept, goes to the poller, which records it together with the
+    /// answer that is kept under a key. A crash in between leaves the key with its operation.
     async fn record(
-        self: &Rc<Self>,
+        &self,
         operation: &Arc<Operation>,
         answer: Option<Arc<KeptAnswer>>,
         claim: Option<Claim>,
     ) -> Result<(), NotSaved> {
+        let write = Write {
+            operation: Some(Arc::clone(operation)),
+            answer,
+        };
         if operation.status.is_final() {
-            let write = Write {
-                operation: Some(Arc::clone(operation)),
-                answer,
-            };
             return self.ledger.write(write.clone()).await.map_err(|_| {
-                self.shared.follower.follow(Arc::clone(operation));
-                if let Some(claim) = claim {
-                    self.write_until_taken(write, claim);
-                }
+                self.shared.poller.record(write, claim);
                 NotSaved
             });
         }
         self.ledger.publish(operation);
-        match (answer, claim) {
-            (Some(answer), Some(claim)) => {
-                self.shared.follower.resume(Arc::clone(operation));
-                claim.given(Arc::clone(&answer));
-                let write = Write {
-                    operation: Some(Arc::clone(operation)),
-                    answer: Some(answer),
-                };
-                self.write_until_taken(write, claim);
-            }
-            _ => self.shared.follower.follow(Arc::clone(operation)),
+        if let (Some(answer), Some(claim)) = (&write.answer, &claim) {
+            claim.given(Arc::clone(answer));
         }
+        self.shared.poller.record(write, claim);
         Ok(())
     }
 
     /// Keeps the first answer under a key as soon as the ledger takes it. Until then it
     /// is given again from memory.
-    pub fn keep(self: &Rc<Self>, answer: Arc<KeptAnswer>, claim: Claim) {
+    pub fn keep(&self, answer: Arc<KeptAnswer>, claim: Claim) {
         claim.given(Arc::clone(&answer));
         let write = Write {
             operation: None,
             answer: Some(answer),
         };
-        self.write_until_taken(write, claim);
-    }
-
-    /// Writes this, again and again if need be, in a task that nobody's going away ends.
-    /// Draining waits for the first attempt, and ends further ones.
-    fn write_until_taken(self: &Rc<Self>, write: Write, claim: Claim) {
-        let desk = Rc::clone(self);
-        let key_of = claim.operation();
-        let mut tracked = Some(self.shared.tasks.token());
-        tokio::task::spawn_local(async move {
-            while let Err(error) = desk.ledger.write(write.clone()).await {
-                if tracked.take().is_some() {
-                    tracing::warn!(operation = key_of.map(tracing::field::display), %error, "an answer under an idempotency key is not kept; will be written again until it is");
-                }
-                tokio::select! {
-                    () = sleep(WRITE_AGAIN) => {}
-                    () = desk.shared.draining.cancelled() => break,
-                }
-            }
-            drop(claim);
-        });
+        self.shared.poller.record(write, Some(claim));
     }
 }
 
@@ -309,7 +273,7 @@ impl UnderKey {
     }
 }
 
-/// The ledger did not take a result; the watcher will see to it.
+/// The ledger did not take a result; the poller records it.
 struct NotSaved;
 
 fn not_told(operation: &Operation, failure: Option<Failure>) -> Failure {

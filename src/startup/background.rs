@@ -1,4 +1,4 @@
-//! The thread of keepers and watcher, which no worker's end can take along.
+//! The thread of keepers and poller, which no worker's end can take along.
 
 use std::io;
 use std::thread::JoinHandle;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::access::NewKeeper;
 use super::worker::Vendors;
 use crate::credential::Keeper;
-use crate::operation::Watcher;
+use crate::operation::Poller;
 use crate::transport::Transport;
 
 /// The running thread.
@@ -41,13 +41,13 @@ impl KeepKeys {
 }
 
 impl Background {
-    /// Runs the watcher and the keepers, each with its own connections, until
+    /// Runs the poller and the keepers, each with its own connections, until
     /// stopped; ends early if one of them does.
     ///
     /// # Errors
     /// When there is no thread to be had.
     pub fn start(
-        watcher: Watcher,
+        poller: Poller,
         vendors: Vendors,
         keepers: Vec<Keeper>,
         token_transport: Transport,
@@ -70,7 +70,7 @@ impl Background {
                     }
                     tokio::task::spawn_local(take_in(new_keepers));
                     tokio::select! {
-                        () = watcher.run(vendors.here()) => {}
+                        () = poller.run(vendors.here()) => {}
                         Some(_) = running.join_next() => {
                             tracing::error!("a keeper has ended before its time");
                         }

@@ -10,7 +10,7 @@ use crate::domain::Redactor;
 use crate::http::{BodyLimits, HeadLimits, Limits};
 use crate::ledger::{Durability, LedgerOptions, Retention};
 use crate::operation::outcome::Patience;
-use crate::operation::{Publishers, WatcherOptions};
+use crate::operation::{PollerOptions, Publishers};
 use crate::policy::Policy;
 use crate::portal::PortalOptions;
 use crate::settings::{self, Settings};
@@ -98,10 +98,10 @@ pub fn ledger(ledger: &settings::Ledger) -> LedgerOptions {
     }
 }
 
-/// How patiently operations are followed.
+/// How operations are polled.
 #[must_use]
-pub fn watcher(settings: &Settings) -> WatcherOptions {
-    WatcherOptions {
+pub fn poller(settings: &Settings) -> PollerOptions {
+    PollerOptions {
         poll: settings.operations.poll,
         patience: Patience {
             settle: settings.operations.settle,
