@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{Operation, OperationId, Status};
+use super::{Operation, OperationId, ProblemCode, Status};
 
 /// A SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,53 +58,50 @@ pub struct KeptAnswer {
     pub body: Vec<u8>,
 }
 
-/// The code of a refusal by which the vendor asks for another attempt.
-const THROTTLED: &str = "portal-throttled";
-
 impl Operation {
     /// Whether the key that it was asked for under still stands for it. One that never
     /// came to an answer of the vendor's, and provably did nothing, gives its key back,
     /// and so does one that the vendor was too busy for: whoever asks again is to be
     /// heard, and not told the same for a day.
     #[must_use]
-    pub fn holds_its_key(&self) -> bool {
+    pub fn consumes_idempotency_key(&self) -> bool {
         let refused = self.status == Status::Failed && self.outcome.is_none();
-        let code = self.error.as_ref().map(|fault| &*fault.code);
+        let code = self.error.as_ref().map(|error| error.code);
         let unanswered = self.portal.http_status.is_none();
-        !(refused && (unanswered || code == Some(THROTTLED)))
+        !(refused && (unanswered || code == Some(ProblemCode::PortalThrottled)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Delivered, Fault, Outcome};
+    use crate::domain::{Delivered, OperationError, Outcome};
 
     #[test]
     fn only_what_did_nothing_gives_its_key_back() {
-        let refused = |http_status, code: &'static str| {
+        let refused = |http_status, code| {
             let mut operation = Operation::sample();
             operation.portal.http_status = http_status;
-            let fault = Fault {
-                code: code.into(),
-                message: String::new(),
-            };
-            operation.refuse(Delivered::Yes, fault);
-            operation.holds_its_key()
+            operation.refuse(Delivered::Yes, OperationError::new(code, ""));
+            operation.consumes_idempotency_key()
         };
         // Nothing arrived, or only what was refused as unauthorized before.
-        for code in ["portal-failed", "portal-timeout", "credential-unavailable"] {
-            assert!(!refused(None, code), "{code}");
+        for code in [
+            ProblemCode::PortalFailed,
+            ProblemCode::PortalTimeout,
+            ProblemCode::CredentialUnavailable,
+        ] {
+            assert!(!refused(None, code), "{code:?}");
         }
-        assert!(!refused(Some(429), "portal-throttled"));
-        assert!(refused(Some(404), "offer-not-found"));
-        assert!(refused(Some(401), "portal-rejected-credential"));
+        assert!(!refused(Some(429), ProblemCode::PortalThrottled));
+        assert!(refused(Some(404), ProblemCode::OfferNotFound));
+        assert!(refused(Some(401), ProblemCode::PortalRejectedCredential));
         let mut followed = Operation::sample();
-        assert!(followed.holds_its_key());
+        assert!(followed.consumes_idempotency_key());
         followed.follow(Delivered::Unknown);
-        assert!(followed.holds_its_key());
+        assert!(followed.consumes_idempotency_key());
         followed.finish(Outcome::Unknown, None);
-        assert!(followed.holds_its_key());
+        assert!(followed.consumes_idempotency_key());
     }
 
     #[test]

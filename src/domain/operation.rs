@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
-    Action, CallerName, Evidence, Idempotency, OfferId, OperationId, PublisherId, RequestId,
+    Action, CallerName, Evidence, Idempotency, OfferId, OperationId, ProblemCode, PublisherId,
+    RequestId,
 };
 
 macro_rules! words {
@@ -119,11 +120,20 @@ pub struct PortalFacts {
 
 /// Why an operation is `Failed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    /// A stable word: a problem's code, an outcome in kebab case.
-    pub code: Cow<'static, str>,
-    /// One sentence for a person. Never vendor text that was not redacted.
-    pub message: String,
+pub struct OperationError {
+    /// What happened, for programs.
+    pub code: ProblemCode,
+    /// What happened, in a sentence. Vendor text only after redaction.
+    pub message: Cow<'static, str>,
+}
+
+impl OperationError {
+    /// An error with this code and sentence.
+    #[must_use]
+    pub fn new(code: ProblemCode, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = message.into();
+        Self { code, message }
+    }
 }
 
 /// This moment, to the microsecond: what the ledger keeps, so that an operation
@@ -162,7 +172,7 @@ pub struct Operation {
     /// What the vendor said.
     pub portal: PortalFacts,
     /// Why it failed.
-    pub error: Option<Fault>,
+    pub error: Option<OperationError>,
     /// What following it has found so far; never shown to callers.
     pub evidence: Evidence,
 }
@@ -230,7 +240,7 @@ impl Operation {
 
     /// Ends the operation with what became of it. There is nothing left to find out,
     /// so the evidence is let go. What is over stays as it is.
-    pub fn finish(&mut self, outcome: Outcome, error: Option<Fault>) {
+    pub fn finish(&mut self, outcome: Outcome, error: Option<OperationError>) {
         if self.status.is_final() {
             return;
         }
@@ -243,7 +253,7 @@ impl Operation {
 
     /// Ends the operation without an outcome: the request was refused, or never left.
     /// What is over stays as it is.
-    pub fn refuse(&mut self, delivered: Delivered, error: Fault) {
+    pub fn refuse(&mut self, delivered: Delivered, error: OperationError) {
         if self.status.is_final() {
             return;
         }
@@ -280,11 +290,8 @@ impl Operation {
 mod tests {
     use super::*;
 
-    fn fault() -> Fault {
-        Fault {
-            code: "late".into(),
-            message: String::new(),
-        }
+    fn fault() -> OperationError {
+        OperationError::new(ProblemCode::OutcomeUnknown, "")
     }
 
     #[test]

@@ -9,8 +9,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::idempotency::{self, Turn};
 use super::prefer::Wait;
 use super::waiting::Held;
-use super::{Code, Gate, Problem, guard, operations, waiting};
-use crate::domain::{Idempotency, Operation};
+use super::{Gate, Problem, guard, operations, waiting};
+use crate::domain::{Idempotency, Operation, ProblemCode};
 use crate::ledger::Claim;
 use crate::operation::{Failure, Keyed, Told, UnderKey, Written};
 use crate::telemetry::AccessLog;
@@ -57,7 +57,7 @@ impl Acting {
             Turn::Again(answer) => {
                 let _first = self.log.operation.set(answer.operation);
                 let code = idempotency::problem_code(&answer);
-                self.log.problem.set(code.map(Code::as_str));
+                self.log.problem.set(code.map(ProblemCode::as_str));
                 idempotency::read(&answer)
             }
             Turn::Over(operation) => {

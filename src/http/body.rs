@@ -9,8 +9,8 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Code, Problem};
-use crate::domain::{Email, MAX_EMAILS};
+use super::Problem;
+use crate::domain::{Email, MAX_EMAILS, ProblemCode};
 
 /// How long, and how much, is read on after a body has proven too large, so that
 /// its sender can read why.
@@ -48,13 +48,13 @@ pub async fn read(
     loop {
         let Ok(next) = timeout_at(deadline, payload.next()).await else {
             let detail = format!("The body did not arrive within {:?}.", limits.timeout);
-            return Err(Problem::new(Code::RequestTimeout, detail).closing());
+            return Err(Problem::new(ProblemCode::RequestTimeout, detail).closing());
         };
         match next {
             None => return Ok(body),
             Some(Err(_)) => {
                 let detail = "The body broke off before its announced end.";
-                return Err(Problem::new(Code::InvalidBody, detail).closing());
+                return Err(Problem::new(ProblemCode::InvalidBody, detail).closing());
             }
             Some(Ok(chunk)) if body.len() + chunk.len() > limits.max_bytes => {
                 linger(request, payload).await;
@@ -83,7 +83,7 @@ fn announced(request: &HttpRequest) -> Option<usize> {
 
 fn too_large(limits: BodyLimits) -> Problem {
     let detail = format!("The body may have at most {} bytes.", limits.max_bytes);
-    Problem::new(Code::BodyTooLarge, detail).closing()
+    Problem::new(ProblemCode::BodyTooLarge, detail).closing()
 }
 
 /// Closing on unread data would reset the connection before the answer is read. Over
@@ -111,7 +111,7 @@ pub fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
     let headers = request.headers();
     if headers.contains_key(header::CONTENT_ENCODING) {
         let detail = "The body is encoded (Content-Encoding); send it as it is.";
-        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+        return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
     }
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Ok(());
@@ -121,7 +121,7 @@ pub fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = "The Content-Type is not application/json.";
-    Err(Problem::new(Code::UnsupportedMediaType, detail))
+    Err(Problem::new(ProblemCode::UnsupportedMediaType, detail))
 }
 
 /// The body of an action, in the gateway's shape or in the vendor's own.
@@ -148,7 +148,7 @@ pub fn notify(body: &[u8]) -> Result<Vec<Email>, Problem> {
     if body.is_empty() {
         return Ok(Vec::new());
     }
-    let invalid = |detail: String| Problem::new(Code::InvalidBody, detail);
+    let invalid = |detail: String| Problem::new(ProblemCode::InvalidBody, detail);
     let body: ActionBody = serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let what = match error.classify() {

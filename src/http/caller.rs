@@ -8,9 +8,9 @@ use actix_web::{HttpMessage, HttpRequest};
 
 use super::access::Access;
 use super::connection::peer_certificate;
-use super::problem::{Origin, Parts};
-use super::{Code, Gate, Problem};
-use crate::domain::{Caller, CallerName};
+use super::problem::Parts;
+use super::{Gate, Problem};
+use crate::domain::{Caller, CallerName, Origin, ProblemCode};
 use crate::identity::{Presented, Refused};
 use crate::telemetry::AccessLog;
 
@@ -69,7 +69,7 @@ pub async fn still(request: &HttpRequest, gate: &Gate, name: &CallerName) -> Res
     }
     log.refused.set(Some("names-another-caller-now"));
     let detail = "Your credential names another caller than when you asked.";
-    Err(Problem::new(Code::CallerNotAllowed, detail))
+    Err(Problem::new(ProblemCode::CallerNotAllowed, detail))
 }
 
 /// Named in `Connection`, a header is for the next hop only (RFC 9110 section 7.6.1):
@@ -140,7 +140,7 @@ fn problem(refused: Refused, access: &Access, log: &AccessLog) -> Problem {
             let _first = log.credential.set(mark);
             let detail = "Your credential is good, but the gateway knows no caller, or more than \
                           one, that it belongs to.";
-            Problem::new(Code::CallerNotAllowed, detail)
+            Problem::new(ProblemCode::CallerNotAllowed, detail)
         }
         Refused::Unavailable => {
             log.refused.set(Some("issuer-keys-unavailable"));
@@ -149,7 +149,7 @@ fn problem(refused: Refused, access: &Access, log: &AccessLog) -> Problem {
             let parts = Parts {
                 origin: Origin::IdentityProvider,
                 retry_after: Some(KEYS_RETRY),
-                ..Parts::new(Code::IssuerUnavailable, detail)
+                ..Parts::new(ProblemCode::IssuerUnavailable, detail)
             };
             parts.into()
         }
@@ -168,7 +168,7 @@ fn count(request: &HttpRequest, access: &Access, caller: &Caller) -> Result<(), 
         None => Ok(()),
         Some(wait) => {
             let detail = "You have made more requests than you may; nothing was done.";
-            Err(Problem::new(Code::RateLimited, detail).retry_after(wait))
+            Err(Problem::new(ProblemCode::RateLimited, detail).retry_after(wait))
         }
     }
 }

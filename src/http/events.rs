@@ -19,8 +19,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::connection::{Streaming, closed};
 use super::waiting::{Waiter, take_newer};
-use super::{Code, Gate, Problem, caller, operations};
-use crate::domain::{CallerName, Operation};
+use super::{Gate, Problem, caller, operations};
+use crate::domain::{CallerName, Operation, ProblemCode};
 use crate::ledger::Subscription;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -74,7 +74,7 @@ pub async fn stream(request: HttpRequest, gate: web::Data<Gate>) -> Result<HttpR
 fn no_room() -> Problem {
     let detail =
         "As many wait and listen as you may have at a time, or as the gateway has room for.";
-    Problem::new(Code::RateLimited, detail).retry_after(NO_ROOM_RETRY)
+    Problem::new(ProblemCode::RateLimited, detail).retry_after(NO_ROOM_RETRY)
 }
 
 /// The state that the caller knows already; an id that is none of ours is none.

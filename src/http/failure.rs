@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use super::Code;
-use super::problem::{Origin, Parts, PortalSaid, Problem};
-use crate::domain::Delivered;
+use super::problem::{Parts, PortalSaid, Problem};
+use crate::domain::{Delivered, Origin, ProblemCode};
 use crate::ledger::LedgerError;
 use crate::operation::{Answered, Failure, NotDone, Refusal, Said, Unreachable};
 use crate::policy::Denied;
@@ -13,7 +12,7 @@ use crate::policy::Denied;
 impl From<Denied> for Problem {
     fn from(_: Denied) -> Self {
         Self::new(
-            Code::CallerNotAllowed,
+            ProblemCode::CallerNotAllowed,
             "No rule of the gateway allows you this action on this offer.",
         )
     }
@@ -34,11 +33,11 @@ impl From<Failure> for Problem {
         let retry_after = failure.retry_after();
         let mut parts = match failure {
             Failure::Draining => Parts::new(
-                Code::Draining,
+                ProblemCode::Draining,
                 "This gateway takes no new actions; nothing was sent.",
             ),
             Failure::Overloaded => Parts::new(
-                Code::Overloaded,
+                ProblemCode::Overloaded,
                 "Too many actions are under way; nothing was sent.",
             ),
             Failure::NotRecorded(error) => Parts::ledger(
@@ -47,7 +46,7 @@ impl From<Failure> for Problem {
             ),
             Failure::ResultNotRecorded(answered) => Parts::result_not_recorded(answered),
             Failure::NoToken(not_done) => Parts::new(
-                Code::CredentialUnavailable,
+                ProblemCode::CredentialUnavailable,
                 "The gateway has no usable token for this publisher; nothing was done.",
             )
             .not_done(Origin::IdentityProvider, &not_done),
@@ -57,24 +56,24 @@ impl From<Failure> for Problem {
                 Parts::by_portal(code, answered, detail)
             }
             Failure::CredentialRejected(answered) => Parts::by_portal(
-                Code::PortalRejectedCredential,
+                ProblemCode::PortalRejectedCredential,
                 answered,
                 "The vendor refuses the gateway's token; nothing was done.",
             ),
             Failure::PortalFailed(answered) => Parts::by_portal(
-                Code::PortalFailed,
+                ProblemCode::PortalFailed,
                 answered,
                 "The vendor reports a failure of its own; it may have acted. Follow operationLocation.",
             ),
             Failure::BadResponse(answered) => Parts::by_portal(
-                Code::PortalBadResponse,
+                ProblemCode::PortalBadResponse,
                 answered,
                 "The vendor gave an answer that its API does not have; it may have acted. Follow operationLocation.",
             ),
             Failure::Internal(answered) => Parts {
                 origin: Origin::Gateway,
                 ..Parts::by_portal(
-                    Code::InternalError,
+                    ProblemCode::InternalError,
                     answered,
                     "The action ended before its time; it may have been carried out. Follow operationLocation.",
                 )
@@ -87,11 +86,11 @@ impl From<Failure> for Problem {
 
 fn unreachable_vendor(not_done: &NotDone<Unreachable>) -> Parts {
     let (code, origin) = match not_done.cause {
-        Unreachable::Timeout => (Code::PortalTimeout, Origin::Portal),
+        Unreachable::Timeout => (ProblemCode::PortalTimeout, Origin::Portal),
         Unreachable::Name | Unreachable::Connect | Unreachable::Tls => {
-            (Code::PortalFailed, Origin::Portal)
+            (ProblemCode::PortalFailed, Origin::Portal)
         }
-        Unreachable::Request => (Code::InternalError, Origin::Gateway),
+        Unreachable::Request => (ProblemCode::InternalError, Origin::Gateway),
     };
     let detail = format!(
         "The vendor could not be asked: {}. Nothing was done.",
@@ -100,34 +99,34 @@ fn unreachable_vendor(not_done: &NotDone<Unreachable>) -> Parts {
     Parts::new(code, detail).not_done(origin, not_done)
 }
 
-fn refused(refusal: Refusal) -> (Code, &'static str) {
+fn refused(refusal: Refusal) -> (ProblemCode, &'static str) {
     match refusal {
         Refusal::BadRequest => (
-            Code::PortalRejectedRequest,
+            ProblemCode::PortalRejectedRequest,
             "The vendor rejected the request; nothing was done.",
         ),
         Refusal::Forbidden => (
-            Code::PublisherAccessDenied,
+            ProblemCode::PublisherAccessDenied,
             "The vendor does not let the gateway's application act for this publisher.",
         ),
         Refusal::NotFound => (
-            Code::OfferNotFound,
+            ProblemCode::OfferNotFound,
             "The vendor knows no such offer of this publisher.",
         ),
         Refusal::Conflict => (
-            Code::Conflict,
+            ProblemCode::Conflict,
             "The vendor reports a conflict; nothing was done.",
         ),
         Refusal::PreconditionFailed => (
-            Code::PreconditionFailed,
+            ProblemCode::PreconditionFailed,
             "The vendor reports that a precondition failed; nothing was done.",
         ),
         Refusal::Unprocessable => (
-            Code::PortalValidationFailed,
+            ProblemCode::PortalValidationFailed,
             "The vendor's validation failed; nothing was done.",
         ),
         Refusal::Throttled(_) => (
-            Code::PortalThrottled,
+            ProblemCode::PortalThrottled,
             "The vendor is throttling; nothing was done.",
         ),
     }
@@ -138,11 +137,11 @@ impl Parts {
     fn ledger(error: &LedgerError, detail: &str) -> Self {
         let mut parts = match error {
             LedgerError::Overloaded => Self::new(
-                Code::Overloaded,
+                ProblemCode::Overloaded,
                 "Too many operations are being recorded or read; nothing was sent.",
             ),
             LedgerError::Unreadable { .. } => Self::new(
-                Code::InternalError,
+                ProblemCode::InternalError,
                 "The operation's record is of another version of the gateway.",
             ),
             LedgerError::Unavailable { .. }
@@ -150,13 +149,13 @@ impl Parts {
             | LedgerError::Corrupt
             | LedgerError::Foreign { .. }
             | LedgerError::TooNew { .. }
-            | LedgerError::InUse => Self::new(Code::LedgerUnavailable, detail),
+            | LedgerError::InUse => Self::new(ProblemCode::LedgerUnavailable, detail),
         };
         parts.retry_after = parts.retryable.then_some(Duration::from_secs(1));
         parts
     }
 
-    fn by_portal(code: Code, answered: Answered, detail: &str) -> Self {
+    fn by_portal(code: ProblemCode, answered: Answered, detail: &str) -> Self {
         let Said {
             code: said,
             message,
@@ -196,7 +195,7 @@ impl Parts {
         Self {
             origin: Origin::Gateway,
             retryable: not_sent,
-            ..Self::by_portal(Code::LedgerUnavailable, answered, detail)
+            ..Self::by_portal(ProblemCode::LedgerUnavailable, answered, detail)
         }
     }
 }

@@ -15,8 +15,10 @@ use serde::Deserialize;
 use sfv::{BareItem, Item, Parser};
 use sha2::{Digest as _, Sha256};
 
-use super::{Code, Gate, Problem};
-use crate::domain::{CallerName, Digest, Email, Idempotency, KeptAnswer, Operation, OperationId};
+use super::{Gate, Problem};
+use crate::domain::{
+    CallerName, Digest, Email, Idempotency, KeptAnswer, Operation, OperationId, ProblemCode,
+};
 use crate::ledger::{Claim, Claimed};
 use crate::policy::{Permit, Right};
 
@@ -80,7 +82,7 @@ pub fn key(request: &HttpRequest) -> Result<Option<Key>, Problem> {
 
 fn invalid(detail: &str) -> Problem {
     Problem::new(
-        Code::InvalidHeader,
+        ProblemCode::InvalidHeader,
         format!("{detail} The request was not sent."),
     )
 }
@@ -133,7 +135,7 @@ pub async fn turn(gate: &Gate, asked: Idempotency) -> Result<Turn, Problem> {
     };
     let take_over = || gate.ledger.take_over(asked, id).ok_or_else(in_use);
     let known = gate.ledger.find(id).await?;
-    let known = known.filter(|operation| operation.holds_its_key());
+    let known = known.filter(|operation| operation.consumes_idempotency_key());
     let Some(operation) = known else {
         return Ok(Turn::First(take_over()?));
     };
@@ -156,17 +158,17 @@ pub async fn turn(gate: &Gate, asked: Idempotency) -> Result<Turn, Problem> {
 
 fn in_use() -> Problem {
     let detail = "The first request with this Idempotency-Key has not been answered yet.";
-    Problem::new(Code::IdempotencyKeyInUse, detail).retry_after(IN_USE_RETRY)
+    Problem::new(ProblemCode::IdempotencyKeyInUse, detail).retry_after(IN_USE_RETRY)
 }
 
 fn full() -> Problem {
     let detail = "As many keys are kept as the gateway has room for; ask without one, or later.";
-    Problem::new(Code::Overloaded, detail).retry_after(FULL_RETRY)
+    Problem::new(ProblemCode::Overloaded, detail).retry_after(FULL_RETRY)
 }
 
 fn reused() -> Problem {
     let detail = "This Idempotency-Key came with another request before; nothing was done.";
-    Problem::new(Code::IdempotencyKeyReused, detail)
+    Problem::new(ProblemCode::IdempotencyKeyReused, detail)
 }
 
 /// An answer as it is kept.
@@ -186,7 +188,8 @@ pub fn write_down(response: HttpResponse, operation: OperationId) -> Result<Kept
         }
     }
     let body = response.into_body().try_into_bytes();
-    let body = body.map_err(|_| Problem::new(Code::InternalError, "The answer is not whole."))?;
+    let body =
+        body.map_err(|_| Problem::new(ProblemCode::InternalError, "The answer is not whole."))?;
     Ok(KeptAnswer {
         operation,
         status,
@@ -213,7 +216,7 @@ pub fn read(answer: &KeptAnswer) -> HttpResponse {
 
 /// The code of the problem that was kept, if it was one.
 #[must_use]
-pub fn problem_code(answer: &KeptAnswer) -> Option<Code> {
+pub fn problem_code(answer: &KeptAnswer) -> Option<ProblemCode> {
     #[derive(Deserialize)]
     struct Document {
         code: String,
@@ -222,7 +225,7 @@ pub fn problem_code(answer: &KeptAnswer) -> Option<Code> {
         return None;
     }
     let document: Document = serde_json::from_slice(&answer.body).ok()?;
-    Code::from_word(&document.code)
+    ProblemCode::from_word(&document.code)
 }
 
 /// Refuses a key where there is nothing that it could be for.

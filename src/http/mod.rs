@@ -7,7 +7,6 @@ mod access;
 mod acting;
 mod body;
 mod caller;
-mod code;
 mod connection;
 mod events;
 mod failure;
@@ -32,13 +31,14 @@ use actix_web::{App, HttpRequest, Resource, Route, web};
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 
+// Under its short name for the files that have not been renamed yet.
+use crate::domain::{ProblemCode, ProblemCode as Code};
 use crate::ledger::LedgerClient;
 use crate::operation::Desk;
 use crate::telemetry::{AccessLog, AccessSpan, RouteTemplate};
 
 pub use access::{Access, CurrentAccess};
 pub use body::BodyLimits;
-pub use code::Code;
 pub use connection::{peer_certificate, watch_connection};
 pub use guard::HeadLimits;
 pub use multiplex::Counted;
@@ -87,7 +87,7 @@ pub struct Limits {
 /// 500 if the middleware that begins it is missing: nothing runs unlogged.
 fn log(request: &HttpRequest) -> Result<Rc<AccessLog>, Problem> {
     AccessLog::of(request)
-        .ok_or_else(|| Problem::new(Code::InternalError, "The gateway is not set up."))
+        .ok_or_else(|| Problem::new(ProblemCode::InternalError, "The gateway is not set up."))
 }
 
 /// The application of one thread.
@@ -165,5 +165,8 @@ fn resource(
 }
 
 async fn route_not_found() -> Result<actix_web::HttpResponse, Problem> {
-    Err(Problem::new(Code::RouteNotFound, "There is no such route."))
+    Err(Problem::new(
+        ProblemCode::RouteNotFound,
+        "There is no such route.",
+    ))
 }

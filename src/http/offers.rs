@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::acting::{Acting, Begun};
 use super::caller::Asking;
-use super::{Code, Gate, Problem, body, caller, idempotency};
-use crate::domain::{Caller, Email, OfferId, PublisherId};
+use super::{Gate, Problem, body, caller, idempotency};
+use crate::domain::{Caller, Email, OfferId, ProblemCode, PublisherId};
 use crate::operation::Work;
 use crate::policy::{Permit, Right};
 use crate::telemetry::AccessLog;
@@ -71,13 +71,17 @@ fn permit<R: Right>(
 
 fn offer(request: &HttpRequest) -> Result<OfferId, Problem> {
     let text = request.match_info().get("offerId").unwrap_or_default();
-    OfferId::parse(text)
-        .map_err(|error| Problem::new(Code::InvalidOfferId, format!("The offer id {error}.")))
+    OfferId::parse(text).map_err(|error| {
+        Problem::new(
+            ProblemCode::InvalidOfferId,
+            format!("The offer id {error}."),
+        )
+    })
 }
 
 /// The publisher in the path, else the caller's own.
 fn publisher(request: &HttpRequest, caller: &Caller) -> Result<PublisherId, Problem> {
-    let invalid = |detail: String| Problem::new(Code::InvalidPublisherId, detail);
+    let invalid = |detail: String| Problem::new(ProblemCode::InvalidPublisherId, detail);
     match request.match_info().get("publisherId") {
         Some(text) => {
             PublisherId::parse(text).map_err(|error| invalid(format!("The publisher id {error}.")))
@@ -96,11 +100,11 @@ fn publisher(request: &HttpRequest, caller: &Caller) -> Result<PublisherId, Prob
 fn refuse_unsupported(request: &HttpRequest) -> Result<(), Problem> {
     if request.headers().contains_key(header::IF_MATCH) {
         let detail = "If-Match has no meaning for an action; the request was not sent.";
-        return Err(Problem::new(Code::InvalidHeader, detail));
+        return Err(Problem::new(ProblemCode::InvalidHeader, detail));
     }
     if !request.query_string().is_empty() {
         let detail = "An action takes no query; the request was not sent.";
-        return Err(Problem::new(Code::InvalidQuery, detail));
+        return Err(Problem::new(ProblemCode::InvalidQuery, detail));
     }
     Ok(())
 }

@@ -11,8 +11,10 @@ use serde::Serialize;
 use super::prefer::Wait;
 use super::problem::seconds;
 use super::waiting::Held;
-use super::{Code, Gate, Problem, caller, idempotency, waiting};
-use crate::domain::{Action, Delivered, Fault, Operation, OperationId, Outcome, Status};
+use super::{Gate, Problem, caller, idempotency, waiting};
+use crate::domain::{
+    Action, Delivered, Operation, OperationError, OperationId, Outcome, ProblemCode, Status,
+};
 use crate::telemetry::AccessLog;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -47,7 +49,7 @@ pub async fn own(
     idempotency::refuse(request)?;
     let not_found = || {
         Problem::new(
-            Code::OperationNotFound,
+            ProblemCode::OperationNotFound,
             "You have no operation with this id.",
         )
     };
@@ -121,8 +123,12 @@ pub fn write(
     into: &mut Vec<u8>,
 ) -> Result<(), Problem> {
     let view = View::of(operation, location, &gate.portal_url);
-    serde_json::to_writer(into, &view)
-        .map_err(|_| Problem::new(Code::InternalError, "The operation cannot be written."))
+    serde_json::to_writer(into, &view).map_err(|_| {
+        Problem::new(
+            ProblemCode::InternalError,
+            "The operation cannot be written.",
+        )
+    })
 }
 
 /// An operation as callers see it.
@@ -141,7 +147,7 @@ struct View<'a> {
     requested_by: &'a str,
     request_id: &'a str,
     portal: PortalView<'a>,
-    error: Option<&'a Fault>,
+    error: Option<&'a OperationError>,
 }
 
 #[derive(Serialize)]

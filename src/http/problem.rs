@@ -8,23 +8,10 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
-use super::Code;
-use crate::domain::{Delivered, OperationId};
+use crate::domain::{Delivered, OperationId, Origin, ProblemCode};
 
 /// The longest `instance` that is repeated, in bytes.
 const MAX_INSTANCE: usize = 1024;
-
-/// Who failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Origin {
-    /// The gateway, or the request itself.
-    Gateway,
-    /// The vendor.
-    Portal,
-    /// The token endpoint.
-    IdentityProvider,
-}
 
 /// What the vendor said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,7 +30,7 @@ pub struct Problem(Box<Parts>);
 /// What a problem consists of, for whoever makes one.
 #[derive(Debug)]
 pub(super) struct Parts {
-    pub(super) code: Code,
+    pub(super) code: ProblemCode,
     pub(super) detail: String,
     pub(super) origin: Origin,
     pub(super) retryable: bool,
@@ -74,7 +61,7 @@ struct Document<'a> {
     status: u16,
     detail: &'a str,
     instance: &'a str,
-    code: &'static str,
+    code: ProblemCode,
     request_id: &'a str,
     origin: Origin,
     retryable: bool,
@@ -88,7 +75,7 @@ struct Document<'a> {
 impl Problem {
     /// A fault of the request or of the gateway; nothing was sent.
     #[must_use]
-    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         Parts::new(code, detail).into()
     }
 
@@ -96,7 +83,7 @@ impl Problem {
     #[must_use]
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let mut problem = Self::new(
-            Code::MethodNotAllowed,
+            ProblemCode::MethodNotAllowed,
             format!("This route takes {allow} only."),
         );
         problem.0.allow = Some(allow);
@@ -106,7 +93,7 @@ impl Problem {
     /// 401, with what would be accepted.
     #[must_use]
     pub fn unauthenticated(challenge: &str, detail: impl Into<String>) -> Self {
-        let mut problem = Self::new(Code::Unauthenticated, detail);
+        let mut problem = Self::new(ProblemCode::Unauthenticated, detail);
         problem.0.challenge = Some(challenge.to_owned());
         problem
     }
@@ -127,7 +114,7 @@ impl Problem {
 
     /// The code, for the log.
     #[must_use]
-    pub fn code(&self) -> Code {
+    pub fn code(&self) -> ProblemCode {
         self.0.code
     }
 
@@ -152,10 +139,10 @@ impl Problem {
         let document = Document {
             r#type: format!("{public_url}/problems/{}", parts.code.as_str()),
             title: parts.code.title(),
-            status: parts.code.status().as_u16(),
+            status: parts.code.status(),
             detail: &parts.detail,
             instance: &path[..path.floor_char_boundary(MAX_INSTANCE)],
-            code: parts.code.as_str(),
+            code: parts.code,
             request_id,
             origin: parts.origin,
             retryable: parts.retryable,
@@ -163,7 +150,7 @@ impl Problem {
             operation_location: location.clone(),
             portal: parts.portal.as_ref(),
         };
-        let mut response = HttpResponse::build(parts.code.status());
+        let mut response = HttpResponse::build(status_code(parts.code));
         response.content_type("application/problem+json");
         if let Some(location) = location {
             response.insert_header(("operation-location", location));
@@ -186,7 +173,7 @@ impl Problem {
 }
 
 impl Parts {
-    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
+    pub(super) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         Self {
             code,
             detail: detail.into(),
@@ -201,6 +188,11 @@ impl Parts {
             closes: false,
         }
     }
+}
+
+/// The code's status, as actix wants it.
+pub(super) fn status_code(code: ProblemCode) -> StatusCode {
+    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Whole seconds, rounded up, at least one.
@@ -219,7 +211,7 @@ impl fmt::Display for Problem {
 /// answer would only be seen if the guard were missing.
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.0.code.status()
+        status_code(self.0.code)
     }
 
     fn error_response(&self) -> HttpResponse {

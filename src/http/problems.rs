@@ -3,7 +3,9 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{Code, Problem};
+use super::Problem;
+use super::problem::status_code;
+use crate::domain::ProblemCode;
 
 /// `GET /problems/{code}`: the code's status, meaning and remedy, as plain text.
 ///
@@ -11,12 +13,12 @@ use super::{Code, Problem};
 /// 404 for a word that is no code.
 pub async fn show(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let word = request.match_info().get("code").unwrap_or_default();
-    let code = Code::from_word(word)
-        .ok_or_else(|| Problem::new(Code::RouteNotFound, "No problem has this code."))?;
+    let code = ProblemCode::from_word(word)
+        .ok_or_else(|| Problem::new(ProblemCode::RouteNotFound, "No problem has this code."))?;
     let text = format!(
         "{} ({})\n\n{}.\n\n{}\n",
         code.as_str(),
-        code.status(),
+        status_code(code),
         code.title(),
         code.help()
     );

@@ -14,8 +14,8 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota as Pace, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Code, Problem};
-use crate::domain::CallerName;
+use super::Problem;
+use crate::domain::{CallerName, ProblemCode};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -122,7 +122,7 @@ impl Quotas {
     pub fn place(&self, caller: &CallerName) -> Result<Place, Problem> {
         self.actions.take(caller).ok_or_else(|| {
             let detail = "As many of your actions are under way as you may have at a time.";
-            Problem::new(Code::RateLimited, detail).retry_after(Duration::from_secs(1))
+            Problem::new(ProblemCode::RateLimited, detail).retry_after(Duration::from_secs(1))
         })
     }
 
@@ -272,7 +272,7 @@ mod tests {
         let (one, two) = (quotas.place(&name("a")), quotas.place(&name("a")));
         assert!(matches!((&one, &two), (Ok(Some(_)), Ok(Some(_)))));
         let refused = quotas.place(&name("a")).unwrap_err();
-        assert_eq!(refused.code(), Code::RateLimited);
+        assert_eq!(refused.code(), ProblemCode::RateLimited);
         drop(one);
         assert!(quotas.place(&name("a")).is_ok());
         assert!(matches!(quotas.place(&name("free")), Ok(None)));

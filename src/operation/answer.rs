@@ -1,9 +1,11 @@
 //! What the vendor's answer to an action, or the lack of one, makes of the operation,
 //! and of the answer to whoever asked.
 
+use std::borrow::Cow;
+
 use super::failure::{Answered, Failure, NotDone};
 use super::vendor::{Exchange, NoAnswer};
-use crate::domain::{Delivered, Fault, Operation, Outcome, now};
+use crate::domain::{Delivered, Operation, OperationError, Outcome, ProblemCode, now};
 use crate::portal::{Answer, Lost, Meaning, Refusal, SendError, Target, Unreachable};
 
 /// What the operation says of the vendor's answer, without the vendor's words.
@@ -42,9 +44,11 @@ pub fn apply(operation: &mut Operation, exchange: Exchange, target: &Target) -> 
         Err(NoAnswer::Send(SendError::NotSent(cause))) => {
             tracing::warn!(operation = %operation.id, request_id = %operation.request_id, %cause, "the vendor could not be reached");
             let code = match cause {
-                Unreachable::Timeout => "portal-timeout",
-                Unreachable::Request => "internal-error",
-                Unreachable::Name | Unreachable::Connect | Unreachable::Tls => "portal-failed",
+                Unreachable::Timeout => ProblemCode::PortalTimeout,
+                Unreachable::Request => ProblemCode::InternalError,
+                Unreachable::Name | Unreachable::Connect | Unreachable::Tls => {
+                    ProblemCode::PortalFailed
+                }
             };
             refuse(
                 operation,
@@ -55,8 +59,13 @@ pub fn apply(operation: &mut Operation, exchange: Exchange, target: &Target) -> 
             Some(Failure::Unreachable(not_done(operation, cause)))
         }
         Err(NoAnswer::NoToken(cause)) => {
-            let message = "The gateway has no usable token for this publisher.".into();
-            refuse(operation, delivered, "credential-unavailable", message);
+            let message = "The gateway has no usable token for this publisher.";
+            refuse(
+                operation,
+                delivered,
+                ProblemCode::CredentialUnavailable,
+                message,
+            );
             Some(Failure::NoToken(not_done(operation, cause)))
         }
     }
@@ -103,49 +112,56 @@ fn apply_answer(operation: &mut Operation, answer: Answer, target: &Target) -> O
             Some(Failure::BadResponse(answered(operation)))
         }
         Meaning::Unauthorized => {
-            let message = "The vendor refuses the gateway's token.".into();
+            let message = "The vendor refuses the gateway's token.";
             refuse(
                 operation,
                 Delivered::Yes,
-                "portal-rejected-credential",
+                ProblemCode::PortalRejectedCredential,
                 message,
             );
             Some(Failure::CredentialRejected(answered(operation)))
         }
         Meaning::Refused(refusal) => {
             let (code, message) = refusal_text(refusal);
-            refuse(operation, Delivered::Yes, code, message.into());
+            refuse(operation, Delivered::Yes, code, message);
             Some(Failure::Refused(answered(operation), refusal))
         }
     }
 }
 
-fn refuse(operation: &mut Operation, delivered: Delivered, code: &'static str, message: String) {
-    let code = code.into();
-    operation.refuse(delivered, Fault { code, message });
+fn refuse(
+    operation: &mut Operation,
+    delivered: Delivered,
+    code: ProblemCode,
+    message: impl Into<Cow<'static, str>>,
+) {
+    operation.refuse(delivered, OperationError::new(code, message));
 }
 
 /// The code and the sentence that the operation keeps; the problem has the same code.
-fn refusal_text(refusal: Refusal) -> (&'static str, &'static str) {
+fn refusal_text(refusal: Refusal) -> (ProblemCode, &'static str) {
     match refusal {
         Refusal::BadRequest => (
-            "portal-rejected-request",
+            ProblemCode::PortalRejectedRequest,
             "The vendor rejected the request.",
         ),
         Refusal::Forbidden => (
-            "publisher-access-denied",
+            ProblemCode::PublisherAccessDenied,
             "The vendor does not let the gateway's application act for this publisher.",
         ),
-        Refusal::NotFound => ("offer-not-found", "The vendor knows no such offer."),
-        Refusal::Conflict => ("conflict", "The vendor reports a conflict."),
+        Refusal::NotFound => (
+            ProblemCode::OfferNotFound,
+            "The vendor knows no such offer.",
+        ),
+        Refusal::Conflict => (ProblemCode::Conflict, "The vendor reports a conflict."),
         Refusal::PreconditionFailed => (
-            "precondition-failed",
+            ProblemCode::PreconditionFailed,
             "The vendor reports that a precondition failed.",
         ),
         Refusal::Unprocessable => (
-            "portal-validation-failed",
+            ProblemCode::PortalValidationFailed,
             "The vendor's validation failed.",
         ),
-        Refusal::Throttled(_) => ("portal-throttled", "The vendor is throttling."),
+        Refusal::Throttled(_) => (ProblemCode::PortalThrottled, "The vendor is throttling."),
     }
 }

@@ -17,7 +17,9 @@ use super::answer::{answered, apply};
 use super::failure::{Answered, Failure};
 use super::poller::PollerHandle;
 use super::vendor::Vendor;
-use crate::domain::{Delivered, Email, Fault, KeptAnswer, Operation, RequestId};
+use crate::domain::{
+    Delivered, Email, KeptAnswer, Operation, OperationError, ProblemCode, RequestId,
+};
 use crate::ledger::{Claim, LedgerClient, LedgerError, Write};
 use crate::policy::{Cancel, Permit};
 use crate::portal::Target;
@@ -196,10 +198,10 @@ impl Desk {
     /// it must not be found at the next start and taken for one that was sent.
     fn not_begun(&self, mut operation: Arc<Operation>, error: LedgerError) -> Failure {
         if error == LedgerError::Late {
-            let fault = Fault {
-                code: "ledger-unavailable".into(),
-                message: "The intent could not be recorded in time; nothing was sent.".into(),
-            };
+            let fault = OperationError::new(
+                ProblemCode::LedgerUnavailable,
+                "The intent could not be recorded in time; nothing was sent.",
+            );
             Arc::make_mut(&mut operation).refuse(Delivered::No, fault);
             self.shared.poller.record(operation.into(), None);
         }
@@ -252,7 +254,7 @@ impl Keyed {
         operation: &Operation,
         failure: Option<&Failure>,
     ) -> (UnderKey, Option<Claim>) {
-        if !operation.holds_its_key() {
+        if !operation.consumes_idempotency_key() {
             self.claim.release();
             return (UnderKey::Nothing, None);
         }

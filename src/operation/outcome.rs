@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use crate::domain::{Delivered, Evidence, Fault, Outcome};
+use crate::domain::{Delivered, Evidence, OperationError, Outcome, ProblemCode};
 use crate::portal::{RunState, Submission};
 use proof::Proof;
 
@@ -81,7 +81,7 @@ pub enum Verdict {
     /// Look again.
     KeepLooking,
     /// It is over.
-    Ended(Outcome, Option<Fault>),
+    Ended(Outcome, Option<OperationError>),
 }
 
 /// Weighs one more look. Updates `evidence`, which is all that is remembered.
@@ -285,7 +285,7 @@ fn give_up(case: Case, evidence: &Evidence, list: Result<&[Submission], Unseen>)
                     "The publish still runs; the vendor may never have received the cancel."
                 }
             };
-            ended(Outcome::NotCanceled, "not-canceled", message)
+            ended(Outcome::NotCanceled, ProblemCode::NotCanceled, message)
         }
     }
 }
@@ -296,25 +296,19 @@ fn verdict_of(state: RunState) -> Option<Verdict> {
         RunState::Failed => Some(Verdict::Ended(Outcome::AlreadyFailed, None)),
         RunState::Completed => Some(ended(
             Outcome::AlreadyCompleted,
-            "already-completed",
+            ProblemCode::AlreadyCompleted,
             "The publish completed before the cancel could take effect.",
         )),
         RunState::Running | RunState::Unrecognized => None,
     }
 }
 
-fn unknown(message: &str) -> Verdict {
-    ended(Outcome::Unknown, "outcome-unknown", message)
+fn unknown(message: &'static str) -> Verdict {
+    ended(Outcome::Unknown, ProblemCode::OutcomeUnknown, message)
 }
 
-fn ended(outcome: Outcome, code: &'static str, message: &str) -> Verdict {
-    Verdict::Ended(
-        outcome,
-        Some(Fault {
-            code: code.into(),
-            message: message.into(),
-        }),
-    )
+fn ended(outcome: Outcome, code: ProblemCode, message: &'static str) -> Verdict {
+    Verdict::Ended(outcome, Some(OperationError::new(code, message)))
 }
 
 fn signed(duration: Duration) -> SignedDuration {

@@ -14,7 +14,7 @@ use crate::ledger::error::LedgerError;
 /// The answer to the request that an operation was asked for with.
 pub const SELECT: &str = "SELECT status, headers, body FROM answers WHERE operation_id = ?";
 /// The keys since an operation, oldest first, without those that were given back: see
-/// [`Operation::holds_its_key`](crate::domain::Operation::holds_its_key).
+/// [`Operation::consumes_idempotency_key`](crate::domain::Operation::consumes_idempotency_key).
 pub const SELECT_KEYS: &str = "SELECT idempotency_key, id FROM operations \
      WHERE idempotency_key IS NOT NULL AND id >= ? \
      AND NOT (status = 'Failed' AND outcome IS NULL AND \

@@ -1,7 +1,6 @@
 //! Operations as rows, and back. The columns are listed once, and the SQL of every batch
 //! size is built from that list at first use.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
@@ -12,8 +11,8 @@ use sqlx::{Arguments, Decode, Row, Type};
 use uuid::{Builder, Uuid};
 
 use crate::domain::{
-    Action, CallerName, Delivered, Digest, Evidence, Fault, Idempotency, OfferId, Operation,
-    OperationId, Outcome, PortalFacts, PublisherId, RequestId, Status,
+    Action, CallerName, Delivered, Digest, Evidence, Idempotency, OfferId, Operation,
+    OperationError, OperationId, Outcome, PortalFacts, ProblemCode, PublisherId, RequestId, Status,
 };
 use crate::ledger::error::LedgerError;
 use crate::ledger::store::{Found, MAX_BATCH};
@@ -152,7 +151,7 @@ fn bind_all(batch: &[Arc<Operation>]) -> Result<SqliteArguments, BoxDynError> {
         row.add(portal.location.as_deref().map(text))?;
         row.add(portal.correlation_id.as_deref().map(text))?;
         row.add(text(portal.delivered.as_str()))?;
-        row.add(error.as_ref().map(|fault| text(&fault.code)))?;
+        row.add(error.as_ref().map(|fault| text(fault.code.as_str())))?;
         row.add(error.as_ref().map(|fault| text(&fault.message)))?;
         row.add(match *evidence == Evidence::default() {
             true => None,
@@ -227,10 +226,9 @@ fn operation(id: OperationId, mut row: RowReader<'_>) -> Result<Operation, Ledge
         delivered: row.parse(Delivered::from_word)?,
     };
     let (code, message) = (row.take::<Option<String>>()?, row.take::<Option<String>>()?);
-    let error = code.map(|code| Fault {
-        code: Cow::Owned(code),
-        message: message.unwrap_or_default(),
-    });
+    // A code that only a newer version knows must not hide the operation.
+    let known = |word: String| ProblemCode::from_word(&word).unwrap_or(ProblemCode::InternalError);
+    let error = code.map(|code| OperationError::new(known(code), message.unwrap_or_default()));
     let evidence = row.parse_optional(|json| serde_json::from_str(json).ok())?;
     Ok(Operation {
         id,

@@ -14,7 +14,7 @@ use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{CallerName, Delivered, Fault, OfferId};
+use crate::domain::{CallerName, Delivered, OfferId, OperationError, ProblemCode};
 use crate::ledger::samples::{finished, intent, running};
 use crate::ledger::{Ledger, LedgerOptions, Retention, Write};
 
@@ -145,10 +145,7 @@ async fn a_finished_operation_never_changes_and_an_unfinished_one_keeps_its_requ
     let mut other_end = operation.clone();
     other_end.refuse(
         Delivered::No,
-        Fault {
-            code: "late".into(),
-            message: String::new(),
-        },
+        OperationError::new(ProblemCode::OutcomeUnknown, ""),
     );
     for late in [operation, other_end] {
         store.save_one(&late).await.unwrap();

@@ -52,7 +52,7 @@ prop_compose! {
         names in ("[a-z._-]{3,128}", "[A-Z0-9]{1,128}", "[a-z]{1,64}", "[a-z.]{1,128}"),
         times in (time(), time()),
         portal in portal(),
-        error in proptest::option::of(("[a-z-]{1,20}", ".{0,60}")),
+        error in proptest::option::of((prop::sample::select(ProblemCode::ALL), ".{0,60}")),
         idempotency in proptest::option::of((any::<[u8; 32]>(), any::<[u8; 32]>())),
         evidence in prop_oneof![Just(Evidence::default()), evidence()],
     ) -> Operation {
@@ -72,7 +72,7 @@ prop_compose! {
             created_at: times.0,
             updated_at: times.1,
             portal,
-            error: error.map(|(code, message)| Fault { code: code.into(), message }),
+            error: error.map(|(code, message)| OperationError::new(code, message)),
             evidence,
         }
     }

@@ -151,7 +151,7 @@ fn every_end_that_is_no_success_says_why() {
         let Verdict::Ended(_, Some(fault)) = story.verdict else {
             panic!("no fault for {code}")
         };
-        assert_eq!(fault.code, code);
+        assert_eq!(fault.code.as_str(), code);
         assert!(fault.message.ends_with('.'));
     }
 }

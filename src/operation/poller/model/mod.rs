@@ -33,8 +33,8 @@ use uuid::Uuid;
 
 use super::case::{self, Worth};
 use crate::domain::{
-    Action, CallerName, Delivered, Evidence, Fault, OfferId, Operation, Outcome, PublisherId,
-    RequestId, Status,
+    Action, CallerName, Delivered, Evidence, OfferId, Operation, OperationError, Outcome,
+    ProblemCode, PublisherId, RequestId, Status,
 };
 use crate::operation::outcome::{Look, Patience, Unseen};
 use crate::portal::{Location, RunState};
@@ -255,8 +255,8 @@ impl Ours {
         again.follow(Delivered::Yes);
         again.learn(Evidence::default(), Some("running"));
         again.finish(Outcome::Canceled, None);
-        let (code, message) = ("late".into(), String::new());
-        again.refuse(Delivered::No, Fault { code, message });
+        let late = OperationError::new(ProblemCode::OutcomeUnknown, "");
+        again.refuse(Delivered::No, late);
         prop_assert_eq!(&self.operation, &over);
         Ok(())
     }

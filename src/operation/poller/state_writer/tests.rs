@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::domain::{Delivered, Digest, Idempotency, KeptAnswer, Operation, Outcome};
-use crate::ledger::{Claimed, Found, Front, Store, Stored};
+use crate::ledger::{Claimed, Found, LedgerClient, Store, Stored};
 
 /// What one transaction brought.
 type Batch = (Vec<Arc<Operation>>, Vec<Arc<KeptAnswer>>);
@@ -187,7 +187,7 @@ fn asked() -> Idempotency {
 }
 
 /// An operation, the first answer to its caller, and the claim of its key.
-fn answered(front: &Front) -> (Operation, Arc<KeptAnswer>, Claim) {
+fn answered(client: &LedgerClient) -> (Operation, Arc<KeptAnswer>, Claim) {
     let mut operation = Operation::sample();
     operation.follow(Delivered::Yes);
     let answer = Arc::new(KeptAnswer {
@@ -196,7 +196,7 @@ fn answered(front: &Front) -> (Operation, Arc<KeptAnswer>, Claim) {
         headers: String::new(),
         body: Vec::new(),
     });
-    let Claimed::New(mut claim) = front.claim(asked()) else {
+    let Claimed::New(mut claim) = client.claim(asked()) else {
         panic!("the key is not new")
     };
     claim.bind(operation.id);
@@ -206,9 +206,9 @@ fn answered(front: &Front) -> (Operation, Arc<KeptAnswer>, Claim) {
 #[tokio::test(start_paused = true)]
 async fn the_first_answer_is_written_with_the_state_and_only_then_the_key_is_released() {
     let (mut writer, ledger, disk) = setup();
-    let front = Front::new(ledger);
-    let (mut operation, answer, claim) = answered(&front);
-    let is_claimed = || matches!(front.claim(asked()), Claimed::InUse { .. });
+    let client = LedgerClient::new(ledger);
+    let (mut operation, answer, claim) = answered(&client);
+    let is_claimed = || matches!(client.claim(asked()), Claimed::InUse { .. });
     disk.set_refusing(true);
     let mut first = write(&operation);
     first.answer = Some(Arc::clone(&answer));
@@ -232,15 +232,15 @@ async fn the_first_answer_is_written_with_the_state_and_only_then_the_key_is_rel
     assert!(is_claimed());
     settle(&mut writer).await;
     assert_eq!(disk.batches(), [(vec![Arc::new(operation)], vec![answer])]);
-    assert!(matches!(front.claim(asked()), Claimed::Bound(_)));
+    assert!(matches!(client.claim(asked()), Claimed::Bound(_)));
 }
 
 #[tokio::test]
 async fn an_answer_alone_is_written_and_a_key_is_released_even_if_the_disk_never_recovers() {
     for recovers in [true, false] {
         let (mut writer, ledger, disk) = setup();
-        let front = Front::new(ledger);
-        let (_, answer, claim) = answered(&front);
+        let client = LedgerClient::new(ledger);
+        let (_, answer, claim) = answered(&client);
         disk.set_refusing(true);
         let alone = Write {
             operation: None,
@@ -250,7 +250,7 @@ async fn an_answer_alone_is_written_and_a_key_is_released_even_if_the_disk_never
         settle(&mut writer).await;
         disk.set_refusing(!recovers);
         writer.drain().await;
-        assert!(matches!(front.claim(asked()), Claimed::Bound(_)));
+        assert!(matches!(client.claim(asked()), Claimed::Bound(_)));
         let expected = vec![(Vec::new(), vec![answer]); usize::from(recovers)];
         assert_eq!(disk.batches(), expected);
     }
