@@ -25,14 +25,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
-use offergate::credential::{Handle, Keeper, Source, TokenFile};
+use offergate::credential::{Handle, TokenFile, TokenRefresher, TokenSource};
 use offergate::domain::{
     Action, Caller, CallerName, Delivered, Evidence, Glob, OfferId, PublisherId, Redactor, Rule,
+    Target,
 };
 use offergate::identity::{ApiKeys, ClaimMatch, Issuer, KeySet, Keys, Rules, Tokens, hash};
 use offergate::operation::outcome::{self, Case, Look, Patience};
 use offergate::policy::{Cancel, Policy};
-use offergate::portal::{Location, RunState, Submission, Target, action_answer};
+use offergate::portal::{Location, RunState, Submission, action_answer};
 use offergate::transport::{Body, Transport, TransportOptions};
 use tempfile::NamedTempFile;
 use token::{AUDIENCE, AZP, ISSUER, Signer};
@@ -43,11 +44,18 @@ use uuid::Uuid;
 const GUID: &str = "56615b67-2185-49fe-80d2-c4ddf77bb2e8";
 const LOCATION: &str = "https://cloudpartner.azure.com/api/publishers/contoso/offers/contoso-vm/operations/56615b67-2185-49fe-80d2-c4ddf77bb2e8?api-version=2017-10-31";
 
+fn ids_of_target() -> (PublisherId, OfferId) {
+    (
+        PublisherId::parse("contoso").unwrap(),
+        OfferId::parse("contoso-vm").unwrap(),
+    )
+}
+
 fn target() -> Target {
-    Target {
-        publisher: PublisherId::parse("contoso").unwrap(),
-        offer: OfferId::parse("contoso-vm").unwrap(),
-    }
+    let (publisher, offer) = ids_of_target();
+    let (policy, caller) = policy(1, 1);
+    let permit = policy.permit::<Cancel>(&caller, &publisher, &offer);
+    permit.unwrap().target().clone()
 }
 
 fn glob(text: &str) -> Glob {
@@ -87,7 +95,7 @@ fn policy(callers: usize, rules: usize) -> (Policy, Caller) {
 }
 
 fn policies(c: &mut Criterion) {
-    let Target { publisher, offer } = target();
+    let (publisher, offer) = ids_of_target();
     for (callers, rules) in [(1, 1), (3, 2), (1000, 50), (10_000, 5)] {
         let (policy, caller) = policy(callers, rules);
         c.bench_function(
@@ -187,11 +195,11 @@ fn with_token() -> (Handle, Runtime) {
     let file = NamedTempFile::new().unwrap();
     let token = Signer::new().unwrap().token(token::ID).unwrap();
     std::fs::write(file.path(), token).unwrap();
-    let source = Source::TokenFile(TokenFile {
+    let source = TokenSource::TokenFile(TokenFile {
         path: file.path().to_owned(),
     });
     let wait = Duration::from_secs(1);
-    let (keeper, handle) = Keeper::new("main".into(), source, wait, &Arc::default());
+    let (refresher, handle) = TokenRefresher::new("main".into(), source, wait, &Arc::default());
     let transport = Transport::new(&TransportOptions {
         ca_file: None,
         connect_timeout: wait,
@@ -202,7 +210,7 @@ fn with_token() -> (Handle, Runtime) {
     let client = transport.unwrap().client();
     LocalSet::new().block_on(&runtime, async {
         tokio::select! {
-            () = keeper.run(client) => {}
+            () = refresher.run(client) => {}
             _ = handle.first_attempt() => {}
         }
     });
@@ -250,7 +258,7 @@ fn redactor() -> Arc<Redactor> {
     for seed in [7_u32, 11] {
         let letters = (0..1500_u32).map(|i| char::from(b'a' + (i * i * seed % 26) as u8));
         redactor
-            .ring("contoso")
+            .token_history("contoso")
             .remember(&letters.collect::<String>());
     }
     redactor

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 
-use crate::domain::{Action, Caller, CallerName, Glob, OfferId, PublisherId, Rule};
+use crate::domain::{Action, Caller, CallerName, Glob, OfferId, PublisherId, Rule, Target};
 
 /// The rules of every caller, and the publishers that can be acted for at all.
 #[derive(Debug, Default)]
@@ -34,8 +34,7 @@ impl Right for Cancel {
 #[must_use]
 pub struct Permit<R> {
     caller: CallerName,
-    publisher: PublisherId,
-    offer: OfferId,
+    target: Target,
     right: PhantomData<R>,
 }
 
@@ -81,8 +80,7 @@ impl Policy {
         }
         Ok(Permit {
             caller: caller.name.clone(),
-            publisher: publisher.clone(),
-            offer: offer.clone(),
+            target: Target::permitted(publisher.clone(), offer.clone()),
             right: PhantomData,
         })
     }
@@ -175,16 +173,10 @@ impl<R: Right> Permit<R> {
         R::ACTION
     }
 
-    /// Whose offer.
+    /// To which offer. What is sent to the vendor is built from this alone.
     #[must_use]
-    pub fn publisher(&self) -> &PublisherId {
-        &self.publisher
-    }
-
-    /// Which offer.
-    #[must_use]
-    pub fn offer(&self) -> &OfferId {
-        &self.offer
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 }
 

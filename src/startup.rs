@@ -105,7 +105,7 @@ impl Gateway {
         let public_url = public_url(&settings.server, public_address);
 
         let redactor = Arc::new(Redactor::default());
-        let (keepers, handles) = credentials::keepers(&settings, &redactor);
+        let (refreshers, handles) = credentials::refreshers(&settings, &redactor);
         let vendors = Vendors {
             transport: Transport::new(&options::portal_transport(&settings))?,
             portal: options::portal(&settings, Arc::clone(&redactor)),
@@ -132,7 +132,7 @@ impl Gateway {
             poller_handle.resume(Arc::new(operation));
         }
         let background =
-            Background::start(poller, vendors.clone(), keepers, token_transport, stop)?;
+            Background::start(poller, vendors.clone(), refreshers, token_transport, stop)?;
         background.keep_keys.begin(key_keepers);
         let reloader = Reloader::new(
             settings.clone(),

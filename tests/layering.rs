@@ -150,6 +150,22 @@ fn only_the_transport_knows_awc_and_only_the_command_line_prints() {
 }
 
 #[test]
+fn only_policy_makes_targets_and_only_the_ledger_gives_them_back() {
+    for (constructor, makers) in [("permitted", ["policy"]), ("recorded", ["ledger"])] {
+        let mut found = BTreeSet::new();
+        for file in sources() {
+            let tokens = tokens(&file.text);
+            let text = |at: usize| tokens.get(at).map_or("", |token| token.1.as_str());
+            let calls = |at| text(at) == "Target" && text(at + 1) == "::";
+            if (0..tokens.len()).any(|at| calls(at) && text(at + 2) == constructor) {
+                found.insert(file.room());
+            }
+        }
+        assert_eq!(found, makers.map(str::to_owned).into(), "{constructor}");
+    }
+}
+
+#[test]
 fn the_reader_sees_every_spelling_and_nothing_else() {
     let text = r##"
         //! crate::comment

@@ -50,28 +50,26 @@ impl CredentialHealth {
     pub fn of(vitals: &CredentialVitals) -> Self {
         let CredentialVitals { handle, publishers } = vitals;
         let token = handle.current();
-        let standing = handle.standing();
+        let status = handle.status();
         let refusals: Vec<(String, u16)> = publishers
             .iter()
             .filter_map(|(publisher, handle)| Some((publisher.clone(), handle.refusal()?)))
             .collect();
         Self {
             name: handle.name().to_owned(),
-            kind: standing.kind,
+            kind: status.kind,
             publishers: publishers.iter().map(|(name, _)| name.clone()).collect(),
             token_age_ms: token.as_ref().map(|token| millis(token.age())),
-            token_usable_ms: token.as_ref().map(|token| millis(token.left())),
-            last_success: standing.succeeded_at,
-            failure: standing.failure.map(|failure| failure.to_string()),
-            last_failure_at: standing.last_failure.as_ref().map(|(at, _)| *at),
-            last_failure: standing
-                .last_failure
-                .map(|(_, failure)| failure.to_string()),
-            rotation_failure: standing.rotation.map(|failure| failure.to_string()),
+            token_usable_ms: token.as_ref().map(|token| millis(token.usable_for())),
+            last_success: status.succeeded_at,
+            failure: status.failure.map(|failure| failure.to_string()),
+            last_failure_at: status.last_failure.as_ref().map(|(at, _)| *at),
+            last_failure: status.last_failure.map(|(_, failure)| failure.to_string()),
+            rotation_failure: status.rotation_failure.map(|failure| failure.to_string()),
             vendor_refusal: refusals.first().map(|(_, status)| *status),
             refusals,
-            ends: standing.ends,
-            ends_in_days: standing.ends.map(days_until),
+            ends: status.expires,
+            ends_in_days: status.expires.map(days_until),
         }
     }
 

@@ -66,9 +66,9 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
             return findings;
         }
     };
-    let (keepers, handles) = credentials::keepers(settings, &redactor);
-    for keeper in keepers {
-        tokio::task::spawn_local(keeper.run(tokens.client()));
+    let (refreshers, handles) = credentials::refreshers(settings, &redactor);
+    for refresher in refreshers {
+        tokio::task::spawn_local(refresher.run(tokens.client()));
     }
     findings.extend(issuers(settings).await);
     let portal = Portal::new(&portal, options::portal(settings, redactor));
@@ -112,15 +112,15 @@ async fn issuers(settings: &Settings) -> Vec<Finding> {
 
 async fn token(handle: &Handle) -> Result<String, String> {
     // One attempt is enough to know: its failure is not waited out.
-    let standing = handle.first_attempt().await;
-    match (handle.current(), standing.failure) {
+    let status = handle.first_attempt().await;
+    match (handle.current(), status.failure) {
         (Some(token), _) => Ok(format!(
             "{}: token received, usable for {} s{}",
-            standing.kind,
-            token.left().as_secs(),
-            standing.ends.map(end_of).unwrap_or_default()
+            status.kind,
+            token.usable_for().as_secs(),
+            status.expires.map(end_of).unwrap_or_default()
         )),
-        (None, Some(failure)) => Err(format!("{}: {failure}", standing.kind)),
+        (None, Some(failure)) => Err(format!("{}: {failure}", status.kind)),
         (None, None) => Err("the token endpoint has not answered".into()),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
 
-use crate::transport::{Body, Outgoing, Transport, TransportOptions};
+use crate::transport::{Body, Request, Transport, TransportOptions};
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -31,7 +31,7 @@ pub async fn send(
         tls: false,
     })
     .map_err(|error| error.to_string())?;
-    let request = Outgoing {
+    let request = Request {
         method,
         uri,
         headers,
@@ -44,7 +44,7 @@ pub async fn send(
         .await
         .map_err(|error| error.to_string())?;
     match &answer.body {
-        Body::Whole(bytes) | Body::Unproven(bytes) => {
+        Body::Whole(bytes) | Body::Unverified(bytes) => {
             Ok((answer.status(), String::from_utf8_lossy(bytes).into_owned()))
         }
         Body::Cut | Body::Unreadable => Err("its answer was cut".into()),

@@ -51,9 +51,9 @@ async fn show(settings: &Settings) -> ExitCode {
         Ok(transport) => transport,
         Err(error) => return unavailable(&error.to_string()),
     };
-    let (keepers, handles) = credentials::keepers(settings, &redactor);
-    for keeper in keepers {
-        tokio::task::spawn_local(keeper.run(transport.client()));
+    let (refreshers, handles) = credentials::refreshers(settings, &redactor);
+    for refresher in refreshers {
+        tokio::task::spawn_local(refresher.run(transport.client()));
     }
     for handle in handles.values() {
         match describe(handle).await {
@@ -69,17 +69,17 @@ async fn show(settings: &Settings) -> ExitCode {
 }
 
 async fn describe(handle: &Handle) -> Result<Vec<(&'static str, String)>, String> {
-    let standing = handle.first_attempt().await;
+    let status = handle.first_attempt().await;
     let Some(token) = handle.current() else {
-        let failure = standing.failure.map(|failure| failure.to_string());
+        let failure = status.failure.map(|failure| failure.to_string());
         return Err(failure.unwrap_or_else(|| "the token endpoint has not answered".into()));
     };
-    let mut lines = vec![("kind", standing.kind.to_owned())];
+    let mut lines = vec![("kind", status.kind.to_owned())];
     match token.facts() {
         Some(facts) => lines.extend(claims(facts)),
         None => lines.push(("claims", "the token is no JWT: it says nothing".into())),
     }
-    lines.push(("usable for", format!("{} s", token.left().as_secs())));
+    lines.push(("usable for", format!("{} s", token.usable_for().as_secs())));
     Ok(lines)
 }
 

@@ -1,5 +1,5 @@
-//! An application of Entra's asks for a token: the client credentials flow (RFC 6749,
-//! 4.4), at either generation of the token endpoint.
+//! The client credentials flow (RFC 6749 section 4.4) of an Entra application, at either
+//! version of the token endpoint.
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::{Method, Uri};
@@ -8,16 +8,18 @@ use jiff::Timestamp;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{Failure, Grant, grant};
-use crate::domain::Ring;
-use crate::transport::{HttpClient, Outgoing, SendError, Unreachable};
+use super::error::TokenFetchError;
+use super::token::Grant;
+use super::token_response;
+use crate::domain::TokenHistory;
+use crate::transport::{HttpClient, Request, SendError, Unreachable, date};
 
-/// The longest answer of a token endpoint that is read, in bytes.
+/// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
-/// How a client assertion is announced (RFC 7523, 2.2).
+/// `client_assertion_type` (RFC 7523 section 2.2).
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Which of Entra's token endpoints, and what the token is for.
+/// The version of Entra's token endpoint, and what the token is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenEndpoint {
     /// `…/oauth2/token`, for a resource.
@@ -32,32 +34,32 @@ pub enum TokenEndpoint {
     },
 }
 
-/// An application of Entra's.
+/// An Entra application.
 #[derive(Debug, Clone)]
 pub struct Application {
     /// For example `https://login.microsoftonline.com`, without a last slash.
     pub authority: String,
-    /// The tenant: a GUID or a domain.
+    /// The tenant's GUID or domain.
     pub tenant_id: String,
-    /// The application.
+    /// The application's id.
     pub client_id: String,
-    /// Which endpoint.
+    /// The endpoint.
     pub endpoint: TokenEndpoint,
 }
 
-/// How it proves who it is.
-pub(super) enum Proof<'a> {
-    /// By its secret.
+/// How the application authenticates itself.
+pub(super) enum ClientAuthentication<'a> {
+    /// With its secret.
     Secret(&'a str),
-    /// By a signed statement (RFC 7523).
+    /// With a signed client assertion (RFC 7523).
     Assertion(&'a str),
 }
 
-/// What came of asking.
-pub(super) struct Asked {
+/// The outcome of a token request.
+pub(super) struct TokenAnswer {
     /// The token, or why there is none.
-    pub(super) grant: Result<Grant, Failure>,
-    /// The endpoint's clock, if it said what time it is.
+    pub(super) grant: Result<Grant, TokenFetchError>,
+    /// The `Date` of the answer, by the endpoint's clock.
     pub(super) date: Option<Timestamp>,
 }
 
@@ -78,7 +80,7 @@ struct Form<'a> {
 }
 
 impl Application {
-    /// The token endpoint's address: also the audience of an assertion.
+    /// The token endpoint's address, which is also the audience of an assertion.
     pub(super) fn token_url(&self) -> String {
         let path = match self.endpoint {
             TokenEndpoint::V1 { .. } => "token",
@@ -87,22 +89,27 @@ impl Application {
         format!("{}/{}/oauth2/{path}", self.authority, self.tenant_id)
     }
 
-    /// Asks for a token.
-    pub(super) async fn ask(&self, proof: Proof<'_>, http: &HttpClient, ring: &Ring) -> Asked {
-        let Some(request) = self.request(&proof) else {
+    /// Requests a token.
+    pub(super) async fn request_token(
+        &self,
+        authentication: ClientAuthentication<'_>,
+        http: &HttpClient,
+        history: &TokenHistory,
+    ) -> TokenAnswer {
+        let Some(request) = self.request(&authentication) else {
             let cause = SendError::NotSent(Unreachable::Request);
-            return Asked::in_vain(Failure::Unreachable(cause));
+            return TokenAnswer::none(TokenFetchError::Unreachable(cause));
         };
         match http.send(request).await {
-            Ok(answer) => Asked {
-                grant: grant::read(&answer, ring),
-                date: grant::date(&answer),
+            Ok(answer) => TokenAnswer {
+                grant: token_response::read(&answer, history),
+                date: date(answer.headers()),
             },
-            Err(error) => Asked::in_vain(Failure::Unreachable(error)),
+            Err(error) => TokenAnswer::none(TokenFetchError::Unreachable(error)),
         }
     }
 
-    fn request(&self, proof: &Proof<'_>) -> Option<Outgoing> {
+    fn request(&self, authentication: &ClientAuthentication<'_>) -> Option<Request> {
         let (resource, scope) = match &self.endpoint {
             TokenEndpoint::V1 { resource } => (Some(resource.as_str()), None),
             TokenEndpoint::V2 { scope } => (None, Some(scope.as_str())),
@@ -112,22 +119,22 @@ impl Application {
             client_id: &self.client_id,
             resource,
             scope,
-            ..match *proof {
-                Proof::Secret(secret) => Form {
+            ..match *authentication {
+                ClientAuthentication::Secret(secret) => Form {
                     client_secret: Some(secret),
                     ..Form::default()
                 },
-                Proof::Assertion(assertion) => Form {
+                ClientAuthentication::Assertion(assertion) => Form {
                     client_assertion_type: Some(JWT_BEARER),
                     client_assertion: Some(assertion),
                     ..Form::default()
                 },
             }
         };
-        // What is ours of it is wiped; the client's buffers cannot be.
+        // Our copy is wiped; those in the client's buffers cannot be.
         let body = Zeroizing::new(serde_urlencoded::to_string(&form).ok()?);
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-        Some(Outgoing {
+        Some(Request {
             method: Method::POST,
             uri: Uri::try_from(self.token_url()).ok()?,
             headers: vec![
@@ -140,8 +147,8 @@ impl Application {
     }
 }
 
-impl Asked {
-    fn in_vain(failure: Failure) -> Self {
+impl TokenAnswer {
+    fn none(failure: TokenFetchError) -> Self {
         Self {
             grant: Err(failure),
             date: None,

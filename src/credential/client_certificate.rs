@@ -1,6 +1,6 @@
-//! An application, proven by a statement that it signs with its certificate's key
-//! (RFC 7523, 2.2; Microsoft Entra, "application authentication certificate
-//! credentials").
+//! An application that authenticates itself with a client assertion, signed with its
+//! certificate's key (RFC 7523 section 2.2; Microsoft Entra, "application authentication
+//! certificate credentials").
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::application::{Application, Asked, Proof};
-use super::{Failure, Grant};
-use crate::domain::Ring;
+use super::application::{Application, ClientAuthentication, TokenAnswer};
+use super::error::TokenFetchError;
+use super::token::Grant;
+use crate::domain::TokenHistory;
 use crate::transport::HttpClient;
 
-/// How long a statement is good for, in seconds; Entra takes ten minutes at most.
-const GOOD_FOR: i64 = 540;
-/// How far it is dated back, in seconds: clocks that are nearly right are no reason to
-/// refuse it.
+/// Lifetime of an assertion in seconds; Entra accepts ten minutes at most.
+const LIFETIME: i64 = 540;
+/// How far an assertion is dated back, in seconds, for clocks that differ a little.
 const LEEWAY: i64 = 30;
-/// A difference of clocks up to this is none, in seconds.
-const TRIFLE: i64 = 5;
+/// Clocks that differ by no more than this count as equal, in seconds.
+const CLOCK_TOLERANCE: i64 = 5;
 
-/// How a statement is signed.
+/// How a client assertion is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssertionAlgorithm {
     /// RSA-PSS with SHA-256.
@@ -42,7 +42,7 @@ pub struct ClientCertificate {
     application: Application,
     identity: Arc<CertifiedKey>,
     algorithm: AssertionAlgorithm,
-    ends: Timestamp,
+    expires: Timestamp,
     /// How far the endpoint's clock is ahead of ours, in seconds.
     ahead: AtomicI64,
 }
@@ -56,53 +56,61 @@ impl fmt::Debug for ClientCertificate {
 }
 
 impl ClientCertificate {
-    /// An application that signs with this key, whose certificate ends then.
+    /// An application that signs with this key, whose certificate expires then.
     #[must_use]
     pub fn new(
         application: Application,
         identity: Arc<CertifiedKey>,
         algorithm: AssertionAlgorithm,
-        ends: Timestamp,
+        expires: Timestamp,
     ) -> Self {
         Self {
             application,
             identity,
             algorithm,
-            ends,
+            expires,
             ahead: AtomicI64::new(0),
         }
     }
 
-    /// When the certificate ends.
-    pub(super) fn ends(&self) -> Timestamp {
-        self.ends
+    /// When the certificate expires.
+    pub(super) fn expires(&self) -> Timestamp {
+        self.expires
     }
 
-    pub(super) async fn fetch(&self, http: &HttpClient, ring: &Ring) -> Result<Grant, Failure> {
+    pub(super) async fn fetch(
+        &self,
+        http: &HttpClient,
+        history: &TokenHistory,
+    ) -> Result<Grant, TokenFetchError> {
         let assertion = self.assertion(Timestamp::now())?;
-        let proof = Proof::Assertion(&assertion);
-        let Asked { grant, date } = self.application.ask(proof, http, ring).await;
+        let assertion = ClientAuthentication::Assertion(&assertion);
+        let answer = self.application.request_token(assertion, http, history);
+        let TokenAnswer { grant, date } = answer.await;
         if let Some(theirs) = date {
             self.compare_clocks(Timestamp::now(), theirs);
         }
         grant
     }
 
-    /// A machine whose clock is wrong is told so by a refusal; the next statement goes
-    /// by the endpoint's clock.
+    /// Makes the next assertion go by the endpoint's clock if ours is wrong.
     fn compare_clocks(&self, ours: Timestamp, theirs: Timestamp) {
         let ahead = theirs.as_second() - ours.as_second();
-        let ahead = if ahead.abs() > TRIFLE { ahead } else { 0 };
+        let ahead = if ahead.abs() > CLOCK_TOLERANCE {
+            ahead
+        } else {
+            0
+        };
         self.ahead.store(ahead, Ordering::Relaxed);
     }
 
-    /// A signed statement of who we are, which is never the same twice.
-    fn assertion(&self, now: Timestamp) -> Result<String, Failure> {
+    /// A signed assertion, different each time.
+    fn assertion(&self, now: Timestamp) -> Result<String, TokenFetchError> {
         let (name, scheme) = match self.algorithm {
             AssertionAlgorithm::Ps256 => ("PS256", SignatureScheme::RSA_PSS_SHA256),
             AssertionAlgorithm::Rs256 => ("RS256", SignatureScheme::RSA_PKCS1_SHA256),
         };
-        let certificate = self.identity.cert.first().ok_or(Failure::Signing)?;
+        let certificate = self.identity.cert.first().ok_or(TokenFetchError::Signing)?;
         let header = json!({
             "alg": name,
             "typ": "JWT",
@@ -116,7 +124,7 @@ impl ClientCertificate {
             "jti": Uuid::new_v4(),
             "iat": now - LEEWAY,
             "nbf": now - LEEWAY,
-            "exp": now + GOOD_FOR,
+            "exp": now + LIFETIME,
         });
         let message = format!(
             "{}.{}",
@@ -126,7 +134,7 @@ impl ClientCertificate {
         let signer = self.identity.key.choose_scheme(&[scheme]);
         let signature = signer
             .and_then(|signer| signer.sign(message.as_bytes()).ok())
-            .ok_or(Failure::Signing)?;
+            .ok_or(TokenFetchError::Signing)?;
         Ok(format!("{message}.{}", encode(signature)))
     }
 }
@@ -173,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_clock_is_made_up_for_and_a_trifle_is_not() {
+    fn a_wrong_clock_is_corrected_and_a_small_difference_is_not() {
         let source = source();
         for (theirs, iat) in [
             (NOW + 3600, NOW + 3600),
@@ -185,12 +193,12 @@ mod tests {
             source.compare_clocks(at(NOW), at(theirs));
             let claims = claims(&source);
             let times = ["iat", "nbf", "exp"].map(|name| claims[name].as_i64().unwrap());
-            assert_eq!(times, [iat - LEEWAY, iat - LEEWAY, iat + GOOD_FOR]);
+            assert_eq!(times, [iat - LEEWAY, iat - LEEWAY, iat + LIFETIME]);
         }
     }
 
     #[test]
-    fn no_statement_is_made_twice() {
+    fn no_assertion_is_made_twice() {
         let source = source();
         let (first, second) = (claims(&source), claims(&source));
         assert_ne!(first["jti"], second["jti"]);

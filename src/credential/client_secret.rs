@@ -1,12 +1,13 @@
-//! An application, proven by its secret.
+//! An application that authenticates itself with its secret.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::application::{Application, Proof};
-use super::{Failure, Grant};
-use crate::domain::{Ring, Secret};
+use super::application::{Application, ClientAuthentication};
+use super::error::TokenFetchError;
+use super::token::Grant;
+use crate::domain::{Secret, TokenHistory};
 use crate::transport::HttpClient;
 
 /// An application, with its secret.
@@ -16,13 +17,18 @@ pub struct ClientSecret {
     pub application: Application,
     /// Its secret.
     pub secret: Arc<Secret>,
-    /// When it ends, if that is known.
-    pub ends: Option<Timestamp>,
+    /// When the secret expires, if that is known.
+    pub expires: Option<Timestamp>,
 }
 
 impl ClientSecret {
-    pub(super) async fn fetch(&self, http: &HttpClient, ring: &Ring) -> Result<Grant, Failure> {
-        let proof = Proof::Secret(self.secret.expose());
-        self.application.ask(proof, http, ring).await.grant
+    pub(super) async fn fetch(
+        &self,
+        http: &HttpClient,
+        history: &TokenHistory,
+    ) -> Result<Grant, TokenFetchError> {
+        let secret = ClientAuthentication::Secret(self.secret.expose());
+        let answer = self.application.request_token(secret, http, history);
+        answer.await.grant
     }
 }

@@ -1,5 +1,5 @@
-//! What the rest of the gateway has of a credential: its current token, and how its
-//! keeper fares.
+//! A credential as the rest of the gateway sees it: its current token, and how the
+//! renewal is going.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -10,26 +10,28 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Failure, Source, Token};
+use super::error::TokenFetchError;
+use super::source::TokenSource;
+use super::token::Token;
 
-/// What a keeper is doing, and how its last attempt ended.
+/// What a refresher is doing, and how its last attempt ended.
 #[derive(Debug, Clone)]
-pub struct Standing {
+pub struct RefreshStatus {
     /// When the next attempt is due; none while one is under way.
     pub next_attempt: Option<Instant>,
-    /// Why the last attempt failed; none if it did not.
-    pub failure: Option<Failure>,
-    /// The last failure, also if an attempt has gone well since, and when it was.
-    pub last_failure: Option<(Timestamp, Failure)>,
-    /// When the last one that did not fail ended, by the machine's clock.
+    /// Why the last attempt failed; none if it succeeded.
+    pub failure: Option<TokenFetchError>,
+    /// The last failure, kept after later successes, with its time.
+    pub last_failure: Option<(Timestamp, TokenFetchError)>,
+    /// When an attempt last succeeded.
     pub succeeded_at: Option<Timestamp>,
-    /// Why a changed secret, certificate or file is not in use yet; none if there is
-    /// no such.
-    pub rotation: Option<Failure>,
+    /// Why a changed secret, certificate or file is not in use yet; none if no change
+    /// is pending.
+    pub rotation_failure: Option<TokenFetchError>,
     /// The kind of credential that is in use.
     pub kind: &'static str,
-    /// When its secret or certificate ends, if it does and that is known.
-    pub ends: Option<Timestamp>,
+    /// When its secret or certificate expires, if that is known.
+    pub expires: Option<Timestamp>,
 }
 
 /// There is no usable token.
@@ -39,74 +41,60 @@ pub struct Unavailable {
     /// When it is worth asking again.
     pub retry_after: Duration,
     /// Why, if an attempt has failed.
-    pub failure: Option<Failure>,
+    pub failure: Option<TokenFetchError>,
 }
 
-/// What became of the wish for another token than a rejected one.
-#[derive(Debug)]
-pub enum Refreshed {
-    /// This one is newer.
-    Token(Arc<Token>),
-    /// A rejected token was replaced only just now: asking again would not help.
-    TooSoon,
-}
-
-pub(super) struct Shared {
+/// What a credential's handles and its refresher share.
+pub(super) struct SharedToken {
     pub(super) name: String,
     pub(super) current: ArcSwapOption<Token>,
-    pub(super) standing: watch::Sender<Standing>,
+    pub(super) status: watch::Sender<RefreshStatus>,
     /// How long a request waits for a token.
     wait: Duration,
 }
 
-/// What a keeper is told.
-pub(super) enum Command {
-    /// The vendor has refused a token.
-    Reject(Rejection),
-    /// The credential has changed.
-    Rotate(Source),
+/// What a handle asks of its refresher.
+pub(super) enum RefreshCommand {
+    /// Fetch another token: the vendor has rejected this one.
+    Replace {
+        /// The rejected token's.
+        serial: u64,
+        /// Answered with whether a newer token is there or on its way.
+        reply: oneshot::Sender<bool>,
+    },
+    /// Acquire tokens from here, once that works.
+    Rotate(TokenSource),
 }
 
-/// Hands out the current token. Cheap to clone, for any thread.
+/// Gives out the current token. Cheap to clone, for any thread.
 #[derive(Clone)]
 pub struct Handle {
-    shared: Arc<Shared>,
-    commands: mpsc::UnboundedSender<Command>,
-    /// The status with which the vendor last refused a token of ours; 0 for none.
+    shared: Arc<SharedToken>,
+    commands: mpsc::UnboundedSender<RefreshCommand>,
+    /// The status with which the vendor last refused the token; 0 for none.
     refusal: Arc<AtomicU16>,
-}
-
-pub(super) struct Rejection {
-    pub(super) serial: u64,
-    pub(super) answer: oneshot::Sender<Verdict>,
-}
-
-pub(super) enum Verdict {
-    /// There is, or was tried to be, a newer one.
-    Handled,
-    TooSoon,
 }
 
 impl Handle {
     pub(super) fn new(
         name: String,
-        source: &Source,
+        source: &TokenSource,
         wait: Duration,
-        commands: mpsc::UnboundedSender<Command>,
+        commands: mpsc::UnboundedSender<RefreshCommand>,
     ) -> Self {
-        let standing = Standing {
+        let status = RefreshStatus {
             next_attempt: None,
             failure: None,
             last_failure: None,
             succeeded_at: None,
-            rotation: None,
+            rotation_failure: None,
             kind: source.kind(),
-            ends: source.ends(),
+            expires: source.expires(),
         };
-        let shared = Shared {
+        let shared = SharedToken {
             name,
             current: ArcSwapOption::empty(),
-            standing: watch::Sender::new(standing),
+            status: watch::Sender::new(status),
             wait,
         };
         Self {
@@ -116,42 +104,48 @@ impl Handle {
         }
     }
 
-    /// A handle to the same token, for another publisher: what the vendor refuses for
-    /// one it may grant for the other.
+    /// A handle to the same token for another publisher, with a refusal of its own: the
+    /// vendor may refuse the token for one publisher and take it for another.
     #[must_use]
-    pub fn apart(&self) -> Self {
+    pub fn for_another_publisher(&self) -> Self {
         Self {
             refusal: Arc::default(),
             ..self.clone()
         }
     }
 
-    pub(super) fn shared(&self) -> Arc<Shared> {
+    pub(super) fn shared(&self) -> Arc<SharedToken> {
         Arc::clone(&self.shared)
     }
 
-    /// Has the keeper earn its tokens from another source, once that has earned one.
-    /// Until then everything stays as it is.
-    pub fn rotate(&self, source: Source) {
-        if self.commands.send(Command::Rotate(source)).is_err() {
+    /// Replaces the source of tokens as soon as the new one has brought a token. Until
+    /// then the old one stays in use.
+    pub fn rotate(&self, source: TokenSource) {
+        if self.commands.send(RefreshCommand::Rotate(source)).is_err() {
             tracing::error!(
                 credential = self.name(),
-                "its keeper has ended; it cannot be changed"
+                "the changed credential is not taken up: its refresher has ended; restart the gateway"
             );
         }
     }
 
-    /// Notes how the vendor took the token: the status with which it refused it (401,
-    /// or 403 for a publisher that we may not act for), none if it did not.
-    pub fn note(&self, refusal: Option<u16>) {
-        let refusal = refusal.unwrap_or(0);
+    /// Notes the status of the vendor's answer to a call with the token. 401 and 403
+    /// (a publisher that the application may not act for) refuse the token; 429 and
+    /// 5xx, like no answer at all, say nothing about it.
+    pub fn note_status(&self, status: Option<u16>) {
+        let refusal = match status {
+            Some(status @ (401 | 403)) => status,
+            None | Some(429 | 500..) => return,
+            Some(_) => 0,
+        };
         // Nearly always there is nothing to change.
         if self.refusal.load(Ordering::Relaxed) != refusal {
             self.refusal.store(refusal, Ordering::Relaxed);
         }
     }
 
-    /// The status with which the vendor has refused the last token; none if it has not.
+    /// The status with which the vendor has refused the token when it was last used;
+    /// none if it was accepted.
     #[must_use]
     pub fn refusal(&self) -> Option<u16> {
         Some(self.refusal.load(Ordering::Relaxed)).filter(|status| *status != 0)
@@ -163,19 +157,18 @@ impl Handle {
         &self.shared.name
     }
 
-    /// What the keeper is doing.
+    /// What the refresher is doing.
     #[must_use]
-    pub fn standing(&self) -> Standing {
-        self.shared.standing.borrow().clone()
+    pub fn status(&self) -> RefreshStatus {
+        self.shared.status.borrow().clone()
     }
 
-    /// Waits until an attempt has ended, well or badly; says how.
-    pub async fn first_attempt(&self) -> Standing {
-        let mut standing = self.shared.standing.subscribe();
-        let ended = standing
-            .wait_for(|standing| standing.next_attempt.is_some())
-            .await;
-        ended.map_or_else(|_| self.standing(), |standing| standing.clone())
+    /// Waits until an attempt has ended, whether it succeeded or not.
+    pub async fn first_attempt(&self) -> RefreshStatus {
+        let mut status = self.shared.status.subscribe();
+        let ended = status.wait_for(|status| status.next_attempt.is_some());
+        let ended = ended.await.map(|status| status.clone());
+        ended.unwrap_or_else(|_| self.status())
     }
 
     /// The current token, if it is usable: one atomic load.
@@ -187,70 +180,69 @@ impl Handle {
             .filter(|token| Instant::now() < token.usable_until)
     }
 
-    /// The current token; waits for the first one, but not longer than configured,
-    /// and not at all if none can come in that time.
+    /// The current token. Waits for the first one, for `wait_ms` at most, and not at all
+    /// if no attempt is due in that time.
     ///
     /// # Errors
     /// [`Unavailable`] if there is none in time.
     pub async fn token(&self) -> Result<Arc<Token>, Unavailable> {
         match self.current() {
             Some(token) => Ok(token),
-            None => self.token_by(Instant::now() + self.shared.wait).await,
+            None => self.token_after(0, Instant::now() + self.shared.wait).await,
         }
     }
 
-    async fn token_by(&self, deadline: Instant) -> Result<Arc<Token>, Unavailable> {
-        let mut changes = self.shared.standing.subscribe();
-        loop {
-            let standing = changes.borrow_and_update().clone();
-            if let Some(token) = self.current() {
-                return Ok(token);
-            }
-            // A token is dropped only after that was reported: one dropped between the
-            // two looks above has news here, and the standing is not the present one.
-            let is_stale = changes.has_changed().unwrap_or(false);
-            let hopeless = !is_stale && standing.next_attempt.is_some_and(|at| at > deadline);
-            if hopeless || timeout_at(deadline, changes.changed()).await.is_err() {
-                return self.current().ok_or_else(|| unavailable(standing));
-            }
-        }
-    }
-
-    /// Another token than `rejected`, which the vendor refused. Asks the keeper for
-    /// one only if the rejected one is still the current one.
+    /// A newer token than `rejected`, which the vendor has answered with 401. None if
+    /// `rejected` itself replaced a rejected token a short while ago: then yet another
+    /// one would not help.
+    ///
+    /// Until the newer token is there, `rejected` stays the current one and serves other
+    /// requests: what the vendor refuses for one offer it may accept for others.
     ///
     /// # Errors
     /// [`Unavailable`] if there is none in the time that a request may wait.
-    pub async fn replace(&self, rejected: &Token) -> Result<Refreshed, Unavailable> {
+    pub async fn replace(&self, rejected: &Token) -> Result<Option<Arc<Token>>, Unavailable> {
         let deadline = Instant::now() + self.shared.wait;
-        match self.current() {
-            Some(token) if token.serial == rejected.serial => {}
-            // Somebody else has seen to it, or is about to.
-            _ => return self.token_by(deadline).await.map(Refreshed::Token),
+        let serial = rejected.serial;
+        if self.current().is_some_and(|token| token.serial == serial) {
+            let (reply, is_coming) = oneshot::channel();
+            let command = RefreshCommand::Replace { serial, reply };
+            // A refresher that has ended brings no newer token.
+            if self.commands.send(command).is_err() {
+                return Ok(None);
+            }
+            match timeout_at(deadline, is_coming).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false) | Err(_)) => return Ok(None),
+                Err(_elapsed) => return Err(unavailable(self.status())),
+            }
         }
-        let (answer, verdict) = oneshot::channel();
-        let rejection = Rejection {
-            serial: rejected.serial,
-            answer,
-        };
-        // A keeper that is gone leaves things as they are: no newer token will come.
-        if self.commands.send(Command::Reject(rejection)).is_err() {
-            return Ok(Refreshed::TooSoon);
-        }
-        match timeout_at(deadline, verdict).await {
-            Ok(Ok(Verdict::Handled)) => self.token_by(deadline).await.map(Refreshed::Token),
-            Ok(Ok(Verdict::TooSoon) | Err(_)) => Ok(Refreshed::TooSoon),
-            Err(_elapsed) => Err(unavailable(self.standing())),
+        self.token_after(serial, deadline).await.map(Some)
+    }
+
+    /// The first usable token with a serial above `serial`.
+    async fn token_after(&self, serial: u64, deadline: Instant) -> Result<Arc<Token>, Unavailable> {
+        let find = || self.current().filter(|token| token.serial > serial);
+        let mut changes = self.shared.status.subscribe();
+        loop {
+            let status = changes.borrow_and_update().clone();
+            if let Some(token) = find() {
+                return Ok(token);
+            }
+            let too_late = status.next_attempt.is_some_and(|at| at > deadline);
+            if too_late || timeout_at(deadline, changes.changed()).await.is_err() {
+                return find().ok_or_else(|| unavailable(status));
+            }
         }
     }
 }
 
-fn unavailable(standing: Standing) -> Unavailable {
-    let until_next = standing
+fn unavailable(status: RefreshStatus) -> Unavailable {
+    let until_next = status
         .next_attempt
         .map(|at| at.saturating_duration_since(Instant::now()));
     Unavailable {
         retry_after: until_next.unwrap_or_default().max(Duration::from_secs(1)),
-        failure: standing.failure,
+        failure: status.failure,
     }
 }

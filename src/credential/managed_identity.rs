@@ -1,4 +1,4 @@
-//! The identity that Azure gives a machine or an app: no secret at all. Source:
+//! The identity that Azure gives a machine or an app, without any secret. Source:
 //! Microsoft, "How to use managed identities to acquire an access token" (virtual
 //! machines) and "… for App Service and Azure Functions".
 
@@ -9,16 +9,18 @@ use actix_web::http::{Method, Uri};
 use actix_web::web::Bytes;
 use serde::Serialize;
 
-use super::{Failure, Grant, grant};
-use crate::domain::{Ring, Secret};
-use crate::transport::{HttpClient, Outgoing, SendError, Unreachable};
+use super::error::TokenFetchError;
+use super::token::Grant;
+use super::token_response;
+use crate::domain::{Secret, TokenHistory};
+use crate::transport::{HttpClient, Request, SendError, Unreachable};
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 const METADATA: HeaderName = HeaderName::from_static("metadata");
 const IDENTITY_HEADER: HeaderName = HeaderName::from_static("x-identity-header");
 
-/// Who hands out the identity's tokens.
+/// The service that gives the identity's tokens.
 #[derive(Debug)]
 pub enum ManagedEndpoint {
     /// The metadata service of a virtual machine (IMDS).
@@ -26,7 +28,7 @@ pub enum ManagedEndpoint {
         /// Its address.
         url: String,
     },
-    /// The one of App Service.
+    /// The service of App Service.
     AppService {
         /// `IDENTITY_ENDPOINT`
         url: String,
@@ -38,9 +40,9 @@ pub enum ManagedEndpoint {
 /// The identity of the machine or app that we run on.
 #[derive(Debug)]
 pub struct ManagedIdentity {
-    /// Who hands out its tokens.
+    /// The service that gives its tokens.
     pub endpoint: ManagedEndpoint,
-    /// Which, if it is not the one of the machine itself.
+    /// The client id of a user-assigned identity; none: the system-assigned one.
     pub client_id: Option<String>,
     /// What the token is for.
     pub resource: String,
@@ -56,16 +58,21 @@ struct Query<'a> {
 }
 
 impl ManagedIdentity {
-    pub(super) async fn fetch(&self, http: &HttpClient, ring: &Ring) -> Result<Grant, Failure> {
-        let unsendable = Failure::Unreachable(SendError::NotSent(Unreachable::Request));
+    pub(super) async fn fetch(
+        &self,
+        http: &HttpClient,
+        history: &TokenHistory,
+    ) -> Result<Grant, TokenFetchError> {
+        let unsendable = TokenFetchError::Unreachable(SendError::NotSent(Unreachable::Request));
         let request = self.request().ok_or(unsendable)?;
-        let answer = http.send(request).await.map_err(Failure::Unreachable)?;
-        grant::read(&answer, ring).map_err(|failure| self.explain(failure))
+        let answer = http.send(request).await;
+        let answer = answer.map_err(TokenFetchError::Unreachable)?;
+        token_response::read(&answer, history).map_err(|failure| self.explain(failure))
     }
 
-    /// The platform has no numbers for what goes wrong, but its statuses are few.
-    fn explain(&self, failure: Failure) -> Failure {
-        let Failure::Refused {
+    /// Adds a remedy: the platform gives no error numbers, but its statuses are few.
+    fn explain(&self, failure: TokenFetchError) -> TokenFetchError {
+        let TokenFetchError::Refused {
             status,
             aadsts: None,
             error,
@@ -79,19 +86,19 @@ impl ManagedIdentity {
                 "check client_id, resource and endpoint; the identity must be assigned to this machine or app"
             }
             (400 | 401 | 403, _) => {
-                "check resource and endpoint; the machine or app must have an identity, and client_id must say which if it has several"
+                "check resource and endpoint; the machine or app must have an identity, and client_id must name one if it has several"
             }
             (404 | 410, _) => "the identity is not ready, or endpoint is wrong",
-            _ => "the platform fails; it is asked again",
+            _ => "the platform's service fails; the request is repeated",
         };
-        Failure::NoIdentity {
+        TokenFetchError::NoIdentity {
             status,
             error,
             remedy,
         }
     }
 
-    fn request(&self) -> Option<Outgoing> {
+    fn request(&self) -> Option<Request> {
         let (url, api_version, header) = match &self.endpoint {
             ManagedEndpoint::Imds { url } => {
                 let proof = HeaderValue::from_static("true");
@@ -108,7 +115,7 @@ impl ManagedIdentity {
             resource: &self.resource,
             client_id: self.client_id.as_deref(),
         });
-        Some(Outgoing {
+        Some(Request {
             method: Method::GET,
             uri: Uri::try_from(format!("{url}?{}", query.ok()?)).ok()?,
             headers: vec![header],

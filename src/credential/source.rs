@@ -1,33 +1,37 @@
-//! Where tokens come from: one of several kinds.
+//! Where tokens come from: one of several kinds of credential.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::{
-    ClientCertificate, ClientSecret, Failure, Grant, ManagedIdentity, TokenFile, WorkloadIdentity,
-};
-use crate::domain::Ring;
+use super::client_certificate::ClientCertificate;
+use super::client_secret::ClientSecret;
+use super::error::TokenFetchError;
+use super::managed_identity::ManagedIdentity;
+use super::token::Grant;
+use super::token_file::TokenFile;
+use super::workload_identity::WorkloadIdentity;
+use crate::domain::TokenHistory;
 use crate::transport::HttpClient;
 
-/// A way to earn tokens.
+/// A way to acquire tokens.
 #[derive(Debug)]
-pub enum Source {
-    /// An application's secret.
+pub enum TokenSource {
+    /// An application with a secret.
     ClientSecret(ClientSecret),
-    /// An application's certificate.
+    /// An application with a certificate.
     ClientCertificate(ClientCertificate),
-    /// The platform's token.
+    /// An application that trusts the platform's token.
     WorkloadIdentity(WorkloadIdentity),
-    /// The machine's own identity.
+    /// The identity of the machine or app itself.
     ManagedIdentity(ManagedIdentity),
-    /// A token that something else renews.
+    /// A file that something else keeps fresh.
     TokenFile(TokenFile),
 }
 
-impl Source {
-    /// Its name in the configuration.
+impl TokenSource {
+    /// The kind's name in the configuration.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -39,42 +43,45 @@ impl Source {
         }
     }
 
-    /// When the secret or the certificate ends, if it does and that is known.
+    /// When the secret or certificate expires, if that is known.
     #[must_use]
-    pub fn ends(&self) -> Option<Timestamp> {
+    pub fn expires(&self) -> Option<Timestamp> {
         match self {
-            Self::ClientSecret(source) => source.ends,
-            Self::ClientCertificate(source) => Some(source.ends()),
+            Self::ClientSecret(source) => source.expires,
+            Self::ClientCertificate(source) => Some(source.expires()),
             Self::WorkloadIdentity(_) | Self::ManagedIdentity(_) | Self::TokenFile(_) => None,
         }
     }
 
-    /// The file whose change is worth a fetch at once, if there is one.
+    /// The file whose change causes a fetch at once, if there is one.
     pub(super) fn watched(&self) -> Option<&Path> {
         match self {
             Self::TokenFile(source) => Some(&source.path),
-            // Whether the platform's next token is any good is best known early.
+            // A platform's token that does not work should show before it is needed.
             Self::WorkloadIdentity(source) => Some(&source.assertion_file),
             Self::ClientSecret(_) | Self::ClientCertificate(_) | Self::ManagedIdentity(_) => None,
         }
     }
 
-    /// Earns a token.
+    /// Acquires a token.
     ///
     /// # Errors
-    /// [`Failure`]
-    pub(super) async fn fetch(&self, http: &HttpClient, ring: &Ring) -> Result<Grant, Failure> {
+    /// [`TokenFetchError`]
+    pub(super) async fn fetch(
+        &self,
+        http: &HttpClient,
+        history: &TokenHistory,
+    ) -> Result<Grant, TokenFetchError> {
         let asked_at = Instant::now();
         let grant = match self {
-            Self::ClientSecret(source) => source.fetch(http, ring).await,
-            Self::ClientCertificate(source) => source.fetch(http, ring).await,
-            Self::WorkloadIdentity(source) => source.fetch(http, ring).await,
-            Self::ManagedIdentity(source) => source.fetch(http, ring).await,
-            Self::TokenFile(source) => source.fetch(ring).await,
+            Self::ClientSecret(source) => source.fetch(http, history).await,
+            Self::ClientCertificate(source) => source.fetch(http, history).await,
+            Self::WorkloadIdentity(source) => source.fetch(http, history).await,
+            Self::ManagedIdentity(source) => source.fetch(http, history).await,
+            Self::TokenFile(source) => source.fetch(history).await,
         }?;
-        // The lifetime counts from when the endpoint wrote it down, at the earliest
-        // when it was asked.
-        let lifetime: Duration = grant.lifetime.saturating_sub(asked_at.elapsed());
+        // The lifetime counts from some moment during the request: its beginning is safe.
+        let lifetime = grant.lifetime.saturating_sub(asked_at.elapsed());
         Ok(Grant { lifetime, ..grant })
     }
 }

@@ -1,4 +1,4 @@
-//! A token that something else renews, in a file.
+//! A file with the vendor's token, which something else keeps fresh.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,71 +10,74 @@ use jsonwebtoken::dangerous::insecure_decode_claims;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{Failure, Grant, grant};
-use crate::domain::Ring;
+use super::error::TokenFetchError;
+use super::token::Grant;
+use super::token_response;
+use crate::domain::TokenHistory;
 
 /// The longest token or assertion, in bytes.
 const MAX_TEXT: u64 = 16 * 1024;
 
-/// How long a file may keep us waiting.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit for reading a file.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A file with the vendor's token.
 #[derive(Debug)]
 pub struct TokenFile {
-    /// Where it is. It is read when it changes.
+    /// The file, read again when it changes.
     pub path: PathBuf,
 }
 
 impl TokenFile {
-    pub(super) async fn fetch(&self, ring: &Ring) -> Result<Grant, Failure> {
+    pub(super) async fn fetch(&self, history: &TokenHistory) -> Result<Grant, TokenFetchError> {
         #[derive(Deserialize)]
         struct Claims {
             exp: f64,
         }
         let token = read_text(&self.path).await?;
-        // Whether it is genuine is for the vendor to say; how long it lives, only it can.
+        // Only the expiry is read; whether the token is genuine is for the vendor to check.
         let claims: Claims = insecure_decode_claims(token.as_str())
-            .map_err(|_| Failure::File("it holds no JWT with an exp"))?;
-        // Bounded, since anything can stand there.
+            .map_err(|_| TokenFetchError::File("it does not hold a JWT with an exp claim"))?;
+        // Bounded, since the file may hold any number.
         let left = (claims.exp - Timestamp::now().as_duration().as_secs_f64()).min(1e9);
         let left = Duration::try_from_secs_f64(left)
-            .map_err(|_| Failure::File("the token in it has expired"))?;
-        grant::bearer(&token, left, ring)
-            .map_err(|_| Failure::File("what is in it cannot be a header's value"))
+            .map_err(|_| TokenFetchError::File("the token in it has expired"))?;
+        token_response::bearer(&token, left, history).map_err(|_| {
+            TokenFetchError::File("the token in it has characters that a header cannot carry")
+        })
     }
 }
 
-/// What is in a file, without white space around it.
+/// The content of a file, without white space around it.
 ///
 /// # Errors
-/// [`Failure::File`], which does not say what is in it.
-pub(super) async fn read_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
+/// [`TokenFetchError::File`], which quotes nothing of the content.
+pub(super) async fn read_text(path: &Path) -> Result<Zeroizing<String>, TokenFetchError> {
     let path = path.to_path_buf();
-    // A file can keep its reader waiting: this thread has others to serve.
+    // A pipe or a network file system may block; this thread has other tasks.
     let reading = tokio::task::spawn_blocking(move || read_now(&path));
-    match tokio::time::timeout(PATIENCE, reading).await {
+    match tokio::time::timeout(READ_TIMEOUT, reading).await {
         Ok(Ok(text)) => text,
-        Ok(Err(_)) | Err(_) => Err(Failure::File("it cannot be read in time")),
+        Ok(Err(_)) | Err(_) => Err(TokenFetchError::File("it cannot be read in 5 s")),
     }
 }
 
-fn read_now(path: &Path) -> Result<Zeroizing<String>, Failure> {
+fn read_now(path: &Path) -> Result<Zeroizing<String>, TokenFetchError> {
     let is_file = std::fs::metadata(path).map_or(true, |file| file.is_file());
     if !is_file {
-        return Err(Failure::File("it is no regular file"));
+        return Err(TokenFetchError::File("it is not a regular file"));
     }
     let mut text = Zeroizing::new(String::new());
-    let file = File::open(path).map_err(|_| Failure::File("it cannot be opened"))?;
+    let file = File::open(path).map_err(|_| TokenFetchError::File("it cannot be opened"))?;
     let length = file
         .take(MAX_TEXT + 1)
         .read_to_string(&mut text)
-        .map_err(|_| Failure::File("it cannot be read as text"))?;
+        .map_err(|_| TokenFetchError::File("it cannot be read as text"))?;
     if length as u64 > MAX_TEXT {
-        return Err(Failure::File("it is longer than 16 KiB"));
+        return Err(TokenFetchError::File("it is longer than 16 KiB"));
     }
     match text.trim_ascii() {
-        "" => Err(Failure::File("it is empty")),
+        "" => Err(TokenFetchError::File("it is empty")),
         text => Ok(Zeroizing::new(text.to_owned())),
     }
 }
@@ -86,17 +89,17 @@ mod tests {
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use tempfile::TempDir;
 
-    async fn lifetime(claims: &str) -> Result<Duration, Failure> {
+    async fn lifetime(claims: &str) -> Result<Duration, TokenFetchError> {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("token");
         let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
         std::fs::write(&path, format!(" {token}\n")).unwrap();
-        let grant = TokenFile { path }.fetch(&Ring::default()).await;
+        let grant = TokenFile { path }.fetch(&TokenHistory::default()).await;
         grant.map(|grant| grant.lifetime)
     }
 
     #[tokio::test]
-    async fn a_token_lives_as_long_as_it_says_but_no_longer_than_a_day() {
+    async fn a_lifetime_follows_exp_and_is_a_day_at_most() {
         const DAY: Duration = Duration::from_secs(86_400);
         for endless in ["1e19", "1e300", "99999999999"] {
             let claims = format!("{{\"exp\":{endless}}}");
@@ -107,7 +110,7 @@ mod tests {
         assert!(left > Duration::from_secs(90) && left <= Duration::from_secs(100));
         for over in ["0", "-1", "-1e300"] {
             let claims = format!("{{\"exp\":{over}}}");
-            let failure = Err(Failure::File("the token in it has expired"));
+            let failure = Err(TokenFetchError::File("the token in it has expired"));
             assert_eq!(lifetime(&claims).await, failure, "{over}");
         }
         for none in ["{}", "{\"exp\":\"soon\"}", "[]"] {
@@ -116,12 +119,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pipe_holds_nobody_up() {
+    async fn a_pipe_is_refused_without_waiting() {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status();
         assert!(made.unwrap().success());
         let read = read_text(&path).await;
-        assert_eq!(read, Err(Failure::File("it is no regular file")));
+        assert_eq!(read, Err(TokenFetchError::File("it is not a regular file")));
     }
 }

@@ -1,12 +1,13 @@
-//! An application, proven by a token that the platform (Kubernetes, say) has issued
-//! for us and keeps fresh in a file.
+//! An application that authenticates itself with a token of the platform (Kubernetes,
+//! for example), which the platform keeps fresh in a file.
 
 use std::path::PathBuf;
 
-use super::application::{Application, Proof};
+use super::application::{Application, ClientAuthentication};
+use super::error::TokenFetchError;
+use super::token::Grant;
 use super::token_file::read_text;
-use super::{Failure, Grant};
-use crate::domain::Ring;
+use crate::domain::TokenHistory;
 use crate::transport::HttpClient;
 
 /// An application that trusts the platform's token.
@@ -14,15 +15,20 @@ use crate::transport::HttpClient;
 pub struct WorkloadIdentity {
     /// The application.
     pub application: Application,
-    /// Where the platform's token is. It is read anew each time: it rotates.
+    /// The file with the platform's token, read anew for each request since it rotates.
     pub assertion_file: PathBuf,
 }
 
 impl WorkloadIdentity {
-    pub(super) async fn fetch(&self, http: &HttpClient, ring: &Ring) -> Result<Grant, Failure> {
+    pub(super) async fn fetch(
+        &self,
+        http: &HttpClient,
+        history: &TokenHistory,
+    ) -> Result<Grant, TokenFetchError> {
         let assertion = read_text(&self.assertion_file).await?;
-        ring.remember(&assertion);
-        let proof = Proof::Assertion(&assertion);
-        self.application.ask(proof, http, ring).await.grant
+        history.remember(&assertion);
+        let assertion = ClientAuthentication::Assertion(&assertion);
+        let answer = self.application.request_token(assertion, http, history);
+        answer.await.grant
     }
 }

@@ -15,6 +15,7 @@ mod problem_code;
 mod redact;
 mod san;
 mod secret;
+mod target;
 
 pub use action::{Action, UnknownAction};
 pub use caller::{Caller, CallerName, IDENTIFYING_CLAIMS, InvalidCallerName, Rule};
@@ -25,6 +26,7 @@ pub use idempotency::{Digest, Idempotency, KeptAnswer};
 pub use ids::{InvalidId, OfferId, OperationId, PublisherId, RequestId};
 pub use operation::{Delivered, Operation, OperationError, Outcome, PortalFacts, Status, now};
 pub use problem_code::{Origin, ProblemCode};
-pub use redact::{Redactor, Ring};
+pub use redact::{Redactor, TokenHistory};
 pub use san::{InvalidSan, San};
 pub use secret::{ApiKeyHash, InvalidApiKeyHash, Secret};
+pub use target::Target;

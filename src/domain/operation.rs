@@ -6,8 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
-    Action, CallerName, Evidence, Idempotency, OfferId, OperationId, ProblemCode, PublisherId,
-    RequestId,
+    Action, CallerName, Evidence, Idempotency, OperationId, ProblemCode, RequestId, Target,
 };
 
 macro_rules! words {
@@ -155,10 +154,8 @@ pub struct Operation {
     pub status: Status,
     /// How it ended; none while unfinished, and none where the vendor refused.
     pub outcome: Option<Outcome>,
-    /// The offer.
-    pub offer: OfferId,
-    /// Its publisher.
-    pub publisher: PublisherId,
+    /// The offer, and its publisher.
+    pub target: Target,
     /// Who asked, and who alone may see it.
     pub requested_by: CallerName,
     /// The request that asked.
@@ -182,8 +179,7 @@ impl Operation {
     #[must_use]
     pub fn intent(
         action: Action,
-        publisher: PublisherId,
-        offer: OfferId,
+        target: Target,
         requested_by: CallerName,
         request_id: RequestId,
     ) -> Self {
@@ -193,8 +189,7 @@ impl Operation {
             action,
             status: Status::NotStarted,
             outcome: None,
-            offer,
-            publisher,
+            target,
             requested_by,
             request_id,
             idempotency: None,
@@ -278,8 +273,7 @@ impl Operation {
     pub fn sample() -> Self {
         Self::intent(
             Action::Cancel,
-            PublisherId::parse("contoso").unwrap(),
-            OfferId::parse("vm").unwrap(),
+            Target::sample("contoso", "vm"),
             CallerName::parse("pipeline").unwrap(),
             RequestId::generate(),
         )

@@ -32,12 +32,12 @@ type Windows = HashMap<usize, HashSet<u64, Plain>>;
 
 /// Where one owner's tokens are remembered: those of others never push them out.
 #[derive(Clone, Default)]
-pub struct Ring {
+pub struct TokenHistory {
     redactor: Arc<Redactor>,
     owner: Arc<str>,
 }
 
-impl Ring {
+impl TokenHistory {
     /// Remembers a token, live from now on and former later.
     pub fn remember(&self, token: &str) {
         self.redactor.remember(&self.owner, token);
@@ -140,8 +140,8 @@ struct Fingerprint {
 impl Redactor {
     /// Where the tokens of `owner` are remembered.
     #[must_use]
-    pub fn ring(self: &Arc<Self>, owner: &str) -> Ring {
-        Ring {
+    pub fn token_history(self: &Arc<Self>, owner: &str) -> TokenHistory {
+        TokenHistory {
             redactor: Arc::clone(self),
             owner: owner.into(),
         }
@@ -270,7 +270,7 @@ mod tests {
 
     fn knowing(token: &str) -> Arc<Redactor> {
         let redactor = Arc::new(Redactor::default());
-        redactor.ring("a").remember(token);
+        redactor.token_history("a").remember(token);
         redactor
     }
 
@@ -305,7 +305,7 @@ mod tests {
     fn former_tokens_count_too() {
         let redactor = knowing(TOKEN);
         redactor
-            .ring("a")
+            .token_history("a")
             .remember("another-token-that-came-afterwards");
         assert_eq!(redactor.redact(TOKEN), MARK);
     }
@@ -315,7 +315,7 @@ mod tests {
         let redactor = knowing(TOKEN);
         for number in 0..MAX_TOKENS * 3 {
             let token = format!("a-token-of-somebody-else-{number}");
-            redactor.ring("b").remember(&token);
+            redactor.token_history("b").remember(&token);
             assert_eq!(redactor.redact(&token), MARK);
         }
         assert_eq!(redactor.redact(TOKEN), MARK);

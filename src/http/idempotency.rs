@@ -96,8 +96,8 @@ impl Key {
         let whom = notify.iter().map(Email::as_str);
         let what = [
             permit.action().as_str(),
-            permit.publisher().as_str(),
-            permit.offer().as_str(),
+            permit.target().publisher().as_str(),
+            permit.target().offer().as_str(),
         ];
         Idempotency {
             key: digest([caller.as_str(), self.0.as_str()].into_iter()),

@@ -60,8 +60,8 @@ pub async fn own(
         .filter(|operation| operation.requested_by == caller.name)
         .ok_or_else(not_found)?;
     let _first = log.operation.set(id);
-    let _first = log.offer.set(operation.offer.clone());
-    let _first = log.publisher.set(operation.publisher.clone());
+    let _first = log.offer.set(operation.target.offer().clone());
+    let _first = log.publisher.set(operation.target.publisher().clone());
     Ok(operation)
 }
 
@@ -168,8 +168,8 @@ impl<'a> View<'a> {
             action: operation.action,
             status: operation.status,
             outcome: operation.outcome,
-            offer_id: operation.offer.as_str(),
-            publisher_id: operation.publisher.as_str(),
+            offer_id: operation.target.offer().as_str(),
+            publisher_id: operation.target.publisher().as_str(),
             operation_location: location,
             created_at: operation.created_at,
             updated_at: operation.updated_at,

@@ -11,7 +11,7 @@ use actix_web::web::Bytes;
 use serde::Deserialize;
 
 use super::jwks::{KeySet, NoKeySet};
-use crate::transport::{Body, HttpClient, Outgoing, SendError};
+use crate::transport::{Body, HttpClient, Request, SendError};
 
 /// The longest document that is read, in bytes.
 const MAX_DOCUMENT: usize = 512 * 1024;
@@ -168,7 +168,7 @@ async fn get(
     let uri = Uri::try_from(url).map_err(|_| KeysFailure::Discovery)?;
     let mut headers = vec![(header::ACCEPT, HeaderValue::from_static("application/json"))];
     headers.extend(bearer.map(|bearer| (header::AUTHORIZATION, bearer.clone())));
-    let outgoing = Outgoing {
+    let request = Request {
         method: Method::GET,
         uri,
         headers,
@@ -176,7 +176,7 @@ async fn get(
         max_answer: MAX_DOCUMENT,
     };
     let answer = http
-        .send(outgoing)
+        .send(request)
         .await
         .map_err(|cause| KeysFailure::Send { what, cause })?;
     if answer.status().as_u16() != 200 {
@@ -185,7 +185,7 @@ async fn get(
     }
     match answer.body {
         // What is cut is no JSON: the parser is the proof.
-        Body::Whole(bytes) | Body::Unproven(bytes) => Ok(bytes),
+        Body::Whole(bytes) | Body::Unverified(bytes) => Ok(bytes),
         Body::Cut | Body::Unreadable => Err(KeysFailure::Cut { what }),
     }
 }

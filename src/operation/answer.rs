@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
+use super::authorized_portal::{Exchange, SendFailure};
 use super::failure::{Answered, Failure, NotDone};
-use super::vendor::{Exchange, NoAnswer};
 use crate::domain::{Delivered, Operation, OperationError, Outcome, ProblemCode, now};
-use crate::portal::{Answer, Lost, Meaning, Refusal, SendError, Target, Unreachable};
+use crate::portal::{Answer, Lost, Meaning, Refusal, SendError, Unreachable};
 
 /// What the operation says of the vendor's answer, without the vendor's words.
 pub fn answered(operation: &Operation) -> Answered {
@@ -21,7 +21,7 @@ pub fn answered(operation: &Operation) -> Answered {
 
 /// Writes into the operation what came back, and says whether the caller is to be
 /// answered with a problem instead of it.
-pub fn apply(operation: &mut Operation, exchange: Exchange, target: &Target) -> Option<Failure> {
+pub fn apply(operation: &mut Operation, exchange: Exchange) -> Option<Failure> {
     operation.evidence.answered_at = Some(now());
     operation.evidence.took_ms = u64::try_from(exchange.took.as_millis()).unwrap_or(u64::MAX);
     // A refused token means that the vendor did get a request, and did nothing.
@@ -31,8 +31,8 @@ pub fn apply(operation: &mut Operation, exchange: Exchange, target: &Target) -> 
         Delivered::No
     };
     match exchange.answer {
-        Ok(answer) => apply_answer(operation, answer, target),
-        Err(NoAnswer::Send(SendError::Lost(lost))) => {
+        Ok(answer) => apply_answer(operation, answer),
+        Err(SendFailure::Portal(SendError::Lost(lost))) => {
             tracing::warn!(operation = %operation.id, request_id = %operation.request_id, %lost, "the vendor's answer is lost; following");
             operation.follow(Delivered::Unknown);
             match lost {
@@ -41,7 +41,7 @@ pub fn apply(operation: &mut Operation, exchange: Exchange, target: &Target) -> 
                 Lost::Timeout | Lost::Closed | Lost::Interim => None,
             }
         }
-        Err(NoAnswer::Send(SendError::NotSent(cause))) => {
+        Err(SendFailure::Portal(SendError::NotSent(cause))) => {
             tracing::warn!(operation = %operation.id, request_id = %operation.request_id, %cause, "the vendor could not be reached");
             let code = match cause {
                 Unreachable::Timeout => ProblemCode::PortalTimeout,
@@ -58,7 +58,7 @@ pub fn apply(operation: &mut Operation, exchange: Exchange, target: &Target) -> 
             );
             Some(Failure::Unreachable(not_done(operation, cause)))
         }
-        Err(NoAnswer::NoToken(cause)) => {
+        Err(SendFailure::NoToken(cause)) => {
             let message = "The gateway has no usable token for this publisher.";
             refuse(
                 operation,
@@ -79,7 +79,8 @@ fn not_done<Cause>(operation: &Operation, cause: Cause) -> NotDone<Cause> {
     }
 }
 
-fn apply_answer(operation: &mut Operation, answer: Answer, target: &Target) -> Option<Failure> {
+fn apply_answer(operation: &mut Operation, answer: Answer) -> Option<Failure> {
+    let target = &operation.target;
     let portal = &mut operation.portal;
     portal.http_status = Some(answer.http_status);
     portal.correlation_id = answer.correlation_id;

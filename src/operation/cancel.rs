@@ -14,15 +14,14 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::answer::{answered, apply};
+use super::authorized_portal::AuthorizedPortal;
 use super::failure::{Answered, Failure};
 use super::poller::PollerHandle;
-use super::vendor::Vendor;
 use crate::domain::{
     Delivered, Email, KeptAnswer, Operation, OperationError, ProblemCode, RequestId,
 };
 use crate::ledger::{Claim, LedgerClient, LedgerError, Write};
 use crate::policy::{Cancel, Permit};
-use crate::portal::Target;
 
 /// What all threads share of the desk where actions are taken in.
 #[derive(Clone)]
@@ -41,7 +40,7 @@ pub struct DeskShared {
 pub struct Desk {
     shared: DeskShared,
     ledger: LedgerClient,
-    vendor: Vendor,
+    portal: AuthorizedPortal,
 }
 
 /// One cancel to be done.
@@ -114,11 +113,11 @@ impl From<Failure> for Told {
 impl Desk {
     /// A desk for the calling thread.
     #[must_use]
-    pub fn new(shared: DeskShared, ledger: LedgerClient, vendor: Vendor) -> Self {
+    pub fn new(shared: DeskShared, ledger: LedgerClient, portal: AuthorizedPortal) -> Self {
         Self {
             shared,
             ledger,
-            vendor,
+            portal,
         }
     }
 
@@ -164,16 +163,9 @@ impl Desk {
         if let Some(keyed) = &mut work.keyed {
             keyed.claim.bind(operation.id);
         }
-        let target = Target {
-            publisher: work.permit.publisher().clone(),
-            offer: work.permit.offer().clone(),
-        };
-        let exchange = self
-            .vendor
-            .cancel(&work.permit, &target, &work.notify)
-            .await;
+        let exchange = self.portal.cancel(&work.permit, &work.notify).await;
         let upstream = Some(exchange.took);
-        let failure = apply(Arc::make_mut(&mut operation), exchange, &target);
+        let failure = apply(Arc::make_mut(&mut operation), exchange);
         let (under_key, claim) = match work.keyed {
             Some(keyed) => keyed.settle(&operation, failure.as_ref()),
             None => (UnderKey::Nothing, None),
@@ -301,8 +293,7 @@ fn intent(work: &Work) -> Operation {
         idempotency: keyed.map(|keyed| Box::new(keyed.claim.asked())),
         ..Operation::intent(
             permit.action(),
-            permit.publisher().clone(),
-            permit.offer().clone(),
+            permit.target().clone(),
             permit.caller().clone(),
             work.request_id.clone(),
         )

@@ -5,13 +5,13 @@
 //! [`Permit`](crate::policy::Permit).
 
 mod answer;
+mod authorized_portal;
 mod cancel;
 mod failure;
 pub mod outcome;
 mod poller;
-mod vendor;
 
+pub use authorized_portal::{AuthorizedPortal, Publishers};
 pub use cancel::{Desk, DeskShared, Keyed, Told, UnderKey, Work, Written};
 pub use failure::{Answered, Failure, NotDone, Refusal, Said, Unreachable};
 pub use poller::{Poller, PollerHandle, PollerOptions};
-pub use vendor::{Publishers, Vendor};

@@ -7,16 +7,7 @@
 
 use uuid::Uuid;
 
-use crate::domain::{OfferId, PublisherId};
-
-/// The offer that a call is about.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Target {
-    /// Its publisher.
-    pub publisher: PublisherId,
-    /// The offer.
-    pub offer: OfferId,
-}
+use crate::domain::Target;
 
 /// A status monitor of the vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,16 +32,16 @@ impl Location {
         }
         let found = match next() {
             word if same(word, "publishers") => {
-                let names_target = same(next(), target.publisher.as_str())
+                let names_target = same(next(), target.publisher().as_str())
                     && same(next(), "offers")
-                    && same(next(), target.offer.as_str());
+                    && same(next(), target.offer().as_str());
                 if !names_target || !same(next(), "operations") {
                     return None;
                 }
                 Self::Operation(guid(next())?)
             }
             word if same(word, "operations") => {
-                let expected = format!("{}${}$2$preview", target.publisher, target.offer);
+                let expected = format!("{}${}$2$preview", target.publisher(), target.offer());
                 same(&next().replace("%24", "$"), &expected).then_some(Self::Preview)?
             }
             _ => return None,
@@ -65,7 +56,7 @@ impl Location {
     /// The path to request, without query, built from our own identifiers.
     #[must_use]
     pub fn path(&self, target: &Target) -> String {
-        let Target { publisher, offer } = target;
+        let (publisher, offer) = (target.publisher(), target.offer());
         match self {
             Self::Operation(guid) => {
                 format!("/api/publishers/{publisher}/offers/{offer}/operations/{guid}")
@@ -107,10 +98,7 @@ mod tests {
     const GUID: &str = "56615b67-2185-49fe-80d2-c4ddf77bb2e8";
 
     fn target() -> Target {
-        Target {
-            publisher: PublisherId::parse("contoso").unwrap(),
-            offer: OfferId::parse("contoso-vm").unwrap(),
-        }
+        Target::sample("contoso", "contoso-vm")
     }
 
     #[test]

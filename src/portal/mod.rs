@@ -16,10 +16,10 @@ use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::web::Bytes;
 use jiff::Timestamp;
 
-use crate::domain::{Email, PublisherId, Redactor};
-use crate::transport::{Body, HttpClient, Outgoing, Transport};
+use crate::domain::{Email, PublisherId, Redactor, Target};
+use crate::transport::{Body, HttpClient, Request, Transport, date, retry_after};
 
-pub use location::{Location, Target};
+pub use location::Location;
 pub use normalize::{Answer, Meaning, Refusal, Said, action_answer};
 pub use wire::{RunState, Submission};
 
@@ -78,6 +78,18 @@ pub enum ReadError {
     Send(SendError),
 }
 
+impl ReadError {
+    /// The vendor's status, if an answer with a status other than 200 was the reason.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Unauthorized => Some(401),
+            Self::Status(status, _) => Some(*status),
+            Self::Malformed | Self::Send(_) => None,
+        }
+    }
+}
+
 impl Portal {
     /// A client for the calling thread.
     #[must_use]
@@ -100,15 +112,16 @@ impl Portal {
     ) -> Result<Answer, SendError> {
         let path = format!(
             "/api/publishers/{}/offers/{}/cancel",
-            target.publisher, target.offer
+            target.publisher(),
+            target.offer()
         );
         let body = notification_body(notify);
         let request = self.request(Method::POST, &path, authorization, body)?;
-        let incoming = self.http.send(request).await?;
+        let response = self.http.send(request).await?;
         Ok(action_answer(
-            incoming.status().as_u16(),
-            incoming.headers(),
-            &incoming.body,
+            response.status().as_u16(),
+            response.headers(),
+            &response.body,
             target,
             &self.options.redactor,
             Timestamp::now(),
@@ -126,7 +139,8 @@ impl Portal {
     ) -> Result<Submissions, ReadError> {
         let path = format!(
             "/api/publishers/{}/offers/{}/submissions",
-            target.publisher, target.offer
+            target.publisher(),
+            target.offer()
         );
         let (body, date) = self.read_dated(&path, authorization).await?;
         let list = wire::submissions(&body).map_err(|_| ReadError::Malformed)?;
@@ -177,19 +191,19 @@ impl Portal {
         let request = self
             .request(Method::GET, path, authorization, Bytes::new())
             .map_err(ReadError::Send)?;
-        let incoming = self.http.send(request).await.map_err(ReadError::Send)?;
-        match incoming.status() {
+        let response = self.http.send(request).await.map_err(ReadError::Send)?;
+        match response.status() {
             StatusCode::OK => {
-                let date = normalize::date(incoming.headers());
-                match incoming.body {
-                    Body::Whole(bytes) | Body::Unproven(bytes) => Ok((bytes, date)),
+                let date = date(response.headers());
+                match response.body {
+                    Body::Whole(bytes) | Body::Unverified(bytes) => Ok((bytes, date)),
                     Body::Cut | Body::Unreadable => Err(ReadError::Malformed),
                 }
             }
             StatusCode::UNAUTHORIZED => Err(ReadError::Unauthorized),
             status => {
                 let is_error = status.is_client_error() || status.is_server_error();
-                let asked = || normalize::retry_after(incoming.headers(), Timestamp::now());
+                let asked = || retry_after(response.headers(), Timestamp::now());
                 let wait = is_error.then(asked).flatten();
                 Err(ReadError::Status(status.as_u16(), wait))
             }
@@ -202,7 +216,7 @@ impl Portal {
         path: &str,
         authorization: &HeaderValue,
         body: Bytes,
-    ) -> Result<Outgoing, SendError> {
+    ) -> Result<Request, SendError> {
         let PortalOptions {
             base_url,
             api_version,
@@ -219,7 +233,7 @@ impl Portal {
             (header::CONTENT_TYPE, JSON),
             (header::USER_AGENT, USER_AGENT),
         ];
-        Ok(Outgoing {
+        Ok(Request {
             method,
             uri: Uri::try_from(uri).map_err(|_| SendError::NotSent(Unreachable::Request))?,
             headers,

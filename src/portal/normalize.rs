@@ -10,10 +10,10 @@ use actix_web::http::header::{self, HeaderMap, HeaderName};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::location::{Location, Target};
+use super::location::Location;
 use super::wire::{self, RunState};
-use crate::domain::Redactor;
-use crate::transport::Body;
+use crate::domain::{Redactor, Target};
+use crate::transport::{Body, date, retry_after};
 
 /// The longest text of the vendor's that is passed on, in bytes.
 const MAX_TEXT: usize = 1024;
@@ -148,7 +148,7 @@ impl Document {
     fn of(body: &Body) -> Self {
         match body {
             Body::Whole(bytes) if bytes.is_empty() => Self::Empty,
-            Body::Whole(bytes) | Body::Unproven(bytes) => {
+            Body::Whole(bytes) | Body::Unverified(bytes) => {
                 serde_json::from_slice(bytes).map_or(Self::Other, Self::Json)
             }
             Body::Cut | Body::Unreadable => Self::Other,
@@ -204,24 +204,6 @@ fn find_string<T>(value: &Value, depth: usize, matching: &impl Fn(&str) -> Optio
             .find_map(|item| find_string(item, depth - 1, matching)),
         _ => None,
     }
-}
-
-/// `Retry-After` (RFC 9110, 10.2.3), in seconds or as a date. Dates of one answer are of
-/// one clock: our `now` stands in only where the answer has no other.
-#[must_use]
-pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
-    }
-    let now = date(headers).unwrap_or(now);
-    let until = wire::http_date(value)?.duration_since(now);
-    Some(Duration::try_from(until).unwrap_or(Duration::ZERO))
-}
-
-/// The `Date` of an answer, by the vendor's clock, in whole seconds.
-pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
-    wire::http_date(headers.get(header::DATE)?.to_str().ok()?)
 }
 
 fn correlation_id(headers: &HeaderMap, redactor: &Redactor) -> Option<String> {

@@ -3,9 +3,9 @@
 //! Only what we use is read; members we do not know are skipped. Microsoft's
 //! reference: "Cloud Partner Portal API", retrieve operations, retrieve submissions.
 
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, fmt::rfc2822};
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
@@ -101,12 +101,6 @@ pub fn vendor_time(text: &str) -> Option<Timestamp> {
         let civil: DateTime = text.parse().ok()?;
         Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
     })
-}
-
-/// The `Date` header (RFC 9110, 5.6.7), in its one current form.
-#[must_use]
-pub fn http_date(text: &str) -> Option<Timestamp> {
-    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 #[derive(Deserialize)]
@@ -207,13 +201,6 @@ mod tests {
             Some(expected)
         );
         assert_eq!(vendor_time("yesterday"), None);
-    }
-
-    #[test]
-    fn reads_the_date_header() {
-        let expected: Timestamp = "2018-09-13T10:11:12Z".parse().unwrap();
-        assert_eq!(http_date("Thu, 13 Sep 2018 10:11:12 GMT"), Some(expected));
-        assert_eq!(http_date("now"), None);
     }
 
     #[test]

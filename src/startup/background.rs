@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::NewKeeper;
 use super::worker::Vendors;
-use crate::credential::Keeper;
+use crate::credential::TokenRefresher;
 use crate::operation::Poller;
 use crate::transport::Transport;
 
@@ -49,7 +49,7 @@ impl Background {
     pub fn start(
         poller: Poller,
         vendors: Vendors,
-        keepers: Vec<Keeper>,
+        refreshers: Vec<TokenRefresher>,
         token_transport: Transport,
         stop: CancellationToken,
     ) -> io::Result<Self> {
@@ -65,14 +65,14 @@ impl Background {
                 let _ended = guard;
                 LocalSet::new().block_on(&runtime, async move {
                     let mut running = JoinSet::new();
-                    for keeper in keepers {
-                        running.spawn_local(keeper.run(token_transport.client()));
+                    for refresher in refreshers {
+                        running.spawn_local(refresher.run(token_transport.client()));
                     }
                     tokio::task::spawn_local(take_in(new_keepers));
                     tokio::select! {
                         () = poller.run(vendors.here()) => {}
                         Some(_) = running.join_next() => {
-                            tracing::error!("a keeper has ended before its time");
+                            tracing::error!("a token refresher has ended; stopping the background thread");
                         }
                     }
                 });

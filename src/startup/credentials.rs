@@ -1,4 +1,4 @@
-//! From settings to the sources of tokens, and a keeper for each.
+//! From settings to the sources of tokens, and a refresher for each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,32 +9,33 @@ use jiff::tz::TimeZone;
 
 use crate::admin::CredentialVitals;
 use crate::credential::{
-    Application, AssertionAlgorithm, ClientCertificate, ClientSecret, Handle, Keeper,
-    ManagedEndpoint, ManagedIdentity, Source, TokenEndpoint, TokenFile, WorkloadIdentity,
+    Application, AssertionAlgorithm, ClientCertificate, ClientSecret, Handle, ManagedEndpoint,
+    ManagedIdentity, TokenEndpoint, TokenFile, TokenRefresher, TokenSource, WorkloadIdentity,
 };
 use crate::domain::Redactor;
 use crate::operation::Publishers;
 use crate::settings::{self, Credential, CredentialKind, Settings};
 
-/// A keeper for each credential, and the handles to their tokens by name.
+/// A refresher for each credential, and the handles to their tokens by name.
 #[must_use]
-pub fn keepers(
+pub fn refreshers(
     settings: &Settings,
     redactor: &Arc<Redactor>,
-) -> (Vec<Keeper>, BTreeMap<String, Handle>) {
-    let mut keepers = Vec::new();
+) -> (Vec<TokenRefresher>, BTreeMap<String, Handle>) {
+    let mut refreshers = Vec::new();
     let mut handles = BTreeMap::new();
     for (name, credential) in &settings.credentials {
         let source = source(&credential.kind, redactor);
-        let (keeper, handle) = Keeper::new(name.clone(), source, credential.wait, redactor);
-        keepers.push(keeper);
+        let (refresher, handle) =
+            TokenRefresher::new(name.clone(), source, credential.wait, redactor);
+        refreshers.push(refresher);
         handles.insert(name.clone(), handle);
     }
-    (keepers, handles)
+    (refreshers, handles)
 }
 
-/// Has the keepers of those credentials that have changed between two versions earn
-/// their tokens in the new way.
+/// Makes the credentials that have changed between two versions acquire their tokens in
+/// the new way.
 pub fn rotate(
     before: &BTreeMap<String, Credential>,
     after: &BTreeMap<String, Credential>,
@@ -52,7 +53,7 @@ pub fn rotate(
 }
 
 /// Where tokens come from. From now on its secrets are cut out of what others say.
-fn source(kind: &CredentialKind, redactor: &Redactor) -> Source {
+fn source(kind: &CredentialKind, redactor: &Redactor) -> TokenSource {
     match kind {
         CredentialKind::ClientSecret {
             application: of,
@@ -60,10 +61,10 @@ fn source(kind: &CredentialKind, redactor: &Redactor) -> Source {
             expires,
         } => {
             redactor.guard(secret.expose());
-            Source::ClientSecret(ClientSecret {
+            TokenSource::ClientSecret(ClientSecret {
                 application: application(of),
                 secret: Arc::clone(secret),
-                ends: expires.and_then(end_of),
+                expires: expires.and_then(end_of),
             })
         }
         CredentialKind::ClientCertificate {
@@ -76,14 +77,14 @@ fn source(kind: &CredentialKind, redactor: &Redactor) -> Source {
                 settings::AssertionAlgorithm::Rs256 => AssertionAlgorithm::Rs256,
             };
             let identity = Arc::clone(&certificate.identity);
-            let ends = certificate.not_after;
-            let source = ClientCertificate::new(application(of), identity, algorithm, ends);
-            Source::ClientCertificate(source)
+            let expires = certificate.not_after;
+            let source = ClientCertificate::new(application(of), identity, algorithm, expires);
+            TokenSource::ClientCertificate(source)
         }
         CredentialKind::WorkloadIdentity {
             application: of,
             assertion_file,
-        } => Source::WorkloadIdentity(WorkloadIdentity {
+        } => TokenSource::WorkloadIdentity(WorkloadIdentity {
             application: application(of),
             assertion_file: assertion_file.clone(),
         }),
@@ -91,12 +92,14 @@ fn source(kind: &CredentialKind, redactor: &Redactor) -> Source {
             endpoint,
             client_id,
             resource,
-        } => Source::ManagedIdentity(ManagedIdentity {
+        } => TokenSource::ManagedIdentity(ManagedIdentity {
             endpoint: managed_endpoint(endpoint, redactor),
             client_id: client_id.clone(),
             resource: resource.clone(),
         }),
-        CredentialKind::TokenFile { path } => Source::TokenFile(TokenFile { path: path.clone() }),
+        CredentialKind::TokenFile { path } => {
+            TokenSource::TokenFile(TokenFile { path: path.clone() })
+        }
     }
 }
 

@@ -48,7 +48,12 @@ pub fn portal(settings: &Settings, redactor: Arc<Redactor>) -> PortalOptions {
 pub fn publishers(settings: &Settings, handles: &BTreeMap<String, Handle>) -> Publishers {
     let publishers = settings.publishers.iter();
     publishers
-        .filter_map(|p| Some((p.id.clone(), handles.get(&p.credential)?.apart())))
+        .filter_map(|p| {
+            Some((
+                p.id.clone(),
+                handles.get(&p.credential)?.for_another_publisher(),
+            ))
+        })
         .collect()
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::http::{CurrentAccess, Gate, Limits, Room};
 use crate::ledger::{Ledger, LedgerClient};
-use crate::operation::{Desk, DeskShared, Publishers, Vendor};
+use crate::operation::{AuthorizedPortal, Desk, DeskShared, Publishers};
 use crate::portal::{Portal, PortalOptions};
 use crate::transport::Transport;
 
@@ -21,9 +21,9 @@ pub struct Vendors {
 
 impl Vendors {
     /// The vendor for the calling thread, with its own connections.
-    pub fn here(&self) -> Vendor {
+    pub fn here(&self) -> AuthorizedPortal {
         let portal = Portal::new(&self.transport, self.portal.clone());
-        Vendor::new(portal, self.publishers.clone())
+        AuthorizedPortal::new(portal, self.publishers.clone())
     }
 }
 

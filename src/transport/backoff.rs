@@ -1,4 +1,4 @@
-//! How long to stay away from somebody who has just failed.
+//! Growing pauses between attempts that fail.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Why no answer came, sorted by what it means for the request.
+//! Why no answer came, sorted by whether the request can have arrived.
 
 use actix_web::error::ParseError;
 use awc::error::{ConnectError, SendRequestError};
@@ -17,17 +17,17 @@ pub enum SendError {
 /// Why a request could not even be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
-    /// The name could not be looked up.
-    #[error("its name cannot be resolved")]
+    /// Name lookup failed.
+    #[error("the host name could not be resolved")]
     Name,
-    /// Nothing accepts connections there, or no way leads there.
-    #[error("no connection to it could be made")]
+    /// The connection was refused, or there is no route.
+    #[error("no connection could be made")]
     Connect,
     /// Connecting took too long.
-    #[error("connecting to it timed out")]
+    #[error("connecting timed out")]
     Timeout,
     /// The TLS handshake failed: most often an unknown CA.
-    #[error("the TLS handshake with it failed; is its CA trusted?")]
+    #[error("the TLS handshake failed (is the server's CA trusted?)")]
     Tls,
     /// The request itself could not be built.
     #[error("the request could not be built")]
@@ -38,22 +38,21 @@ pub enum Unreachable {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
     /// No answer in time.
-    #[error("it did not answer in time")]
+    #[error("no answer in time")]
     Timeout,
     /// The connection ended first.
-    #[error("it closed the connection without an answer")]
+    #[error("the connection was closed without an answer")]
     Closed,
     /// The bytes were not HTTP.
-    #[error("its answer was not HTTP")]
+    #[error("the answer was not HTTP")]
     NotHttp,
-    /// It sent an interim (1xx) answer, behind which awc loses the final one.
-    #[error("it sent only an interim answer")]
+    /// An interim (1xx) answer came; awc loses the final one behind it.
+    #[error("only an interim (1xx) answer came")]
     Interim,
 }
 
-/// Sorts awc's errors by the one question that matters: can it have arrived?
-/// `Connect(Disconnected)` comes after the request was written, and so counts
-/// as lost; whatever is not known to come before the first byte does, too.
+/// Sorts awc's errors. `Connect(Disconnected)` comes after the request was written, so
+/// it counts as lost, like every error that is not known to precede the first byte.
 pub(super) fn classify(error: SendRequestError) -> SendError {
     use SendError::{Lost as L, NotSent as N};
     match error {
@@ -83,4 +82,40 @@ fn is_tls(error: &std::io::Error) -> bool {
     error
         .get_ref()
         .is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_after_the_first_byte_may_have_arrived() {
+        let reset = || std::io::ErrorKind::ConnectionReset.into();
+        let connect = SendRequestError::Connect;
+        for (error, expected) in [
+            (
+                connect(ConnectError::Disconnected),
+                SendError::Lost(Lost::Closed),
+            ),
+            (
+                connect(ConnectError::Io(reset())),
+                SendError::NotSent(Unreachable::Connect),
+            ),
+            (SendRequestError::Timeout, SendError::Lost(Lost::Timeout)),
+            (
+                SendRequestError::Response(ParseError::Io(reset())),
+                SendError::Lost(Lost::Closed),
+            ),
+            (
+                SendRequestError::Response(ParseError::Incomplete),
+                SendError::Lost(Lost::Closed),
+            ),
+            (
+                SendRequestError::Response(ParseError::Version),
+                SendError::Lost(Lost::NotHttp),
+            ),
+        ] {
+            assert_eq!(classify(error), expected);
+        }
+    }
 }

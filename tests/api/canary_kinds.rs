@@ -259,9 +259,12 @@ async fn no_token_comes_out_of_its_file() {
     // And whatever else somebody puts there by mistake.
     let path = served.directory.path().join("token");
     for (text, why) in [
-        (SECRET.to_owned(), "it holds no JWT"),
+        (SECRET.to_owned(), "it does not hold a JWT"),
         (token.repeat(40), "longer than 16 KiB"),
-        (format!("{token} {SECRET}"), "cannot be a header's value"),
+        (
+            format!("{token} {SECRET}"),
+            "characters that a header cannot carry",
+        ),
     ] {
         std::fs::write(&path, text).unwrap();
         let deadline = Instant::now() + PATIENCE;

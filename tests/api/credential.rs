@@ -166,7 +166,7 @@ async fn while_there_is_no_token_nothing_is_sent() {
     let entra = |code: u32| json!({"kind": "entra-error", "code": code});
     let token = "0123456789abcdef";
     let rows = [
-        (json!({"kind": "reset"}), "closed the connection"),
+        (json!({"kind": "reset"}), "the connection was closed"),
         (json!({"kind": "garbage"}), "not HTTP"),
         (json!({"kind": "empty"}), "no JSON object"),
         (json!({"kind": "not-json"}), "no JSON object"),
@@ -185,10 +185,10 @@ async fn while_there_is_no_token_nothing_is_sent() {
         (entra(90_002), "there is no such tenant"),
         (entra(700_016), "there is no such application"),
         (entra(500_011), "the resource or scope is unknown"),
-        (grants(json!({})), "holds no access_token"),
+        (grants(json!({})), "has no access_token"),
         (
             grants(json!({"access_token": "", "expires_in": 3599})),
-            "holds no access_token",
+            "has no access_token",
         ),
         (
             grants(json!({"access_token": token, "token_type": "mac", "expires_in": 3599})),
@@ -204,11 +204,11 @@ async fn while_there_is_no_token_nothing_is_sent() {
         ),
         (
             grants(json!({"access_token": token, "expires_in": 20})),
-            "at its end already",
+            "has expired or is about to",
         ),
         (
             grants(json!({"access_token": token, "expires_in": 0})),
-            "at its end already",
+            "has expired or is about to",
         ),
     ];
     join_all(rows.map(|(fault, reason)| Box::pin(fails_and_recovers(fault, reason)))).await;

@@ -292,9 +292,12 @@ async fn a_token_may_come_from_a_file() {
     // Past its end before it is even used, and then the one before that again.
     let short = token(&world.vendor, 10).await;
     for (text, why) in [
-        (short.as_str(), "the token that came is at its end already"),
+        (
+            short.as_str(),
+            "the received token has expired or is about to",
+        ),
         (" \n", "it is empty"),
-        ("sandbox", "it holds no JWT with an exp"),
+        ("sandbox", "it does not hold a JWT with an exp claim"),
     ] {
         exchange(world.directory.path(), "token", text);
         let told = |body: &Value| body["warnings"].to_string().contains(why);

@@ -297,8 +297,11 @@ async fn a_restart_in_the_middle_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_intent_without_a_result_is_followed_and_never_sent_again() {
-    use offergate::domain::{Action, CallerName, OfferId, Operation, PublisherId, RequestId};
+    use offergate::domain::{
+        Action, Caller, CallerName, Glob, OfferId, Operation, PublisherId, RequestId, Rule,
+    };
     use offergate::ledger::{Durability, Ledger, LedgerOptions, Retention};
+    use offergate::policy::{Cancel, Policy};
     let mut world = spawn_with(Setup {
         tune: |settings| settings.operations.give_up = Duration::from_secs(3),
         ..Setup::default()
@@ -315,13 +318,26 @@ async fn an_intent_without_a_result_is_followed_and_never_sent_again() {
     })
     .await
     .unwrap();
+    let publisher = PublisherId::parse("contoso").unwrap();
+    let pipeline = Caller {
+        name: CallerName::parse("pipeline").unwrap(),
+        default_publisher: None,
+    };
+    let any = || vec![Glob::parse("*").unwrap()];
+    let rule = Rule {
+        actions: vec![Action::Cancel],
+        publishers: any(),
+        offers: any(),
+    };
+    let policy = Policy::new([(pipeline.name.clone(), vec![rule])], [publisher.clone()]);
     let mut ids = Vec::new();
     for offer in ["migrated-arrived", "migrated-lost", "idle-either"] {
+        let offer = OfferId::parse(offer).unwrap();
+        let permit = policy.permit::<Cancel>(&pipeline, &publisher, &offer);
         let intent = Operation::intent(
             Action::Cancel,
-            PublisherId::parse("contoso").unwrap(),
-            OfferId::parse(offer).unwrap(),
-            CallerName::parse("pipeline").unwrap(),
+            permit.unwrap().target().clone(),
+            pipeline.name.clone(),
             RequestId::generate(),
         );
         ids.push(intent.id.to_string());

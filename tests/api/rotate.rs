@@ -120,7 +120,7 @@ async fn a_secret_is_exchanged_in_its_file() {
     })
     .await;
     let log = served.process.stdout();
-    assert!(log.contains("the changed credential earns no token; the old one stays"));
+    assert!(log.contains("the changed credential gets no token; the old one stays in use"));
     assert!(log.contains("credential replaced"), "{log}");
 }
 

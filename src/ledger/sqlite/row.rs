@@ -13,6 +13,7 @@ use uuid::{Builder, Uuid};
 use crate::domain::{
     Action, CallerName, Delivered, Digest, Evidence, Idempotency, OfferId, Operation,
     OperationError, OperationId, Outcome, PortalFacts, ProblemCode, PublisherId, RequestId, Status,
+    Target,
 };
 use crate::ledger::error::LedgerError;
 use crate::ledger::store::{Found, MAX_BATCH};
@@ -123,8 +124,7 @@ fn bind_all(batch: &[Arc<Operation>]) -> Result<SqliteArguments, BoxDynError> {
             action,
             status,
             outcome,
-            offer,
-            publisher,
+            target,
             requested_by,
             request_id,
             idempotency,
@@ -136,8 +136,8 @@ fn bind_all(batch: &[Arc<Operation>]) -> Result<SqliteArguments, BoxDynError> {
         } = &**operation;
         row.add(&id.as_uuid().as_bytes()[..])?;
         row.add(text(action.as_str()))?;
-        row.add(text(offer.as_str()))?;
-        row.add(text(publisher.as_str()))?;
+        row.add(text(target.offer().as_str()))?;
+        row.add(text(target.publisher().as_str()))?;
         row.add(text(requested_by.as_str()))?;
         row.add(text(request_id.as_str()))?;
         row.add(created_at.as_microsecond())?;
@@ -235,8 +235,7 @@ fn operation(id: OperationId, mut row: RowReader<'_>) -> Result<Operation, Ledge
         action,
         status,
         outcome,
-        offer,
-        publisher,
+        target: Target::recorded(publisher, offer),
         requested_by,
         request_id,
         idempotency: idempotency.map(|(key, payload)| Box::new(Idempotency { key, payload })),

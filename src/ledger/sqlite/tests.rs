@@ -14,7 +14,7 @@ use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{CallerName, Delivered, OfferId, OperationError, ProblemCode};
+use crate::domain::{CallerName, Delivered, OperationError, ProblemCode, Target};
 use crate::ledger::samples::{finished, intent, running};
 use crate::ledger::{Ledger, LedgerOptions, Retention, Write};
 
@@ -130,7 +130,7 @@ async fn a_finished_operation_never_changes_and_an_unfinished_one_keeps_its_requ
     operation = running(operation);
     let forged = Operation {
         requested_by: CallerName::parse("someone-else").unwrap(),
-        offer: OfferId::parse("another").unwrap(),
+        target: Target::sample("contoso", "another"),
         created_at: Timestamp::UNIX_EPOCH,
         ..operation.clone()
     };

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::domain::{Delivered, Operation, Status};
 use crate::operation::outcome::{self, Case, Look, Patience, Verdict};
-use crate::portal::{Location, Target};
+use crate::portal::Location;
 
 /// What a look was worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,20 +34,11 @@ pub fn begin(operation: &mut Arc<Operation>) -> bool {
     begins
 }
 
-/// The offer that an operation is about.
-#[must_use]
-pub fn target(operation: &Operation) -> Target {
-    Target {
-        publisher: operation.publisher.clone(),
-        offer: operation.offer.clone(),
-    }
-}
-
 /// Where the vendor says that it is, if anywhere.
 #[must_use]
-pub fn location(operation: &Operation, target: &Target) -> Option<Location> {
+pub fn location(operation: &Operation) -> Option<Location> {
     let path = operation.portal.location.as_deref()?;
-    Location::recognize(path, target)
+    Location::recognize(path, &operation.target)
 }
 
 /// Weighs what a look found, and the vendor's word, if it said one. An operation that

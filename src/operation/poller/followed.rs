@@ -11,10 +11,10 @@ use super::case::{self, Worth};
 use super::look::Seen;
 use super::pace::{Bounds, Pace};
 use super::table::Moment;
-use crate::domain::Operation;
+use crate::domain::{Operation, Target};
+use crate::operation::authorized_portal::ReadFailure;
 use crate::operation::outcome::{Look, Patience, Unseen};
-use crate::operation::vendor::Unread;
-use crate::portal::{Location, Target};
+use crate::portal::Location;
 
 /// How long whoever was put in line at the very end has for its turn.
 const LAST_TURN: Duration = Duration::from_secs(5);
@@ -68,7 +68,7 @@ impl Followed {
     ) -> Self {
         let gives_up = now.instant + left(case::gives_up_at(&operation, patience), now);
         Self {
-            location: case::location(&operation, &target),
+            location: case::location(&operation),
             operation,
             target,
             place: Place::Fresh,
@@ -192,7 +192,7 @@ impl Followed {
     }
 
     /// A long outage is one line an operation.
-    pub fn complain(&mut self, unread: Option<&Unread>) {
+    pub fn complain(&mut self, unread: Option<&ReadFailure>) {
         let Some(error) = unread else {
             self.complained = false;
             return;
@@ -209,8 +209,8 @@ impl Followed {
         if let (Worth::Ended, Some(outcome)) = (worth, operation.outcome) {
             tracing::info!(
                 operation = %operation.id,
-                offer = operation.offer.as_str(),
-                publisher = operation.publisher.as_str(),
+                offer = operation.target.offer().as_str(),
+                publisher = operation.target.publisher().as_str(),
                 request_id = operation.request_id.as_str(),
                 outcome = outcome.as_str(),
                 "operation ended"

@@ -9,8 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::look::Seen;
-use crate::domain::PublisherId;
-use crate::portal::Target;
+use crate::domain::{PublisherId, Target};
 
 /// The longest that one offer is left alone.
 const MAX_HOLD: Duration = Duration::from_secs(3600);
@@ -43,7 +42,7 @@ impl Quiet {
         if is_first {
             return offer;
         }
-        offer.max(self.publishers.left(&target.publisher, now))
+        offer.max(self.publishers.left(target.publisher(), now))
     }
 
     /// Whether the vendor may be asked for its words about this offer.
@@ -59,7 +58,7 @@ impl Quiet {
         if let Some(wait) = seen.retry_after() {
             self.offers.set(target, wait, now);
             if !is_first {
-                self.publishers.set(&target.publisher, wait, now);
+                self.publishers.set(target.publisher(), wait, now);
             }
         }
         if let Some(wait) = seen.no_words_for {

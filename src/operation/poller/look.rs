@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::operation::vendor::{Listing, Unread, Vendor};
-use crate::portal::{Location, Target};
+use crate::domain::Target;
+use crate::operation::authorized_portal::{AuthorizedPortal, ReadFailure, SubmissionsSnapshot};
+use crate::portal::Location;
 
 /// How much longer than the list the words may take: nothing is decided by them.
 const WORDS_LATE: Duration = Duration::from_secs(1);
@@ -15,7 +16,7 @@ const WORDS_LATE: Duration = Duration::from_secs(1);
 /// What one look brought.
 pub struct Seen {
     /// The offer's submissions.
-    pub listing: Listing,
+    pub listing: SubmissionsSnapshot,
     /// The vendor's words, where it was asked for one, and said one.
     words: HashMap<Location, Option<String>>,
     /// How long the vendor asked not to be asked for words.
@@ -24,7 +25,11 @@ pub struct Seen {
 
 impl Seen {
     #[cfg(test)]
-    pub fn of(listing: Listing, words: &[Location], no_words_for: Option<Duration>) -> Self {
+    pub fn of(
+        listing: SubmissionsSnapshot,
+        words: &[Location],
+        no_words_for: Option<Duration>,
+    ) -> Self {
         Self {
             listing,
             words: words.iter().map(|location| (*location, None)).collect(),
@@ -48,19 +53,23 @@ impl Seen {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let unread = self.listing.submissions.as_ref().err();
-        unread.and_then(Unread::retry_after)
+        unread.and_then(ReadFailure::retry_after)
     }
 }
 
 /// Reads the offer's submissions, and beside them the words at these locations, one
 /// after the other: at most two requests at a time.
-pub async fn look(vendor: Rc<Vendor>, target: Rc<Target>, locations: Vec<Location>) -> Seen {
+pub async fn look(
+    portal: Rc<AuthorizedPortal>,
+    target: Rc<Target>,
+    locations: Vec<Location>,
+) -> Seen {
     let (mut words, mut no_words_for) = (HashMap::new(), None);
     let listing = {
         let reading = async {
             for location in locations {
                 let said = words.entry(location).or_insert(None);
-                match vendor.status_word(&target, location).await {
+                match portal.status_word(&target, location).await {
                     Ok(word) => *said = word,
                     Err(unread) => no_words_for = unread.retry_after(),
                 }
@@ -69,7 +78,7 @@ pub async fn look(vendor: Rc<Vendor>, target: Rc<Target>, locations: Vec<Locatio
                 }
             }
         };
-        let listing = vendor.submissions(&target);
+        let listing = portal.submissions(&target);
         tokio::pin!(reading, listing);
         tokio::select! {
             listing = &mut listing => {

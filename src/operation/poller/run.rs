@@ -17,8 +17,8 @@ use super::look::{Seen, look};
 use super::state_writer::StateWriter;
 use super::table::{Errand, Moment, Table};
 use crate::ledger::{Claim, Ledger, Write};
+use crate::operation::authorized_portal::AuthorizedPortal;
 use crate::operation::outcome::Patience;
-use crate::operation::vendor::Vendor;
 
 /// How long the poller sleeps when nothing is due.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -42,7 +42,7 @@ pub struct Poller {
 
 /// The poller at work.
 struct Running {
-    vendor: Rc<Vendor>,
+    portal: Rc<AuthorizedPortal>,
     table: Table,
     writer: StateWriter,
     looks: FuturesUnordered<LocalBoxFuture<'static, (Errand, Seen)>>,
@@ -68,9 +68,9 @@ impl Poller {
     }
 
     /// Runs until stopped.
-    pub async fn run(mut self, vendor: Vendor) {
+    pub async fn run(mut self, portal: AuthorizedPortal) {
         let mut running = Running {
-            vendor: Rc::new(vendor),
+            portal: Rc::new(portal),
             table: Table::new(self.options.poll, self.options.patience),
             writer: StateWriter::new(self.ledger),
             looks: FuturesUnordered::new(),
@@ -134,10 +134,10 @@ impl Running {
 
     fn start_polls(&mut self) {
         while let Some(mut errand) = self.table.next_look(Moment::now()) {
-            let vendor = Rc::clone(&self.vendor);
+            let portal = Rc::clone(&self.portal);
             self.looks.push(Box::pin(async move {
                 let locations = std::mem::take(&mut errand.locations);
-                let seen = look(vendor, Rc::clone(&errand.target), locations).await;
+                let seen = look(portal, Rc::clone(&errand.target), locations).await;
                 (errand, seen)
             }));
         }

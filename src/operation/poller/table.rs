@@ -9,16 +9,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::case::{self, Worth};
+use super::case::Worth;
 use super::followed::{Followed, Place};
 use super::holds::Quiet;
 use super::lanes::Lane;
 use super::look::Seen;
 use super::offer::{Offer, words_of};
 use super::pace::Pace;
-use crate::domain::{Operation, OperationId, PublisherId};
+use crate::domain::{Operation, OperationId, PublisherId, Target};
 use crate::operation::outcome::{Patience, Unseen};
-use crate::portal::{Location, Target};
+use crate::portal::Location;
 
 /// Looks under way at once: a start with many unfinished operations must not open
 /// a connection for each. One publisher alone gets half of them: at a second a read
@@ -103,10 +103,10 @@ impl Table {
         if self.follows(id) {
             return;
         }
-        let target = case::target(&operation);
-        let target = match self.offers.get_key_value(&target) {
+        let target = &operation.target;
+        let target = match self.offers.get_key_value(target) {
             Some((known, _)) => Rc::clone(known),
-            None => Rc::new(target),
+            None => Rc::new(target.clone()),
         };
         let offer = self.offers.entry(Rc::clone(&target)).or_default();
         offer.members.push(id);
@@ -117,7 +117,8 @@ impl Table {
         } else if !hold.is_zero() {
             followed.rest(self.pace, self.patience, hold, now);
         } else if offer.lines_up_first() {
-            self.first_looks.push(&target.publisher, Rc::clone(&target));
+            self.first_looks
+                .push(target.publisher(), Rc::clone(&target));
         }
         // Not all the others again: there may be many.
         let wakes_at = offer.wakes_for(&followed).into_iter().chain(offer.timer);
@@ -176,7 +177,7 @@ impl Table {
                     followed.due = now.instant;
                 }
             });
-            self.looks.push(&target.publisher, Rc::clone(target));
+            self.looks.push(target.publisher(), Rc::clone(target));
         }
         self.forget(target, over.iter().map(|operation| operation.id).collect());
         over
@@ -303,7 +304,7 @@ impl Table {
     /// Gives the look's place back. Whoever came while there were first looks enough at
     /// the offer is next.
     fn look_is_over(&mut self, errand: &Errand) {
-        let publisher = &errand.target.publisher;
+        let publisher = errand.target.publisher();
         if errand.is_first {
             self.first_looks.done(publisher);
         } else {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::{OfferId, PublisherId};
+
 use actix_web::http::header::HeaderValue;
 use actix_web::web::Bytes;
 use proptest::prelude::*;
@@ -12,10 +12,7 @@ const PATH: &str =
     "/api/publishers/contoso/offers/vm/operations/56615b67-2185-49fe-80d2-c4ddf77bb2e8";
 
 fn target() -> Target {
-    Target {
-        publisher: PublisherId::parse("contoso").unwrap(),
-        offer: OfferId::parse("vm").unwrap(),
-    }
+    Target::sample("contoso", "vm")
 }
 
 fn whole(text: &str) -> Body {
@@ -48,7 +45,7 @@ fn meaning(status: u16, body: &Body) -> Meaning {
 fn the_table_of_answers() {
     use Meaning::{Accepted, BadResponse, Cut, Failed, Finished, Unauthorized};
     let empty = || whole("");
-    let chunked = |text: &'static str| Body::Unproven(Bytes::from_static(text.as_bytes()));
+    let chunked = |text: &'static str| Body::Unverified(Bytes::from_static(text.as_bytes()));
     let table = [
         (200, empty(), Finished),
         (200, whole("{}"), Finished),
@@ -149,7 +146,7 @@ fn retry_after_is_seconds_or_a_date() {
 fn a_reflected_token_is_cut_out_even_between_control_characters() {
     let redactor = Arc::new(Redactor::default());
     let token = "abcdefghijklmnopqrstuvwxyz0123456789";
-    redactor.ring("a").remember(token);
+    redactor.token_history("a").remember(token);
     let hidden: String = token.chars().flat_map(|c| [c, '\u{7}']).collect();
     assert_eq!(plain_text(&hidden, MAX_TEXT, &redactor), "[redacted]");
     let mut headers = HeaderMap::new();

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::{
-    Action, Evidence, Idempotency, Outcome, PortalFacts, PublisherId, RequestId, Status,
+    Action, Evidence, Idempotency, Outcome, PortalFacts, RequestId, Status, Target,
 };
 
 fn time() -> impl Strategy<Value = Timestamp> {
@@ -61,8 +61,7 @@ prop_compose! {
             action,
             status,
             outcome,
-            offer: OfferId::parse(&names.0).unwrap(),
-            publisher: PublisherId::parse(&names.1).unwrap(),
+            target: Target::sample(&names.1, &names.0),
             requested_by: CallerName::parse(&names.2).unwrap(),
             request_id: RequestId::parse(&names.3).unwrap(),
             idempotency: idempotency.map(|(key, payload)| Box::new(Idempotency {

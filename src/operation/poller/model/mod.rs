@@ -33,8 +33,8 @@ use uuid::Uuid;
 
 use super::case::{self, Worth};
 use crate::domain::{
-    Action, CallerName, Delivered, Evidence, OfferId, Operation, OperationError, Outcome,
-    ProblemCode, PublisherId, RequestId, Status,
+    Action, CallerName, Delivered, Evidence, Operation, OperationError, Outcome, ProblemCode,
+    RequestId, Status, Target,
 };
 use crate::operation::outcome::{Look, Patience, Unseen};
 use crate::portal::{Location, RunState};
@@ -69,8 +69,7 @@ struct Ours {
 fn intent(at: Timestamp) -> Operation {
     let mut intent = Operation::intent(
         Action::Cancel,
-        PublisherId::parse("contoso").unwrap(),
-        OfferId::parse("vm").unwrap(),
+        Target::sample("contoso", "vm"),
         CallerName::parse("pipeline").unwrap(),
         RequestId::generate(),
     );

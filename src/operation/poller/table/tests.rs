@@ -4,8 +4,8 @@ use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{Action, CallerName, Delivered, OfferId, Outcome, RequestId};
-use crate::operation::vendor::{Listing, Unread};
+use crate::domain::{Action, CallerName, Delivered, Outcome, RequestId, Target};
+use crate::operation::authorized_portal::{ReadFailure, SubmissionsSnapshot};
 use crate::portal::{ReadError, RunState, Submission, Submissions};
 
 mod shared;
@@ -37,8 +37,7 @@ impl Bench {
     fn answered(&self, publisher: &str, offer: &str) -> Operation {
         let mut operation = Operation::intent(
             Action::Cancel,
-            PublisherId::parse(publisher).unwrap(),
-            OfferId::parse(offer).unwrap(),
+            Target::sample(publisher, offer),
             CallerName::parse("pipeline").unwrap(),
             RequestId::generate(),
         );
@@ -80,9 +79,9 @@ impl Bench {
     fn seen(
         &mut self,
         errand: &Errand,
-        found: Result<Vec<Submission>, Unread>,
+        found: Result<Vec<Submission>, ReadFailure>,
     ) -> Vec<Arc<Operation>> {
-        let listing = Listing {
+        let listing = SubmissionsSnapshot {
             begun: self.now.at,
             ended: self.now.at,
             submissions: found.map(|list| Submissions {
@@ -109,8 +108,8 @@ impl Bench {
     }
 }
 
-fn throttled(seconds: u64) -> Unread {
-    Unread::Read(ReadError::Status(429, Some(Duration::from_secs(seconds))))
+fn throttled(seconds: u64) -> ReadFailure {
+    ReadFailure::Portal(ReadError::Status(429, Some(Duration::from_secs(seconds))))
 }
 
 #[test]
@@ -186,7 +185,7 @@ fn next_look(bench: &mut Bench, offer: &str) -> (Errand, Duration) {
         assert!(bench.wake().is_empty());
         let mut found = None;
         for errand in bench.errands() {
-            if errand.target.offer.as_str() == offer {
+            if errand.target.offer().as_str() == offer {
                 found = Some(errand);
             } else {
                 let running = bench.running();
@@ -213,7 +212,7 @@ fn what_a_first_look_is_told_is_about_its_offer_only() {
     bench.add("contoso", "new");
     bench.add("contoso", "busy");
     let new = bench.errand();
-    assert_eq!(new.target.offer.as_str(), "new");
+    assert_eq!(new.target.offer().as_str(), "new");
     let (calm, soon) = next_look(&mut bench, "calm");
     assert!(soon <= 2 * POLL, "{soon:?}");
     bench.seen(&calm, Ok(running));
@@ -287,7 +286,7 @@ fn a_last_look_that_fails_is_repeated_for_a_while() {
             let is_end = bench.now.instant - begun >= PATIENCE.give_up;
             let found = if is_end && !(recovers && fails == 5) {
                 fails += 1;
-                Err(Unread::Read(ReadError::Status(500, None)))
+                Err(ReadFailure::Portal(ReadError::Status(500, None)))
             } else {
                 Ok(running.clone())
             };
@@ -342,7 +341,7 @@ fn a_start_with_many_is_no_rush_but_first_looks_are_taken() {
         operation.evidence.first_look_at = Some(answered);
         bench.table.add(Arc::new(operation), bench.now);
     }
-    assert_eq!(&*bench.errand().target.offer.to_string(), "fresh");
+    assert_eq!(&*bench.errand().target.offer().to_string(), "fresh");
     // Ten minutes old, they are looked at once a minute.
     let mut by_tenth = [0; 10];
     for followed in bench

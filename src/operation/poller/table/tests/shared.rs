@@ -8,7 +8,7 @@ impl Bench {
     fn add_at(&mut self, offer: &str, guid: u128) -> OperationId {
         let mut operation = self.answered("contoso", offer);
         let location = Location::Operation(Uuid::from_u128(guid));
-        let target = case::target(&operation);
+        let target = operation.target.clone();
         operation.portal.location = Some(location.path(&target));
         let id = operation.id;
         self.table.add(Arc::new(operation), self.now);

@@ -109,7 +109,7 @@ impl Stage {
         };
         let mut operation = self.bench.answered(publisher, &format!("vm-{offer}"));
         let location = Location::Operation(Uuid::from_u128(self.deadlines.len() as u128));
-        operation.portal.location = Some(location.path(&case::target(&operation)));
+        operation.portal.location = Some(location.path(&operation.target));
         let now = self.bench.now;
         let mut since = now.instant;
         if let Some(ago) = ago {
@@ -137,7 +137,7 @@ impl Stage {
                 list[0].state = RunState::Canceled;
                 Ok(list)
             }
-            Found::Failed => Err(Unread::Read(ReadError::Status(500, None))),
+            Found::Failed => Err(ReadFailure::Portal(ReadError::Status(500, None))),
             Found::Throttled(wait) => Err(throttled(*wait)),
         };
         let changed = self.bench.seen(&errand, found);

@@ -1,5 +1,5 @@
-//! What makes a token worth another look before its time: its file has changed, or the
-//! machine has slept, during which the monotonic clock stood still and the token aged.
+//! Events that renew a token before it is due: its file has changed, or the machine was
+//! suspended, during which the token aged but the monotonic clock stood still.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -7,36 +7,36 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A sleep shorter than this is none.
-const SHORTEST_SLEEP: Duration = Duration::from_secs(2);
+/// Time between two checks.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Shorter suspensions do not count.
+const SHORTEST_SUSPENSION: Duration = Duration::from_secs(2);
 
-/// What is looked at, and as it was at the beginning.
-pub(super) struct Disturbance {
+/// What is watched, and how it was at the beginning.
+pub(super) struct RefreshTrigger {
     file: Option<PathBuf>,
     stamp: Option<[i64; 6]>,
-    slept: Duration,
+    suspended: Duration,
 }
 
-impl Disturbance {
-    /// Begins to look.
+impl RefreshTrigger {
+    /// Begins to watch for suspensions and for changes of `file`.
     pub(super) fn watch(file: Option<&Path>) -> Self {
         Self {
             file: file.map(Path::to_path_buf),
             stamp: file.and_then(stamp),
-            slept: slept(),
+            suspended: suspended(),
         }
     }
 
-    /// Completes at the first disturbance.
-    pub(super) async fn noticed(&mut self) {
-        let mut ticks = interval(LOOK_EVERY);
+    /// Completes at the first such event.
+    pub(super) async fn fired(&mut self) {
+        let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if slept().saturating_sub(self.slept) > SHORTEST_SLEEP {
-                tracing::info!("the machine has slept; tokens are renewed");
+            if suspended().saturating_sub(self.suspended) > SHORTEST_SUSPENSION {
+                tracing::info!("the machine was suspended; renewing the token");
                 return;
             }
             if self.file.as_deref().and_then(stamp) != self.stamp {
@@ -46,7 +46,7 @@ impl Disturbance {
     }
 }
 
-/// What changes when a file does.
+/// Identity, size and times of a file: one of them changes when the file does.
 fn stamp(path: &Path) -> Option<[i64; 6]> {
     let file = std::fs::metadata(path).ok()?;
     let whole = |number: u64| i64::from_ne_bytes(number.to_ne_bytes());
@@ -60,10 +60,10 @@ fn stamp(path: &Path) -> Option<[i64; 6]> {
     ])
 }
 
-/// For how long the machine has slept since it was started: one clock counts that, the
-/// other does not.
+/// How long the machine has been suspended since it was started, which is the difference
+/// between two clocks.
 #[cfg(target_os = "linux")]
-fn slept() -> Duration {
+fn suspended() -> Duration {
     use rustix::time::{ClockId, clock_gettime};
     let nanos = |clock| {
         let now = clock_gettime(clock);
@@ -73,8 +73,9 @@ fn slept() -> Duration {
     Duration::from_nanos(u64::try_from(ahead).unwrap_or(0))
 }
 
-/// Nothing is known of it elsewhere; a refused token is replaced all the same.
+/// Unknown on other systems: there a token that has expired unnoticed is replaced when the
+/// vendor rejects it.
 #[cfg(not(target_os = "linux"))]
-fn slept() -> Duration {
+fn suspended() -> Duration {
     Duration::ZERO
 }

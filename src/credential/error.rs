@@ -1,26 +1,26 @@
-//! Why there is no token, in words that help at three in the morning.
+//! Why there is no token, and what to do about it.
 
 use std::time::Duration;
 
 use crate::transport::{SendError, Unreachable};
 
-/// Why a token endpoint granted nothing.
+/// Why no token was acquired.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// It could not be reached, or did not answer.
+pub enum TokenFetchError {
+    /// The endpoint could not be reached, or did not answer.
     #[error("token endpoint: {0}; {reach}", reach = reach_text(.0))]
     Unreachable(SendError),
-    /// It refused, with Entra's own code where it gave one.
+    /// The endpoint refused.
     #[error("token endpoint answered with an error ({status}{}{}){}", code_text(.aadsts), error_text(.error), remedy_text(.aadsts))]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The number behind `AADSTS`.
+        /// Entra's number, behind `AADSTS`.
         aadsts: Option<u32>,
-        /// The OAuth error word (RFC 6749, 5.2), for example `invalid_client`.
+        /// The OAuth error word (RFC 6749 section 5.2), for example `invalid_client`.
         error: Option<&'static str>,
     },
-    /// The platform hands out no token for a managed identity.
+    /// The platform gives no token for a managed identity.
     #[error("managed identity endpoint answered with an error ({status}{}): {remedy}", error_text(.error))]
     NoIdentity {
         /// The HTTP status.
@@ -30,30 +30,30 @@ pub enum Failure {
         /// What to do about it.
         remedy: &'static str,
     },
-    /// It asked to come back later (429 or 503).
-    #[error("token endpoint asks to wait ({status})")]
+    /// The endpoint asks for a pause (429 or 503).
+    #[error("token endpoint asks for a pause ({status})")]
     Throttled {
         /// The HTTP status.
         status: u16,
         /// Its `Retry-After`.
         retry_after: Option<Duration>,
     },
-    /// A 200 that grants nothing usable.
+    /// A 200 without a usable token.
     #[error("token endpoint answered 200, but {0}")]
-    Garbage(&'static str),
-    /// The file that holds the token or the assertion is of no use.
-    #[error("its file is of no use: {0}; check assertion_file or token_file")]
+    InvalidResponse(&'static str),
+    /// The file with the token or assertion cannot be used.
+    #[error("file not usable: {0}; check token_file or assertion_file")]
     File(&'static str),
-    /// What came is of no use any more.
-    #[error("the token that came is at its end already")]
-    Spent,
-    /// The certificate's key does not sign.
+    /// The token that came is not usable any more.
+    #[error("the received token has expired or is about to")]
+    AlreadyExpired,
+    /// The certificate's key cannot sign.
     #[error("the certificate's key cannot sign; check key_file and assertion_algorithm")]
     Signing,
 }
 
-impl Failure {
-    /// How long the endpoint asked us to stay away.
+impl TokenFetchError {
+    /// The pause that the endpoint asks for.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -61,9 +61,9 @@ impl Failure {
             Self::Unreachable(_)
             | Self::Refused { .. }
             | Self::NoIdentity { .. }
-            | Self::Garbage(_)
+            | Self::InvalidResponse(_)
             | Self::File(_)
-            | Self::Spent
+            | Self::AlreadyExpired
             | Self::Signing => None,
         }
     }
@@ -72,7 +72,7 @@ impl Failure {
 fn reach_text(error: &SendError) -> &'static str {
     match error {
         SendError::NotSent(Unreachable::Tls) => {
-            "set portal.ca_file if a proxy with its own CA is in between"
+            "set portal.ca_file if a proxy with its own CA is in the way"
         }
         SendError::NotSent(_) | SendError::Lost(_) => {
             "check authority or endpoint, DNS and the firewall"
@@ -107,8 +107,8 @@ fn remedy(aadsts: u32) -> Option<&'static str> {
         }
         7_000_222 => "the client secret has expired; create a new one in the app registration",
         500_011 => "the resource or scope is unknown in this tenant; check resource or scope",
-        90_002 => "there is no such tenant; check tenant_id and authority",
-        700_016 => "there is no such application in this tenant; check client_id and tenant_id",
+        90_002 => "unknown tenant; check tenant_id and authority",
+        700_016 => "unknown application in this tenant; check client_id and tenant_id",
         700_024 => {
             "the client assertion has expired; check the machine's clock, or who renews assertion_file"
         }
@@ -116,7 +116,7 @@ fn remedy(aadsts: u32) -> Option<&'static str> {
             "the client assertion's signature is not that of a registered certificate; register the certificate with the application, or check certificate_file"
         }
         70_021 | 70_025 | 700_211 | 700_212 | 700_213 => {
-            "no federated credential of the application fits the platform's token; compare its issuer, subject and audience"
+            "no federated credential of the application matches the platform's token; compare issuer, subject and audience"
         }
         900_144 | 900_023 => "a parameter is missing or malformed; check tenant_id and client_id",
         _ => return None,
@@ -128,8 +128,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_says_what_to_do() {
-        let failure = Failure::Refused {
+    fn a_refusal_comes_with_a_remedy() {
+        let failure = TokenFetchError::Refused {
             status: 401,
             aadsts: Some(7_000_215),
             error: Some("invalid_client"),

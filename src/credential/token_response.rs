@@ -1,27 +1,26 @@
-//! What a token endpoint answers: a grant (RFC 6749, 5.1) or a refusal (5.2).
+//! The answer of a token endpoint: a grant (RFC 6749 section 5.1) or an error (5.2).
 
 use std::time::Duration;
 
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::HeaderValue;
 use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Failure, Grant};
-use crate::domain::Ring;
-use crate::transport::{Body, Incoming};
+use super::error::TokenFetchError;
+use super::token::Grant;
+use crate::domain::TokenHistory;
+use crate::transport::{Body, Response, date, retry_after};
 
-/// The longest token that is taken, in bytes; Entra's are below 4 KiB.
+/// The longest token that is accepted, in bytes; Entra's are below 4 KiB.
 const MAX_TOKEN: usize = 16 * 1024;
-/// Assumed when the endpoint does not say how long a token lives (RFC 6749, 5.1,
-/// makes `expires_in` only recommended): long enough to use, short enough to be safe.
+/// The lifetime of a token without `expires_in`, which RFC 6749 only recommends.
 const UNSTATED_LIFETIME: Duration = Duration::from_secs(600);
-/// Entra grants at most a day; more is a mistake, and not believed.
+/// The longest lifetime that is believed; Entra grants at most a day.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
-/// The error words that are repeated (RFC 6749, 5.2, and those of managed identities).
-/// Any other text could be a piece of what was sent.
+/// The error words that are shown (RFC 6749 section 5.2, and those of managed
+/// identities). Any other text could repeat a part of the request.
 const ERROR_WORDS: [&str; 16] = [
     "access_denied",
     "identity_not_found",
@@ -41,14 +40,14 @@ const ERROR_WORDS: [&str; 16] = [
     "too_many_requests",
 ];
 
-/// Either of the two. v1 writes numbers as strings.
+/// Either of the two. Version 1 writes numbers as strings.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Document {
+struct TokenDocument {
     access_token: Option<String>,
     token_type: Option<String>,
-    expires_in: Option<Number>,
-    expires_on: Option<Number>,
+    expires_in: Option<Seconds>,
+    expires_on: Option<Seconds>,
     error: Option<String>,
     error_codes: Vec<u32>,
     /// Managed identities give Entra's number in here only.
@@ -57,16 +56,16 @@ struct Document {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Number {
-    Plain(f64),
-    Quoted(String),
+enum Seconds {
+    Number(f64),
+    Text(String),
 }
 
-impl Number {
-    fn seconds(&self) -> Option<f64> {
+impl Seconds {
+    fn value(&self) -> Option<f64> {
         let seconds = match self {
-            Self::Plain(number) => *number,
-            Self::Quoted(text) => text.trim().parse().ok()?,
+            Self::Number(number) => *number,
+            Self::Text(text) => text.trim().parse().ok()?,
         };
         (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
     }
@@ -75,28 +74,27 @@ impl Number {
 /// Reads an answer.
 ///
 /// # Errors
-/// [`Failure`] unless it grants a usable token.
-pub(super) fn read(incoming: &Incoming, ring: &Ring) -> Result<Grant, Failure> {
-    let status = incoming.status().as_u16();
-    let document: Option<Document> = match &incoming.body {
-        Body::Whole(bytes) | Body::Unproven(bytes) => serde_json::from_slice(bytes).ok(),
+/// [`TokenFetchError`] unless it grants a usable token.
+pub(super) fn read(response: &Response, history: &TokenHistory) -> Result<Grant, TokenFetchError> {
+    let status = response.status().as_u16();
+    let document: Option<TokenDocument> = match &response.body {
+        Body::Whole(bytes) | Body::Unverified(bytes) => serde_json::from_slice(bytes).ok(),
         Body::Cut | Body::Unreadable => None,
     };
     match status {
-        200 => grant(
-            document.ok_or(Failure::Garbage(
-                "its body is cut, too long or no JSON object",
-            ))?,
-            date(incoming).unwrap_or_else(Timestamp::now),
-            ring,
-        ),
-        429 | 503 => Err(Failure::Throttled {
+        200 => {
+            let unreadable = "the body is cut, too long or not a JSON object";
+            let document = document.ok_or(TokenFetchError::InvalidResponse(unreadable))?;
+            let now = date(response.headers()).unwrap_or_else(Timestamp::now);
+            grant(document, now, history)
+        }
+        429 | 503 => Err(TokenFetchError::Throttled {
             status,
-            retry_after: retry_after(incoming),
+            retry_after: retry_after(response.headers(), Timestamp::now()),
         }),
         _ => {
             let document = document.unwrap_or_default();
-            Err(Failure::Refused {
+            Err(TokenFetchError::Refused {
                 status,
                 aadsts: aadsts(&document),
                 error: document.error.as_deref().and_then(error_word),
@@ -105,30 +103,40 @@ pub(super) fn read(incoming: &Incoming, ring: &Ring) -> Result<Grant, Failure> {
     }
 }
 
-fn grant(document: Document, now: Timestamp, ring: &Ring) -> Result<Grant, Failure> {
+fn grant(
+    document: TokenDocument,
+    now: Timestamp,
+    history: &TokenHistory,
+) -> Result<Grant, TokenFetchError> {
     let token = document
         .access_token
         .map(Zeroizing::new)
         .filter(|token| !token.is_empty())
-        .ok_or(Failure::Garbage("it holds no access_token"))?;
+        .ok_or(TokenFetchError::InvalidResponse("it has no access_token"))?;
     let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
     if !document.token_type.as_ref().is_none_or(is_bearer) {
-        return Err(Failure::Garbage("its token_type is not Bearer"));
+        return Err(TokenFetchError::InvalidResponse("token_type is not Bearer"));
     }
     bearer(
         &token,
         lifetime(document.expires_in, document.expires_on, now)?,
-        ring,
+        history,
     )
 }
 
-/// A token as a header's value, which no `Debug` prints.
+/// A token as a header value that no `Debug` prints.
 ///
 /// # Errors
-/// [`Failure::Garbage`] if it cannot be one.
-pub(super) fn bearer(token: &str, lifetime: Duration, ring: &Ring) -> Result<Grant, Failure> {
-    const NO_VALUE: Failure = Failure::Garbage("its access_token cannot be a header's value");
-    ring.remember(token);
+/// [`TokenFetchError::InvalidResponse`] if it cannot be one.
+pub(super) fn bearer(
+    token: &str,
+    lifetime: Duration,
+    history: &TokenHistory,
+) -> Result<Grant, TokenFetchError> {
+    const NO_VALUE: TokenFetchError = TokenFetchError::InvalidResponse(
+        "access_token is too long or has characters that a header cannot carry",
+    );
+    history.remember(token);
     if token.len() > MAX_TOKEN || !token.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(NO_VALUE);
     }
@@ -141,51 +149,28 @@ pub(super) fn bearer(token: &str, lifetime: Duration, ring: &Ring) -> Result<Gra
     })
 }
 
-/// `expires_in` goes by nobody's clock and is preferred; `expires_on` goes by the
-/// endpoint's, which says what time it is.
+/// `expires_in` depends on no clock and is preferred. `expires_on` is compared with the
+/// endpoint's clock, `now`.
 fn lifetime(
-    expires_in: Option<Number>,
-    expires_on: Option<Number>,
+    expires_in: Option<Seconds>,
+    expires_on: Option<Seconds>,
     now: Timestamp,
-) -> Result<Duration, Failure> {
+) -> Result<Duration, TokenFetchError> {
     if expires_in.is_none() && expires_on.is_none() {
         return Ok(UNSTATED_LIFETIME);
     }
     let until = |at: f64| (at - now.as_duration().as_secs_f64()).max(0.0);
-    let left = expires_in.and_then(|number| number.seconds());
-    let left = left.or_else(|| expires_on.and_then(|number| number.seconds()).map(until));
+    let left = expires_in.and_then(|seconds| seconds.value());
+    let left = left.or_else(|| expires_on.and_then(|seconds| seconds.value()).map(until));
     left.and_then(|left| Duration::try_from_secs_f64(left.min(LONGEST_LIFETIME.as_secs_f64())).ok())
-        .ok_or(Failure::Garbage(
-            "its expires_in or expires_on is no number of seconds",
+        .ok_or(TokenFetchError::InvalidResponse(
+            "expires_in or expires_on is not a number of seconds",
         ))
 }
 
-/// What time it is by the endpoint's clock, if it says so.
-pub(super) fn date(incoming: &Incoming) -> Option<Timestamp> {
-    let text = incoming.headers().get(header::DATE)?.to_str().ok()?;
-    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
-}
-
-fn retry_after(incoming: &Incoming) -> Option<Duration> {
-    let text = |name| incoming.headers().get(name)?.to_str().ok().map(str::trim);
-    wait(text(header::RETRY_AFTER)?, text(header::DATE))
-}
-
-/// `Retry-After` is seconds or a date (RFC 9110, 10.2.3). The endpoint's clock counts:
-/// ours may be off.
-fn wait(asked: &str, now: Option<&str>) -> Option<Duration> {
-    if let Ok(seconds) = asked.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
-    }
-    let date = |text: &str| rfc2822::DateTimeParser::new().parse_timestamp(text).ok();
-    let now = now.and_then(date).unwrap_or_else(Timestamp::now);
-    let wait = date(asked)?.duration_since(now);
-    Some(Duration::try_from(wait).unwrap_or_default())
-}
-
-/// Entra's number. Nothing else of its text is repeated: it could be a piece of what was
-/// sent.
-fn aadsts(document: &Document) -> Option<u32> {
+/// Entra's error number. The rest of its text is not shown: it could repeat a part of
+/// the request.
+fn aadsts(document: &TokenDocument) -> Option<u32> {
     if let Some(code) = document.error_codes.first() {
         return Some(*code);
     }
@@ -202,13 +187,13 @@ fn error_word(word: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn granted(json: &str) -> Result<Duration, Failure> {
+    fn granted(json: &str) -> Result<Duration, TokenFetchError> {
         let document = serde_json::from_str(json).unwrap();
-        grant(document, Timestamp::now(), &Ring::default()).map(|grant| grant.lifetime)
+        grant(document, Timestamp::now(), &TokenHistory::default()).map(|grant| grant.lifetime)
     }
 
     #[test]
-    fn both_endpoints_are_understood() {
+    fn both_versions_are_understood() {
         let hour = Ok(Duration::from_secs(3599));
         let v1 = r#"{"token_type":"Bearer","expires_in":"3599","ext_expires_in":"3599","expires_on":"1700000000","not_before":"1","resource":"r","access_token":"t"}"#;
         let v2 =
@@ -237,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_200_that_grants_nothing_is_a_failure() {
+    fn a_200_without_a_usable_token_is_an_error() {
         for json in [
             "{}",
             r#"{"access_token":""}"#,
@@ -245,7 +230,10 @@ mod tests {
             "{\"access_token\":\"a\\r\\nX: y\"}",
             r#"{"access_token":"t","token_type":"mac"}"#,
         ] {
-            assert!(matches!(granted(json), Err(Failure::Garbage(_))), "{json}");
+            assert!(
+                matches!(granted(json), Err(TokenFetchError::InvalidResponse(_))),
+                "{json}"
+            );
         }
     }
 
@@ -271,30 +259,9 @@ mod tests {
     }
 
     #[test]
-    fn to_stay_away_is_asked_for_in_two_ways() {
-        let (now, then) = (
-            "Mon, 23 Nov 2026 15:29:00 GMT",
-            "Mon, 23 Nov 2026 15:30:10 GMT",
-        );
-        for (asked, seconds) in [
-            ("7", Some(7)),
-            (then, Some(70)),
-            (now, Some(0)),
-            ("soon", None),
-        ] {
-            assert_eq!(
-                wait(asked, Some(now)),
-                seconds.map(Duration::from_secs),
-                "{asked}"
-            );
-        }
-        assert_eq!(wait(now, Some(then)), Some(Duration::ZERO));
-    }
-
-    #[test]
     fn a_grant_does_not_print_its_token() {
         let document = serde_json::from_str(r#"{"access_token":"hunter2hunter2hunter2"}"#).unwrap();
-        let grant = grant(document, Timestamp::now(), &Ring::default())
+        let grant = grant(document, Timestamp::now(), &TokenHistory::default())
             .ok()
             .unwrap();
         assert_eq!(format!("{:?}", grant.authorization), "Sensitive");

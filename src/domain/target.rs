@@ -1,0 +1,49 @@
+//! The offer that a call to the vendor is about.
+
+use super::{OfferId, PublisherId};
+
+/// An offer that somebody was permitted to act on. The vendor's paths are built from
+/// it alone, so it cannot be put together from a request: a permit hands it out, and
+/// the ledger gives back the one that an operation was recorded with. No other code
+/// calls the two constructors; `tests/layering.rs` checks that.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Target {
+    publisher: PublisherId,
+    offer: OfferId,
+}
+
+impl Target {
+    /// For `policy` alone: the offer that a permit is being granted for.
+    pub(crate) fn permitted(publisher: PublisherId, offer: OfferId) -> Self {
+        Self { publisher, offer }
+    }
+
+    /// For `ledger` alone: the offer of a recorded operation, which was permitted when
+    /// the operation was asked for.
+    pub(crate) fn recorded(publisher: PublisherId, offer: OfferId) -> Self {
+        Self { publisher, offer }
+    }
+
+    /// The offer's publisher.
+    #[must_use]
+    pub fn publisher(&self) -> &PublisherId {
+        &self.publisher
+    }
+
+    /// The offer.
+    #[must_use]
+    pub fn offer(&self) -> &OfferId {
+        &self.offer
+    }
+}
+
+#[cfg(test)]
+impl Target {
+    /// A target without a permit, for tests.
+    pub fn sample(publisher: &str, offer: &str) -> Self {
+        Self {
+            publisher: PublisherId::parse(publisher).unwrap(),
+            offer: OfferId::parse(offer).unwrap(),
+        }
+    }
+}

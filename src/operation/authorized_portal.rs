@@ -1,0 +1,213 @@
+//! The vendor's API with the right token: each publisher has its own credential.
+//!
+//! [`AuthorizedPortal::call`] is the one rule for tokens, for actions and reads alike.
+//! A call goes out with the current token. If the vendor answers 401, which means that
+//! it did nothing, the credential is asked for a newer token and the call is made once
+//! more with that; a second 401 stands. Other calls go on with the current token until
+//! the newer one is there, since a 401 may concern one publisher or offer only.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use actix_web::http::header::HeaderValue;
+use jiff::Timestamp;
+
+use super::outcome::{Look, Unseen};
+use crate::credential::{Handle, Unavailable};
+use crate::domain::{Email, PublisherId, Target, now};
+use crate::policy::{Cancel, Permit};
+use crate::portal::{Answer, Location, Portal, ReadError, SendError, Submissions};
+
+/// Which credential serves which publisher.
+#[derive(Clone, Default)]
+pub struct Publishers(HashMap<PublisherId, Handle>);
+
+impl FromIterator<(PublisherId, Handle)> for Publishers {
+    fn from_iter<I: IntoIterator<Item = (PublisherId, Handle)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl Publishers {
+    /// The publisher's credential.
+    #[must_use]
+    pub fn get(&self, publisher: &PublisherId) -> Option<&Handle> {
+        self.0.get(publisher)
+    }
+}
+
+/// The vendor's API, for one thread.
+pub struct AuthorizedPortal {
+    portal: Portal,
+    publishers: Publishers,
+}
+
+/// Why a call brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallFailure<E> {
+    /// There is no token to send it with, or none to send it again with.
+    #[error("{0}")]
+    NoToken(Unavailable),
+    /// The vendor's API gave no answer that can be used.
+    #[error("{0}")]
+    Portal(E),
+}
+
+/// Why an action brought no answer.
+pub type SendFailure = CallFailure<SendError>;
+
+/// Why a read brought nothing.
+pub type ReadFailure = CallFailure<ReadError>;
+
+impl ReadFailure {
+    /// How long to wait before the next read, if the vendor or the credential says so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Portal(ReadError::Status(_, wait)) => *wait,
+            Self::NoToken(unavailable) => Some(unavailable.retry_after),
+            Self::Portal(_) => None,
+        }
+    }
+}
+
+/// An action's answer, or why there is none.
+pub struct Exchange {
+    /// What came back.
+    pub answer: Result<Answer, SendFailure>,
+    /// Time spent waiting for the vendor, without waiting for a token.
+    pub took: Duration,
+    /// Whether the vendor has answered 401 at least once, so that it did get a request.
+    pub refused_once: bool,
+}
+
+/// One reading of an offer's submissions.
+pub struct SubmissionsSnapshot {
+    /// When the request that brought them was begun; our clock.
+    pub begun: Timestamp,
+    /// When they were there, or were known not to come; our clock.
+    pub ended: Timestamp,
+    /// What the vendor gave.
+    pub submissions: Result<Submissions, ReadFailure>,
+}
+
+impl SubmissionsSnapshot {
+    /// What it is for the judge, as long as there can be another. A list may be as old
+    /// as its request, but that there is none is known only at the end.
+    #[must_use]
+    pub fn look(&self) -> Look<'_> {
+        let read = self.submissions.as_ref().ok();
+        Look {
+            at: if read.is_some() {
+                self.begun
+            } else {
+                self.ended
+            },
+            ended: self.ended,
+            date: read.and_then(|read| read.date),
+            submissions: read.map(|read| &*read.list).ok_or(Unseen::ForNow),
+        }
+    }
+}
+
+impl AuthorizedPortal {
+    /// The vendor's API behind `portal`, for these publishers.
+    #[must_use]
+    pub fn new(portal: Portal, publishers: Publishers) -> Self {
+        Self { portal, publishers }
+    }
+
+    /// Cancels what the permit allows to cancel.
+    pub(super) async fn cancel(&self, permit: &Permit<Cancel>, notify: &[Email]) -> Exchange {
+        let (mut took, mut refused_once) = (Duration::ZERO, false);
+        let target = permit.target();
+        let answer = self
+            .call(target.publisher(), answer_status, async |token| {
+                let begun = Instant::now();
+                let answer = self.portal.cancel(target, notify, token).await;
+                took += begun.elapsed();
+                refused_once |= answer_status(&answer) == Some(401);
+                answer
+            })
+            .await;
+        Exchange {
+            answer,
+            took,
+            refused_once,
+        }
+    }
+
+    /// The offer's submissions. `begun` is after all waiting for a token.
+    pub(super) async fn submissions(&self, target: &Target) -> SubmissionsSnapshot {
+        let begun = Cell::new(now());
+        let submissions = self
+            .call(target.publisher(), read_status, async |token| {
+                begun.set(now());
+                self.portal.submissions(target, token).await
+            })
+            .await;
+        SubmissionsSnapshot {
+            begun: begun.get(),
+            ended: now(),
+            submissions,
+        }
+    }
+
+    /// The vendor's word at a location.
+    ///
+    /// # Errors
+    /// [`ReadFailure`]
+    pub(super) async fn status_word(
+        &self,
+        target: &Target,
+        location: Location,
+    ) -> Result<Option<String>, ReadFailure> {
+        self.call(target.publisher(), read_status, async |token| {
+            self.portal.status_word(target, location, token).await
+        })
+        .await
+    }
+
+    /// Makes a call with the publisher's token; once more with a newer token if the
+    /// vendor answers 401 and the credential has one, or can get one. `status_of` reads
+    /// the status off the outcome of an attempt, if there was an answer.
+    async fn call<T, E>(
+        &self,
+        publisher: &PublisherId,
+        status_of: impl Fn(&Result<T, E>) -> Option<u16>,
+        mut attempt: impl AsyncFnMut(&HeaderValue) -> Result<T, E>,
+    ) -> Result<T, CallFailure<E>> {
+        // The policy permits configured publishers only; one that was taken out since
+        // has no credential.
+        let credential = self.publishers.get(publisher);
+        let credential = credential.ok_or(CallFailure::NoToken(Unavailable {
+            retry_after: Duration::from_secs(60),
+            failure: None,
+        }))?;
+        let token = credential.token().await.map_err(CallFailure::NoToken)?;
+        let mut outcome = attempt(token.authorization()).await;
+        credential.note_status(status_of(&outcome));
+        if status_of(&outcome) == Some(401)
+            && let Some(newer) = credential
+                .replace(&token)
+                .await
+                .map_err(CallFailure::NoToken)?
+        {
+            outcome = attempt(newer.authorization()).await;
+            credential.note_status(status_of(&outcome));
+        }
+        outcome.map_err(CallFailure::Portal)
+    }
+}
+
+fn answer_status(answer: &Result<Answer, SendError>) -> Option<u16> {
+    answer.as_ref().ok().map(|answer| answer.http_status)
+}
+
+fn read_status<T>(read: &Result<T, ReadError>) -> Option<u16> {
+    match read {
+        Ok(_) => Some(200),
+        Err(error) => error.status(),
+    }
+}

@@ -1,0 +1,20 @@
+//! HTTP towards others: the vendor, token endpoints, issuers of signing keys.
+//!
+//! awc is fast and trusting; this room makes its answers dependable. Redirects are not
+//! followed, bodies are bounded and checked for completeness, everything has a
+//! deadline, a connection whose framing is in doubt is never used again, and a GET that
+//! met a stale pooled connection is repeated.
+
+mod backoff;
+mod body;
+mod client;
+mod config;
+mod error;
+mod headers;
+
+pub use backoff::Backoff;
+pub use body::Body;
+pub use client::{HttpClient, Request, Response, Transport};
+pub use config::{TransportError, TransportOptions};
+pub use error::{Lost, SendError, Unreachable};
+pub use headers::{date, retry_after};
