@@ -30,7 +30,9 @@ use offergate::domain::{
     Action, Caller, CallerName, Delivered, Evidence, Glob, OfferId, PublisherId, Redactor, Rule,
     Target,
 };
-use offergate::identity::{ApiKeys, ClaimMatch, Issuer, KeySet, Keys, Rules, Tokens, hash};
+use offergate::identity::{
+    ApiKeys, ClaimMatch, Issuer, KeySet, KeyStore, TokenRules, Tokens, hash,
+};
 use offergate::operation::outcome::{self, Case, Look, Patience};
 use offergate::policy::{Cancel, Policy};
 use offergate::portal::{Location, RunState, Submission, action_answer};
@@ -126,14 +128,14 @@ fn api_keys(c: &mut Criterion) {
 
 /// Tokens of an application, as many callers' as that; the last one is its.
 fn tokens_of(signer: &Signer, callers: usize) -> Tokens {
-    let rules = Rules {
+    let rules = TokenRules {
         issuer: ISSUER.to_owned(),
         audiences: vec![AUDIENCE.to_owned()],
         algorithms: vec![jsonwebtoken::Algorithm::RS256],
         typ: None,
     };
     let set = KeySet::parse(signer.key_set().as_bytes(), None).unwrap();
-    let keys = Keys::fixed(ISSUER.to_owned(), set);
+    let keys = KeyStore::fixed(ISSUER.to_owned(), set);
     let azp = |n| match n + 1 == callers {
         true => AZP.to_owned(),
         false => format!("2f1f0c6a-8d54-4f0e-9a57-{n:012}"),

@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::Vitals;
+use crate::admin::HealthSources;
 use crate::domain::Redactor;
 use crate::http::{CurrentAccess, Room};
 use crate::ledger::{Ledger, LedgerError};
@@ -83,7 +83,7 @@ pub struct Gateway {
     public_url: String,
     reloader: Reloader,
     drain: Duration,
-    vitals: Vitals,
+    health: HealthSources,
     tasks: TaskTracker,
     public: ServerHandle,
     admin: ServerHandle,
@@ -151,16 +151,16 @@ impl Gateway {
             draining: draining.clone(),
             places: Arc::new(Semaphore::new(settings.server.max_in_flight_actions)),
         };
-        let vitals = Vitals {
+        let health = HealthSources {
             ledger: ledger.clone(),
-            credentials: credentials::vitals(&settings, &handles, &vendors.publishers),
+            credentials: credentials::served(&settings, &handles, &vendors.publishers),
             draining,
             background_ended: background.ended.clone(),
             warnings: {
                 let (access, reloader) = (access.clone(), reloader.clone());
                 Arc::new(move || {
                     let mut warnings = reloader.notices();
-                    warnings.extend(access.load().identity.complaints());
+                    warnings.extend(access.load().identity.warnings());
                     warnings
                 })
             },
@@ -178,7 +178,7 @@ impl Gateway {
             room: Room::among(settings.server.max_connections),
             limits: options::limits(&settings.server),
         };
-        let admin = serve_admin(admin, vitals.clone())?;
+        let admin = serve_admin(admin, health.clone())?;
         let public = serve_public(public, &settings.server, tls.as_ref(), gates)?;
         stop_on_failure.disarm();
         tracing::info!(
@@ -193,7 +193,7 @@ impl Gateway {
             public_url,
             reloader,
             drain: settings.server.drain,
-            vitals,
+            health,
             tasks,
             public,
             admin,
@@ -236,7 +236,7 @@ impl Gateway {
     /// to record is recorded.
     pub async fn drain(self) {
         tracing::info!("draining");
-        self.vitals.draining.cancel();
+        self.health.draining.cancel();
         self.tasks.close();
         if tokio::time::timeout(self.drain, self.tasks.wait())
             .await
@@ -253,7 +253,7 @@ impl Gateway {
         if let Ok(Err(_)) = tokio::task::spawn_blocking(move || thread.join()).await {
             tracing::error!("the background thread has panicked");
         }
-        if let Err(error) = self.vitals.ledger.close().await {
+        if let Err(error) = self.health.ledger.close().await {
             tracing::error!(%error, "the ledger was not closed cleanly");
         }
         close(self.admin).await;

@@ -1,13 +1,32 @@
-//! Alive, and ready: two questions with different consequences. A gateway that is
-//! not alive is killed; one that is not ready gets no traffic. So only readiness
-//! asks about anything outside of the process.
+//! Liveness and readiness. A platform restarts a gateway that is not alive and sends no
+//! traffic to one that is not ready, so only readiness depends on anything outside of
+//! the process.
+
+use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
-use super::Vitals;
-use super::credential::CredentialHealth;
+use super::credential_health::{CredentialHealth, ServedCredential};
+use crate::ledger::Ledger;
+
+/// What health is determined from. Cheap to clone.
+#[derive(Clone)]
+pub struct HealthSources {
+    /// The ledger, which must be writable.
+    pub ledger: Ledger,
+    /// Every credential, with the publishers that it serves.
+    pub credentials: Vec<ServedCredential>,
+    /// Set when the gateway is shutting down.
+    pub draining: CancellationToken,
+    /// Set when the background thread has ended: no operation is polled and no token
+    /// renewed any more.
+    pub background_ended: CancellationToken,
+    /// Further warnings for an operator.
+    pub warnings: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+}
 
 /// `GET /healthz`: the process answers.
 pub async fn healthz() -> HttpResponse {
@@ -23,14 +42,14 @@ struct Readiness {
     ready: bool,
     /// Why not; empty when ready.
     reasons: Vec<String>,
-    /// What does not keep the gateway from serving somebody.
+    /// Problems that do not stop the gateway from serving.
     warnings: Vec<String>,
     credentials: Vec<CredentialHealth>,
 }
 
 /// `GET /readyz`: 200 if new actions can be served, else 503 with the reasons.
-pub async fn readyz(vitals: web::Data<Vitals>) -> HttpResponse {
-    let readiness = judge(&vitals);
+pub async fn readyz(sources: web::Data<HealthSources>) -> HttpResponse {
+    let readiness = readiness(&sources);
     let mut response = if readiness.ready {
         HttpResponse::Ok()
     } else {
@@ -41,26 +60,28 @@ pub async fn readyz(vitals: web::Data<Vitals>) -> HttpResponse {
         .json(readiness)
 }
 
-/// With several credentials, one without a token is a warning as long as another has one
-/// for some publisher. One that no publisher uses makes no difference.
-fn judge(vitals: &Vitals) -> Readiness {
+/// A credential without a token is a reason not to be ready, but only a warning while
+/// another one can serve some publisher, or if no publisher uses it.
+fn readiness(sources: &HealthSources) -> Readiness {
     let mut reasons = Vec::new();
-    let mut warnings = (vitals.warnings)();
-    if vitals.draining.is_cancelled() {
+    let mut warnings = (sources.warnings)();
+    if sources.draining.is_cancelled() {
         reasons.push("draining: the gateway is shutting down".to_owned());
     }
-    if vitals.background_ended.is_cancelled() {
-        reasons.push("background: the watcher has stopped; restart the gateway".to_owned());
+    if sources.background_ended.is_cancelled() {
+        reasons.push(
+            "background: polling and token renewal have stopped; restart the gateway".to_owned(),
+        );
     }
-    if let Err(error) = vitals.ledger.healthy() {
+    if let Err(error) = sources.ledger.healthy() {
         reasons.push(error.to_string());
     }
-    let credentials = vitals.credentials.iter();
+    let credentials = sources.credentials.iter();
     let credentials: Vec<CredentialHealth> = credentials.map(CredentialHealth::of).collect();
-    let somebody_is_served = credentials.iter().any(|one| one.works() && one.is_used());
+    let can_serve = credentials.iter().any(|one| one.works() && one.is_used());
     for credential in &credentials {
-        match credential.complaint() {
-            Some(text) if somebody_is_served || credential.works() || !credential.is_used() => {
+        match credential.token_problem() {
+            Some(text) if can_serve || credential.works() || !credential.is_used() => {
                 warnings.push(text);
             }
             Some(text) => reasons.push(text),

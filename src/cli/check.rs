@@ -1,4 +1,4 @@
-//! `offergate check`: is the configuration right, and does everything answer?
+//! `offergate check`: validates the configuration and makes one call to every dependency.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub fn run(args: ConfigArgs) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    // The table says it all; the log would say it twice.
+    // The table says it already.
     loaded.settings.telemetry.log_level = LogLevel::Error;
     let _log = match log_to(&loaded.settings.telemetry, std::io::stderr()) {
         Ok(guard) => guard,
@@ -90,12 +90,16 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
 
 /// Fetches the keys of every issuer of callers' tokens.
 async fn issuers(settings: &Settings) -> Vec<Finding> {
-    let (access, keepers) = match access::build(settings, None) {
+    let (access, refreshers) = match access::build(settings, None) {
         Ok(built) => built,
         Err(error) => return vec![finding("callers", Err(error.to_string()))],
     };
-    for access::NewKeeper { keeper, transport } in keepers {
-        tokio::task::spawn_local(keeper.run(transport.client()));
+    for access::NewKeyRefresher {
+        refresher,
+        transport,
+    } in refreshers
+    {
+        tokio::task::spawn_local(refresher.run(transport.client()));
     }
     let mut findings = Vec::new();
     for issuer in access.identity.tokens().issuers() {
@@ -103,7 +107,7 @@ async fn issuers(settings: &Settings) -> Vec<Finding> {
         let keys = match issuer.keys.first_fetch().await {
             Ok(count) => Ok(format!("{count} usable key(s) received")),
             Err(Some(failure)) => Err(failure.to_string()),
-            Err(None) => Err("the issuer has not answered in time".into()),
+            Err(None) => Err("no answer from the issuer in time".into()),
         };
         findings.push(finding(&subject, keys));
     }
@@ -111,7 +115,7 @@ async fn issuers(settings: &Settings) -> Vec<Finding> {
 }
 
 async fn token(handle: &Handle) -> Result<String, String> {
-    // One attempt is enough to know: its failure is not waited out.
+    // One attempt is enough; retries are not waited for.
     let status = handle.first_attempt().await;
     match (handle.current(), status.failure) {
         (Some(token), _) => Ok(format!(
@@ -125,17 +129,17 @@ async fn token(handle: &Handle) -> Result<String, String> {
     }
 }
 
-/// When a credential's secret or certificate ends.
+/// When a credential's secret or certificate expires.
 fn end_of(end: Timestamp) -> String {
     match days_until(end) {
-        ..0 => "; its secret or certificate HAS ENDED".to_owned(),
-        days => format!("; its secret or certificate ends in {days} day(s)"),
+        ..0 => "; its secret or certificate HAS EXPIRED".to_owned(),
+        days => format!("; its secret or certificate expires in {days} day(s)"),
     }
 }
 
 async fn read(portal: &Portal, publisher: &PublisherId, handle: &Handle) -> Result<String, String> {
     let Some(token) = handle.current() else {
-        return Err("not asked: there is no token".into());
+        return Err("not called: no token".into());
     };
     match portal.probe(publisher, token.authorization()).await {
         Ok(()) => Ok("the vendor lists its offers".into()),
@@ -143,26 +147,26 @@ async fn read(portal: &Portal, publisher: &PublisherId, handle: &Handle) -> Resu
     }
 }
 
-/// What a beginner most likely has to do.
+/// The most likely remedy.
 fn remedy(error: ReadError) -> &'static str {
     match error {
         ReadError::Unauthorized => vendor_remedy(401),
         ReadError::Status(status @ 403, _) => vendor_remedy(status),
-        ReadError::Status(404, _) => "the vendor knows no such publisher; check publishers.id",
+        ReadError::Status(404, _) => "unknown publisher; check publishers.id",
         ReadError::Status(400, _) => "check portal.api_version",
-        ReadError::Status(300..=399, _) => "check portal.base_url; redirects are never followed",
+        ReadError::Status(300..=399, _) => "check portal.base_url (redirects are not followed)",
         ReadError::Status(..) => "try again later",
-        ReadError::Malformed => "something between us and the vendor changes its answers",
+        ReadError::Malformed => {
+            "the answer is not the vendor's; check portal.base_url and proxies in the way"
+        }
         ReadError::Send(SendError::NotSent(cause)) => match cause {
             Unreachable::Name => "check the host in portal.base_url, and this machine's DNS",
-            Unreachable::Connect => "check portal.base_url, and that a firewall lets us through",
-            Unreachable::Timeout => "check that a firewall lets us through",
-            Unreachable::Tls => "set portal.ca_file if a proxy with its own CA is in between",
+            Unreachable::Connect => "check portal.base_url and the firewall",
+            Unreachable::Timeout => "check the firewall",
+            Unreachable::Tls => "set portal.ca_file if a proxy with its own CA is in the way",
             Unreachable::Request => "check portal.base_url",
         },
-        ReadError::Send(SendError::Lost(_)) => {
-            "check that portal.base_url is the vendor and not something else"
-        }
+        ReadError::Send(SendError::Lost(_)) => "check that portal.base_url is the vendor's",
     }
 }
 

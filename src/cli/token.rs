@@ -1,4 +1,4 @@
-//! `offergate token show NAME`: what a credential's token says, and never the token.
+//! `offergate token show NAME`: the claims of a credential's token, never the token.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::domain::Redactor;
 use crate::settings::Settings;
 use crate::startup::{credentials, options};
 
-/// How `clap` reports what cannot be asked.
+/// The exit code of `clap` for wrong usage.
 const EXIT_USAGE: u8 = 2;
 
 #[derive(Subcommand)]
 pub enum TokenCommand {
-    /// Fetch a credential's token, and print the claims that matter; never the token
+    /// Fetch a credential's token and print its main claims, never the token
     Show {
-        /// The credential: its table under [credentials]
+        /// The credential's name: its table under [credentials]
         name: String,
         #[command(flatten)]
         config: ConfigArgs,
@@ -39,7 +39,7 @@ pub fn run(command: TokenCommand) -> ExitCode {
     }
     settings.credentials.retain(|known, _| *known == name);
     if settings.credentials.is_empty() {
-        eprintln!("offergate: there is no such table under [credentials]");
+        eprintln!("offergate: no such table under [credentials]");
         return ExitCode::from(EXIT_USAGE);
     }
     block_on(async { LocalSet::new().run_until(show(&settings)).await })
@@ -72,12 +72,12 @@ async fn describe(handle: &Handle) -> Result<Vec<(&'static str, String)>, String
     let status = handle.first_attempt().await;
     let Some(token) = handle.current() else {
         let failure = status.failure.map(|failure| failure.to_string());
-        return Err(failure.unwrap_or_else(|| "the token endpoint has not answered".into()));
+        return Err(failure.unwrap_or_else(|| "the token endpoint has not answered yet".into()));
     };
     let mut lines = vec![("kind", status.kind.to_owned())];
     match token.facts() {
         Some(facts) => lines.extend(claims(facts)),
-        None => lines.push(("claims", "the token is no JWT: it says nothing".into())),
+        None => lines.push(("claims", "none: the token is not a JWT".into())),
     }
     lines.push(("usable for", format!("{} s", token.usable_for().as_secs())));
     Ok(lines)

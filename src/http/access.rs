@@ -6,14 +6,14 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
 use super::quota::Quotas;
-use crate::identity::Identity;
+use crate::identity::Authenticator;
 use crate::policy::Policy;
 
 /// One version of callers, their credentials, rules and limits. A request keeps the
 /// one that it began with to its end.
 pub struct Access {
     /// Who callers are.
-    pub identity: Identity,
+    pub identity: Authenticator,
     /// What they may.
     pub policy: Policy,
     /// How much of it.

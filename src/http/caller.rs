@@ -11,7 +11,7 @@ use super::connection::peer_certificate;
 use super::problem::Parts;
 use super::{Gate, Problem};
 use crate::domain::{Caller, CallerName, Origin, ProblemCode};
-use crate::identity::{Presented, Refused};
+use crate::identity::{AuthenticationError, Presented};
 use crate::telemetry::AccessLog;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -39,10 +39,10 @@ pub async fn authenticate(
     let access = gate.access.load_full();
     let known = match presented(request) {
         Ok(presented) => access.identity.authenticate(presented).await,
-        Err(reason) => Err(Refused::Unknown(reason)),
+        Err(reason) => Err(AuthenticationError::Rejected(reason)),
     };
     let known = known.map_err(|refused| problem(refused, &access, log))?;
-    let _first = log.credential.set(known.mark);
+    let _first = log.credential.set(known.credential_label);
     let _first = log.caller.set(known.caller.name.clone());
     count(request, &access, &known.caller)?;
     Ok(Asking {
@@ -61,7 +61,7 @@ pub async fn still(request: &HttpRequest, gate: &Gate, name: &CallerName) -> Res
     let access = gate.access.load_full();
     let known = match presented(request) {
         Ok(presented) => access.identity.authenticate(presented).await,
-        Err(reason) => Err(Refused::Unknown(reason)),
+        Err(reason) => Err(AuthenticationError::Rejected(reason)),
     };
     let known = known.map_err(|refused| problem(refused, &access, &log))?;
     if known.caller.name == *name {
@@ -120,9 +120,9 @@ fn bearer(value: &HeaderValue) -> Result<Presented<'_>, &'static str> {
     }
 }
 
-fn problem(refused: Refused, access: &Access, log: &AccessLog) -> Problem {
+fn problem(refused: AuthenticationError, access: &Access, log: &AccessLog) -> Problem {
     match refused {
-        Refused::Unknown(reason) => {
+        AuthenticationError::Rejected(reason) => {
             log.refused.set(Some(reason));
             let detail = match reason {
                 SEVERAL_CREDENTIALS => {
@@ -135,14 +135,17 @@ fn problem(refused: Refused, access: &Access, log: &AccessLog) -> Problem {
             };
             Problem::unauthenticated(access.identity.challenge(), detail)
         }
-        Refused::Nobody { mark, reason } => {
+        AuthenticationError::NoCaller {
+            credential_label,
+            reason,
+        } => {
             log.refused.set(Some(reason));
-            let _first = log.credential.set(mark);
+            let _first = log.credential.set(credential_label);
             let detail = "Your credential is good, but the gateway knows no caller, or more than \
                           one, that it belongs to.";
             Problem::new(ProblemCode::CallerNotAllowed, detail)
         }
-        Refused::Unavailable => {
+        AuthenticationError::Unavailable => {
             log.refused.set(Some("issuer-keys-unavailable"));
             let detail = "The keys of your token's issuer are not available, so the token cannot \
                           be checked.";

@@ -2,9 +2,9 @@
 //!
 //! A certificate names its holder in its subject alternative names (RFC 5280 section
 //! 4.2.1.6), never in its common name (RFC 9525 section 6.3). The TLS handshake has
-//! proven that the client holds the key; that the chain is to be trusted is checked
-//! again here, since a connection, or a TLS session that is resumed, can outlive its
-//! certificate and the CA that signed it.
+//! proven that the client holds the key. The chain is checked again here, since a
+//! connection, or a resumed TLS session, can outlive its certificate and the trust in its
+//! CA.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,16 +18,19 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use webpki::EndEntityCert;
 
+use super::authenticated::{
+    AuthenticatedCaller, AuthenticationError, MAX_LOGGED, NO_CALLER, SEVERAL_CALLERS,
+};
 use crate::domain::{Caller, San};
 
-/// How long a verification is believed: so much longer than itself does an expired
-/// certificate live on a connection that is kept open.
-const BELIEVED: Duration = Duration::from_secs(5 * 60);
+/// A chain is verified again after this time, so an expired certificate works that much
+/// longer on an open connection.
+const REVERIFY_AFTER: Duration = Duration::from_secs(5 * 60);
 
-/// Why certificates cannot be a client CA.
+/// Why certificates cannot serve as client CAs.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidCa {
-    /// One of them is no certificate.
+    /// One of them cannot be read.
     #[error("a certificate cannot be used as a client CA: {0}")]
     Certificate(#[from] rustls::Error),
     /// There are none.
@@ -35,33 +38,12 @@ pub enum InvalidCa {
     Verifier(#[from] VerifierBuilderError),
 }
 
-/// Two callers cannot share a name.
+/// Two callers have the same certificate name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the same certificate name is configured for two callers")]
 pub struct DuplicateSan;
 
-/// Why a certificate names no caller.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CertificateRefused {
-    /// It has expired, or no client CA of ours stands behind it (any more).
-    #[error("the certificate is not trusted")]
-    Untrusted,
-    /// It is trusted, but none of its names is a caller's.
-    #[error("the certificate names no caller")]
-    NoCaller {
-        /// The names that it has.
-        names: Arc<[San]>,
-    },
-    /// It is trusted, but it names more than one caller, and which is meant cannot
-    /// be told.
-    #[error("the certificate names several callers")]
-    SeveralCallers {
-        /// The names that it has.
-        names: Arc<[San]>,
-    },
-}
-
-/// Those who may sign client certificates.
+/// The CAs that may sign client certificates.
 pub struct ClientCa {
     verifier: Arc<dyn ClientCertVerifier>,
 }
@@ -78,19 +60,19 @@ impl ClientCa {
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-            // Whoever has no certificate may have an API key.
+            // A client without a certificate may have an API key.
             .allow_unauthenticated()
             .build()?;
         Ok(Self { verifier })
     }
 
-    /// What checks certificates during the handshake.
+    /// The verifier for the handshake.
     #[must_use]
     pub fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
         Arc::clone(&self.verifier)
     }
 
-    /// Whether a chain, its end entity first, leads to one of these, and is valid now.
+    /// Whether a chain, end entity first, is valid now and leads to one of the CAs.
     fn trusts(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
         chain
             .split_first()
@@ -108,8 +90,7 @@ impl fmt::Debug for ClientCa {
     }
 }
 
-/// The certificate that a connection's client has presented. It belongs to the
-/// connection and its thread.
+/// The certificate that the client of a connection has presented.
 pub struct PeerCertificate {
     /// The end entity first.
     chain: Vec<CertificateDer<'static>>,
@@ -117,15 +98,14 @@ pub struct PeerCertificate {
     verified: RefCell<Option<Verified>>,
 }
 
-/// When, and by whose word, a certificate was last found good.
+/// The last successful verification: when, and against which CAs.
 struct Verified {
-    by: Arc<ClientCa>,
+    ca: Arc<ClientCa>,
     at: UnixTime,
 }
 
 impl PeerCertificate {
-    /// Takes over a chain, its end entity first, as TLS received it. It is verified
-    /// when it is used.
+    /// From the chain that TLS received, end entity first. It is verified when it is used.
     #[must_use]
     pub fn new(chain: &[CertificateDer<'_>]) -> Self {
         Self {
@@ -135,25 +115,24 @@ impl PeerCertificate {
         }
     }
 
-    /// The DNS names and URIs in it, wildcards left out. They mean nothing as long as
-    /// the certificate is not verified.
+    /// Its DNS names and URIs without wildcards. Until it is verified they prove nothing.
     #[must_use]
     pub fn names(&self) -> &[San] {
         &self.names
     }
 
-    /// Verifies the chain, unless this CA has done so a short while ago.
-    fn verify(&self, ca: &Arc<ClientCa>, now: UnixTime) -> Result<(), CertificateRefused> {
+    /// Verifies the chain, unless that was done against these CAs a short while ago.
+    fn verify(&self, ca: &Arc<ClientCa>, now: UnixTime) -> Result<(), AuthenticationError> {
         let mut verified = self.verified.borrow_mut();
-        if verified.as_ref().is_some_and(|last| last.holds(ca, now)) {
+        if verified.as_ref().is_some_and(|last| last.is_valid(ca, now)) {
             return Ok(());
         }
         *verified = None;
         if !ca.trusts(&self.chain, now) {
-            return Err(CertificateRefused::Untrusted);
+            return Err(UNTRUSTED);
         }
         *verified = Some(Verified {
-            by: Arc::clone(ca),
+            ca: Arc::clone(ca),
             at: now,
         });
         Ok(())
@@ -161,10 +140,10 @@ impl PeerCertificate {
 }
 
 impl Verified {
-    fn holds(&self, ca: &Arc<ClientCa>, now: UnixTime) -> bool {
-        // A clock that was set back proves nothing.
+    fn is_valid(&self, ca: &Arc<ClientCa>, now: UnixTime) -> bool {
+        // None if the clock was set back.
         let age = now.as_secs().checked_sub(self.at.as_secs());
-        Arc::ptr_eq(&self.by, ca) && age.is_some_and(|age| age <= BELIEVED.as_secs())
+        Arc::ptr_eq(&self.ca, ca) && age.is_some_and(|age| age <= REVERIFY_AFTER.as_secs())
     }
 }
 
@@ -174,8 +153,8 @@ impl fmt::Debug for PeerCertificate {
     }
 }
 
-/// What a certificate calls its holder. A name counts only as the kind that the
-/// certificate says it is: a URI without a scheme is no DNS name.
+/// The names in a certificate. A name counts only as the kind that the certificate says
+/// it is: a URI without a scheme is not taken for a DNS name.
 fn names(end_entity: &CertificateDer<'_>) -> Arc<[San]> {
     let Ok(certificate) = EndEntityCert::try_from(end_entity) else {
         return Arc::default();
@@ -188,7 +167,7 @@ fn names(end_entity: &CertificateDer<'_>) -> Arc<[San]> {
         .collect()
 }
 
-/// Every name of a caller's certificates, and whose it is.
+/// Every name of a client certificate, with its caller.
 #[derive(Debug)]
 pub struct ClientCertificates {
     ca: Option<Arc<ClientCa>>,
@@ -196,8 +175,8 @@ pub struct ClientCertificates {
 }
 
 impl ClientCertificates {
-    /// Indexes the callers by the names of their certificates. Without a CA no
-    /// certificate is trusted.
+    /// Indexes the callers by the names of their certificates. Without CAs, no certificate
+    /// is trusted.
     ///
     /// # Errors
     /// [`DuplicateSan`] if two callers have the same name.
@@ -217,27 +196,26 @@ impl ClientCertificates {
         Ok(Self { ca, by_name })
     }
 
-    /// Who may sign certificates.
+    /// The CAs that may sign certificates.
     #[must_use]
     pub fn ca(&self) -> Option<Arc<ClientCa>> {
         self.ca.clone()
     }
 
-    /// Whether nobody has one.
+    /// Whether no caller has one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }
 
-    /// Whose certificate this is, and by which name. It must be good now, and name
-    /// exactly one caller.
+    /// The caller that a certificate names. It must be valid now, and name exactly one.
     ///
     /// # Errors
-    /// [`CertificateRefused`]
+    /// [`AuthenticationError`]
     pub fn authenticate(
         &self,
         certificate: &PeerCertificate,
-    ) -> Result<(Arc<Caller>, San), CertificateRefused> {
+    ) -> Result<AuthenticatedCaller, AuthenticationError> {
         self.authenticate_at(certificate, UnixTime::now())
     }
 
@@ -245,21 +223,36 @@ impl ClientCertificates {
         &self,
         certificate: &PeerCertificate,
         now: UnixTime,
-    ) -> Result<(Arc<Caller>, San), CertificateRefused> {
-        let ca = self.ca.as_ref().ok_or(CertificateRefused::Untrusted)?;
+    ) -> Result<AuthenticatedCaller, AuthenticationError> {
+        let ca = self.ca.as_ref().ok_or(UNTRUSTED)?;
         certificate.verify(ca, now)?;
-        let names = || Arc::clone(&certificate.names);
-        let mut known = certificate.names.iter().filter_map(|name| {
-            let caller = self.by_name.get(name)?;
-            Some((caller, name))
-        });
+        let names = &certificate.names;
+        let mut known = names
+            .iter()
+            .filter_map(|name| Some((self.by_name.get(name)?, name)));
         let Some((caller, name)) = known.next() else {
-            return Err(CertificateRefused::NoCaller { names: names() });
+            return Err(no_caller(names, NO_CALLER));
         };
         if known.any(|(other, _)| other.name != caller.name) {
-            return Err(CertificateRefused::SeveralCallers { names: names() });
+            return Err(no_caller(names, SEVERAL_CALLERS));
         }
-        Ok((Arc::clone(caller), name.clone()))
+        Ok(AuthenticatedCaller {
+            caller: Arc::clone(caller),
+            credential_label: format!("certificate {name}").into(),
+        })
+    }
+}
+
+/// It has expired, or is not signed by a trusted CA (any more).
+const UNTRUSTED: AuthenticationError = AuthenticationError::Rejected("untrusted-certificate");
+
+fn no_caller(names: &[San], reason: &'static str) -> AuthenticationError {
+    let names: Vec<String> = names.iter().map(San::to_string).collect();
+    let names = names.join(" ");
+    let names = &names[..names.floor_char_boundary(MAX_LOGGED)];
+    AuthenticationError::NoCaller {
+        credential_label: format!("certificate {names}").into(),
+        reason,
     }
 }
 

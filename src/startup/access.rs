@@ -12,8 +12,8 @@ use super::options;
 use crate::domain::Caller;
 use crate::http::{Access, CallerLimits, Quotas, Rate};
 use crate::identity::{
-    ApiKeys, ClaimMatch, ClientCa, ClientCertificates, DuplicateKey, DuplicateSan, Identity,
-    InvalidCa, Issuer, KeyKeeper, KeySource, Keys, Rules, Tokens,
+    ApiKeys, Authenticator, ClaimMatch, ClientCa, ClientCertificates, DuplicateKey, DuplicateSan,
+    InvalidCa, Issuer, KeyRefresher, KeySource, KeyStore, TokenRules, Tokens,
 };
 use crate::settings::{JwtIssuer, Settings};
 use crate::transport::{Transport, TransportError, TransportOptions};
@@ -41,35 +41,39 @@ pub enum AccessError {
     ClientCa(#[from] InvalidCa),
 }
 
-/// A keeper of an issuer's keys that has not begun, and how it reaches the issuer.
-pub struct NewKeeper {
-    /// The keeper.
-    pub keeper: KeyKeeper,
+/// A refresher of an issuer's keys that has not been started, and how it reaches the
+/// issuer.
+pub struct NewKeyRefresher {
+    /// The refresher.
+    pub refresher: KeyRefresher,
     /// The way to the issuer.
     pub transport: Transport,
 }
 
-/// A version, and the keepers that it needs and the `earlier` one has not.
+/// A version, and the refreshers that it needs and the `earlier` one has not.
 ///
 /// # Errors
 /// [`AccessError`]; nothing has begun then.
 pub fn build(
     settings: &Settings,
     earlier: Option<&Access>,
-) -> Result<(Access, Vec<NewKeeper>), AccessError> {
-    let mut keepers = Vec::new();
+) -> Result<(Access, Vec<NewKeyRefresher>), AccessError> {
+    let mut refreshers = Vec::new();
     let mut issuers = Vec::new();
     for issuer in &settings.jwt_issuers {
         let keys = match earlier.and_then(|access| known_keys(access, issuer)) {
             Some(keys) => keys,
             None => {
-                let (keeper, keys) = Keys::new(source(issuer), issuer.refresh);
+                let (refresher, keys) = KeyStore::new(source(issuer), issuer.refresh);
                 let before = earlier
                     .into_iter()
                     .flat_map(|access| access.identity.tokens().issuers());
                 before.for_each(|before| keys.inherit(&before.keys));
                 let transport = Transport::new(&transport(issuer))?;
-                keepers.push(NewKeeper { keeper, transport });
+                refreshers.push(NewKeyRefresher {
+                    refresher,
+                    transport,
+                });
                 keys
             }
         };
@@ -96,16 +100,16 @@ pub fn build(
         both().map(|(known, caller)| (known, caller.certificate_san.clone())),
     )?;
     let access = Access {
-        identity: Identity::new(api_keys, tokens, certificates),
+        identity: Authenticator::new(api_keys, tokens, certificates),
         policy: options::policy(settings),
         quotas: quotas(settings, earlier),
     };
-    Ok((access, keepers))
+    Ok((access, refreshers))
 }
 
 /// The keys that the earlier version has of this issuer, if they come from the same
 /// place: nobody waits for them then.
-fn known_keys(earlier: &Access, issuer: &JwtIssuer) -> Option<Arc<Keys>> {
+fn known_keys(earlier: &Access, issuer: &JwtIssuer) -> Option<Arc<KeyStore>> {
     let source = source(issuer);
     let mut known = earlier.identity.tokens().issuers().iter();
     let known = known.find(|known| known.keys.is_from(&source, issuer.refresh))?;
@@ -136,8 +140,8 @@ fn client_ca(settings: &Settings) -> Result<Option<Arc<ClientCa>>, InvalidCa> {
     Ok(certificates.map(ClientCa::new).transpose()?.map(Arc::new))
 }
 
-fn rules(issuer: &JwtIssuer) -> Rules {
-    Rules {
+fn rules(issuer: &JwtIssuer) -> TokenRules {
+    TokenRules {
         issuer: issuer.issuer.clone(),
         audiences: issuer.audiences.clone(),
         algorithms: issuer.algorithms.clone(),

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
 use tokio_util::sync::CancellationToken;
 
-use super::access::NewKeeper;
+use super::access::NewKeyRefresher;
 use super::worker::Vendors;
 use crate::credential::TokenRefresher;
 use crate::operation::Poller;
@@ -27,11 +27,11 @@ pub struct Background {
 
 /// Takes in keepers of issuers' keys, which come and go with the configuration.
 #[derive(Clone)]
-pub struct KeepKeys(mpsc::UnboundedSender<NewKeeper>);
+pub struct KeepKeys(mpsc::UnboundedSender<NewKeyRefresher>);
 
 impl KeepKeys {
     /// Begins to keep these issuers' keys.
-    pub fn begin(&self, keepers: Vec<NewKeeper>) {
+    pub fn begin(&self, keepers: Vec<NewKeyRefresher>) {
         for keeper in keepers {
             if self.0.send(keeper).is_err() {
                 tracing::error!("the background thread has ended; an issuer's keys are not kept");
@@ -86,8 +86,12 @@ impl Background {
     }
 }
 
-async fn take_in(mut new_keepers: mpsc::UnboundedReceiver<NewKeeper>) {
-    while let Some(NewKeeper { keeper, transport }) = new_keepers.recv().await {
-        tokio::task::spawn_local(keeper.run(transport.client()));
+async fn take_in(mut new_keepers: mpsc::UnboundedReceiver<NewKeyRefresher>) {
+    while let Some(NewKeyRefresher {
+        refresher,
+        transport,
+    }) = new_keepers.recv().await
+    {
+        tokio::task::spawn_local(refresher.run(transport.client()));
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::admin::CredentialVitals;
+use crate::admin::ServedCredential;
 use crate::credential::{
     Application, AssertionAlgorithm, ClientCertificate, ClientSecret, Handle, ManagedEndpoint,
     ManagedIdentity, TokenEndpoint, TokenFile, TokenRefresher, TokenSource, WorkloadIdentity,
@@ -158,13 +158,13 @@ fn is_https(address: &str) -> bool {
     address.starts_with("https:")
 }
 
-/// Every credential, with the publishers it serves.
+/// Every credential, with the publishers that it serves.
 #[must_use]
-pub fn vitals(
+pub fn served(
     settings: &Settings,
     handles: &BTreeMap<String, Handle>,
     serving: &Publishers,
-) -> Vec<CredentialVitals> {
+) -> Vec<ServedCredential> {
     let served_by = |name: &String| {
         let publishers = settings.publishers.iter();
         publishers
@@ -177,7 +177,7 @@ pub fn vitals(
     };
     handles
         .iter()
-        .map(|(name, handle)| CredentialVitals {
+        .map(|(name, handle)| ServedCredential {
             handle: handle.clone(),
             publishers: served_by(name),
         })

@@ -13,7 +13,7 @@ use tokio::net::TcpSocket;
 
 use super::worker::Gates;
 use super::{ListenerTls, StartError, secure};
-use crate::admin::{self, Vitals};
+use crate::admin::{self, HealthSources};
 use crate::http;
 use crate::settings;
 
@@ -90,9 +90,9 @@ fn serve_plain(
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve_admin(listener: TcpListener, vitals: Vitals) -> io::Result<ServerHandle> {
-    let vitals = web::Data::new(vitals);
-    let app = move || App::new().app_data(vitals.clone()).configure(admin::routes);
+pub fn serve_admin(listener: TcpListener, health: HealthSources) -> io::Result<ServerHandle> {
+    let health = web::Data::new(health);
+    let app = move || App::new().app_data(health.clone()).configure(admin::routes);
     let running = HttpServer::new(app)
         .disable_signals()
         .workers(1)

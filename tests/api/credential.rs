@@ -266,7 +266,7 @@ async fn a_good_token_outlives_its_endpoint() {
     let ready = world.admin("/readyz").await;
     assert_eq!(ready.status, 200, "{ready:?}");
     let warnings = ready.json()["warnings"].to_string();
-    assert!(warnings.contains("renewing fails"), "{warnings}");
+    assert!(warnings.contains("renewal fails"), "{warnings}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,9 +27,9 @@ async fn a_secret_that_ends_is_known_of_in_time() {
     // A secret is good until the end of its day.
     for (days, warning) in [
         (40, None),
-        (7, Some("ends in 7 day(s); replace it")),
-        (0, Some("ends within a day; replace it")),
-        (-3, Some("has ended; replace it")),
+        (7, Some("expires in 7 day(s); replace it")),
+        (0, Some("expires within a day; replace it")),
+        (-3, Some("has expired; replace it")),
     ] {
         let date = today.checked_add(days.days()).unwrap();
         let world = spawn_toml(&format!(
@@ -52,7 +52,7 @@ async fn a_secret_that_ends_is_known_of_in_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_ends_is_known_of_in_time() {
-    for (days, warning) in [(35, None), (5, Some("ends in 5 day(s); replace it"))] {
+    for (days, warning) in [(35, None), (5, Some("expires in 5 day(s); replace it"))] {
         let certified = Certified::ending_in(days);
         let vendor = Vendor::start(Setup::default().vendor).await;
         Certified::register(&vendor, &[&certified]).await;
@@ -87,7 +87,7 @@ async fn what_the_vendor_refuses_comes_with_a_remedy() {
             json!({"kind": "unauthorized"}),
             401,
             502,
-            "the token is not meant for the vendor; check resource or scope",
+            "the token has another audience; check resource or scope",
         ),
         (
             json!({"kind": "status", "status": 403}),
@@ -198,14 +198,14 @@ async fn every_kind() -> (Vendor, Vec<Kind>) {
             &application("client-secret", secret),
             vec![],
             vec![],
-            "; its secret or certificate ends in ",
+            "; its secret or certificate expires in ",
         ),
         kind(
             "client-certificate",
             &by_certificate(""),
             Certified::first().files(),
             vec![],
-            "; its secret or certificate ends in 400 day(s)",
+            "; its secret or certificate expires in 400 day(s)",
         ),
         kind(
             "workload-identity",

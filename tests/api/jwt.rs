@@ -228,7 +228,7 @@ async fn keys_serve_on_while_their_issuer_is_down() {
     assert_eq!(cancel_with(&world, &token).await.status, 200);
     idp.answer_with(Some(503));
     let ready = world
-        .readiness_until(|body| body["warnings"].to_string().contains("cannot be renewed"))
+        .readiness_until(|body| body["warnings"].to_string().contains("renewal fails"))
         .await;
     assert_eq!(ready["ready"], true);
     let other = signer.token(&idp.claims("release"));

@@ -165,7 +165,7 @@ async fn a_word_that_earns_nothing_leaves_the_token_in_use() {
             .await;
         assert_eq!(ready["ready"], true);
         let warnings = ready["warnings"].to_string();
-        assert!(warnings.contains("renewing fails, the present token still serves contoso"));
+        assert!(warnings.contains("renewal fails; the current token still serves contoso"));
         assert_eq!(world.cancel("sync-1").await.status, 200);
     }
     exchange(

@@ -68,8 +68,9 @@ fn is_quiet(body: &Value) -> bool {
 
 fn stays(body: &Value, why: &str) -> bool {
     let warnings = body["warnings"].to_string();
-    warnings.contains("credential main: it has changed, but the old one stays in use")
-        && warnings.contains(why)
+    warnings.contains(
+        "credential main: the changed credential gets no token, so the old one stays in use",
+    ) && warnings.contains(why)
 }
 
 /// Waits until `/readyz` is as wished; the gateway is ready all the time.

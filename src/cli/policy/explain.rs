@@ -74,7 +74,7 @@ pub fn run(args: ExplainArgs) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let (access, keepers) = match access::build(&loaded.settings, None) {
+    let (access, refreshers) = match access::build(&loaded.settings, None) {
         Ok(built) => built,
         Err(error) => return unavailable(&error.to_string()),
     };
@@ -93,7 +93,7 @@ pub fn run(args: ExplainArgs) -> ExitCode {
     let keys = match (&args.jwks, args.offline) {
         (Some(path), _) => key_set(path).map(KeysFrom::File),
         (None, true) => Ok(KeysFrom::Nowhere),
-        (None, false) => Ok(KeysFrom::Issuer(keepers)),
+        (None, false) => Ok(KeysFrom::Issuer(refreshers)),
     };
     match keys.and_then(|keys| Ok((keys, read_token(&path)?))) {
         Ok((keys, text)) => by_token(&case, access.identity.tokens(), &text, keys),

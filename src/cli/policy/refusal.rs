@@ -4,78 +4,77 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{listed, quoted, shown};
-use crate::identity::{Claims, Issuer, Rules, TokenRefused, Unverified};
+use crate::identity::{Claims, Issuer, TokenError, TokenRules, UnverifiedToken};
 
 /// The reason in words, and as the log has it.
-pub fn verdict(reason: TokenRefused) -> String {
+pub fn verdict(reason: TokenError) -> String {
     let words = match reason {
-        TokenRefused::Malformed => "it is no JWT that names its issuer",
-        TokenRefused::Issuer => "its issuer is none of the [[identity.jwt]]",
-        TokenRefused::Algorithm => "its algorithm is none of its issuer's entry",
-        TokenRefused::Critical => "it demands extensions (crit), and the gateway knows none",
-        TokenRefused::Type => "it is not of the type that its issuer's entry asks for",
-        TokenRefused::Key => "there is no such key",
-        TokenRefused::Signature => "its signature is wrong",
-        TokenRefused::Expired => "it has expired",
-        TokenRefused::NotYet => "it is not valid yet",
-        TokenRefused::Audience => "it is for somebody else",
-        TokenRefused::Claims => "exp, iss or aud is missing or malformed",
+        TokenError::Malformed => "it is no JWT that names its issuer",
+        TokenError::Issuer => "its issuer is none of the [[identity.jwt]]",
+        TokenError::Algorithm => "its algorithm is none of its issuer's entry",
+        TokenError::Critical => "it demands extensions (crit), and the gateway knows none",
+        TokenError::Type => "it is not of the type that its issuer's entry asks for",
+        TokenError::Key => "there is no such key",
+        TokenError::Signature => "its signature is wrong",
+        TokenError::Expired => "it has expired",
+        TokenError::NotYet => "it is not valid yet",
+        TokenError::Audience => "it is for somebody else",
+        TokenError::Claims => "exp, iss or aud is missing or malformed",
     };
     format!("the token is refused: {words} ({})", reason.word())
 }
 
 /// What is known of the signature of a token that is refused for this. A signature is
 /// looked at after the header, and before the claims.
-pub fn signature(reason: TokenRefused) -> &'static str {
+pub fn signature(reason: TokenError) -> &'static str {
     match reason {
-        TokenRefused::Malformed
-        | TokenRefused::Issuer
-        | TokenRefused::Algorithm
-        | TokenRefused::Critical
-        | TokenRefused::Type => "not checked: the token is refused before that",
-        TokenRefused::Key => "not checked: there is no key for it",
-        TokenRefused::Signature => "wrong",
-        TokenRefused::Expired
-        | TokenRefused::NotYet
-        | TokenRefused::Audience
-        | TokenRefused::Claims => "good",
+        TokenError::Malformed
+        | TokenError::Issuer
+        | TokenError::Algorithm
+        | TokenError::Critical
+        | TokenError::Type => "not checked: the token is refused before that",
+        TokenError::Key => "not checked: there is no key for it",
+        TokenError::Signature => "wrong",
+        TokenError::Expired | TokenError::NotYet | TokenError::Audience | TokenError::Claims => {
+            "good"
+        }
     }
 }
 
 /// What to do about a token of which no more is known than that.
-pub fn remedy_unread(reason: TokenRefused) -> &'static str {
+pub fn remedy_unread(reason: TokenError) -> &'static str {
     match reason {
-        TokenRefused::Critical => "to do: let its issuer leave out crit",
+        TokenError::Critical => "to do: let its issuer leave out crit",
         _ => "to do: put an access token that is a JWT into the file, and nothing else",
     }
 }
 
 /// What to do about a token that was read.
 pub fn remedy(
-    reason: TokenRefused,
-    token: &Unverified<'_>,
+    reason: TokenError,
+    token: &UnverifiedToken<'_>,
     claims: &Claims,
     issuers: &[Issuer],
 ) -> String {
     let mut all = issuers.iter().map(|issuer| &issuer.rules);
     let rules = all.find(|rules| rules.issuer == token.issuer());
     let what = match (reason, rules) {
-        (TokenRefused::Key, _) => {
+        (TokenError::Key, _) => {
             let kid = token.key().0.map_or("none".to_owned(), quoted);
             format!(
                 "get a new one; if that does not help, see whether the issuer's key set has a \
                  usable key of its kid: {kid}"
             )
         }
-        (TokenRefused::Signature, _) => {
+        (TokenError::Signature, _) => {
             "get a new one: it was changed on its way, or somebody else has signed it".to_owned()
         }
-        (TokenRefused::Expired, _) => format!("get a new one: its exp is {}", time(claims, "exp")),
-        (TokenRefused::NotYet, _) => {
+        (TokenError::Expired, _) => format!("get a new one: its exp is {}", time(claims, "exp")),
+        (TokenError::NotYet, _) => {
             let begin = time(claims, "nbf");
             format!("see whether the clocks of issuer and gateway agree: its nbf is {begin}")
         }
-        (TokenRefused::Claims, _) => "let its issuer put exp, iss and aud into it".to_owned(),
+        (TokenError::Claims, _) => "let its issuer put exp, iss and aud into it".to_owned(),
         (_, Some(rules)) => as_configured(reason, rules, token, claims),
         (_, None) => {
             let known = issuers.iter().map(|issuer| shown(&issuer.rules.issuer));
@@ -91,22 +90,22 @@ pub fn remedy(
 
 /// What to do about a token that is not as its issuer's entry says.
 fn as_configured(
-    reason: TokenRefused,
-    rules: &Rules,
-    token: &Unverified<'_>,
+    reason: TokenError,
+    rules: &TokenRules,
+    token: &UnverifiedToken<'_>,
     claims: &Claims,
 ) -> String {
     match reason {
-        TokenRefused::Algorithm => format!(
+        TokenError::Algorithm => format!(
             "if its issuer really signs with {:?}, add that to the entry's algorithms: {}",
             token.key().1,
             listed(rules.algorithms.iter().map(|name| format!("{name:?}")))
         ),
-        TokenRefused::Type => format!(
+        TokenError::Type => format!(
             "send an access token, no ID token; its typ must be {}",
             rules.typ.as_deref().map_or("any".to_owned(), quoted)
         ),
-        TokenRefused::Audience => format!(
+        TokenError::Audience => format!(
             "get a token for {}; the aud of this one is {}",
             listed(rules.audiences.iter().map(|audience| quoted(audience))),
             some(&texts(claims.get("aud")))

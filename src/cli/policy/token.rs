@@ -5,18 +5,18 @@ use tokio::task::spawn_local;
 
 use super::case::{Case, Explanation};
 use super::{listed, quoted, refusal, shown};
-use crate::domain::{CallerName, IDENTIFYING_CLAIMS};
+use crate::domain::IDENTIFYING_CLAIMS;
 use crate::identity::{
-    Claims, Issuer, KeySet, Keys, NotOne, NotProven, TokenRefused, Tokens, Unverified,
+    CallerMatch, Claims, Issuer, KeySet, KeyStore, TokenError, Tokens, UnverifiedToken, VerifyError,
 };
-use crate::startup::access::NewKeeper;
+use crate::startup::access::NewKeyRefresher;
 
 /// Where the keys come from that a signature is checked with.
 pub enum KeysFrom {
     /// From a file.
     File(KeySet),
-    /// From the issuer: the keepers of all issuers, in their order.
-    Issuer(Vec<NewKeeper>),
+    /// From the issuer: the refreshers of all issuers, in their order.
+    Issuer(Vec<NewKeyRefresher>),
     /// There shall be none.
     Nowhere,
 }
@@ -24,7 +24,7 @@ pub enum KeysFrom {
 /// Why a token proves nothing.
 enum Doubt {
     /// The gateway refuses it.
-    Refused(TokenRefused),
+    Refused(TokenError),
     /// Its signature cannot be looked at.
     Unchecked(String),
 }
@@ -32,12 +32,12 @@ enum Doubt {
 /// A token, and what it says of itself.
 struct Read<'a> {
     tokens: &'a Tokens,
-    token: Unverified<'a>,
+    token: UnverifiedToken<'a>,
 }
 
 /// Whether whoever sends this token may do what is asked.
 pub async fn explain(case: &Case<'_>, tokens: &Tokens, text: &str, keys: KeysFrom) -> Explanation {
-    let read = match Unverified::read(text) {
+    let read = match UnverifiedToken::read(text) {
         Ok(token) => Read { tokens, token },
         Err(reason) => {
             let signature = format!("signature: {}", refusal::signature(reason));
@@ -64,26 +64,26 @@ impl Read<'_> {
     async fn prove(&self, keys: KeysFrom) -> Result<(), Doubt> {
         let mut issuers = self.tokens.issuers().iter().enumerate();
         let named = issuers.find(|(_, issuer)| issuer.rules.issuer == self.token.issuer());
-        let (position, issuer) = named.ok_or(Doubt::Refused(TokenRefused::Issuer))?;
+        let (position, issuer) = named.ok_or(Doubt::Refused(TokenError::Issuer))?;
         let header = self.token.check_header(&issuer.rules);
         header.map_err(Doubt::Refused)?;
         let proven = match keys {
             KeysFrom::Nowhere => return Err(Doubt::Unchecked("--offline".to_owned())),
             KeysFrom::File(set) => {
                 let rules = issuer.rules.clone();
-                let keys = Keys::fixed(rules.issuer.clone(), set);
-                Issuer { rules, keys }.prove(&self.token).await
+                let keys = KeyStore::fixed(rules.issuer.clone(), set);
+                Issuer { rules, keys }.verify(&self.token).await
             }
-            KeysFrom::Issuer(keepers) => {
-                fetch(issuer, keepers.into_iter().nth(position)).await?;
-                issuer.prove(&self.token).await
+            KeysFrom::Issuer(refreshers) => {
+                fetch(issuer, refreshers.into_iter().nth(position)).await?;
+                issuer.verify(&self.token).await
             }
         };
         proven.map(drop).map_err(|why| match why {
-            NotProven::Refused(reason) => Doubt::Refused(reason),
-            NotProven::NoKeys => {
-                let complaint = issuer.keys.complaint();
-                Doubt::Unchecked(complaint.unwrap_or_else(|| "there are no keys".to_owned()))
+            VerifyError::Rejected(reason) => Doubt::Refused(reason),
+            VerifyError::NoKeys => {
+                let warning = issuer.keys.warning();
+                Doubt::Unchecked(warning.unwrap_or_else(|| "there are no keys".to_owned()))
             }
         })
     }
@@ -92,7 +92,7 @@ impl Read<'_> {
     fn unproven(&self, case: &Case<'_>, signature: &str) -> Explanation {
         let mut issuers = self.tokens.issuers().iter();
         let issuer = issuers.find(|issuer| issuer.rules.issuer == self.token.issuer());
-        let checked = issuer.map_or(Ok(()), |issuer| self.token.check_unproven(&issuer.rules));
+        let checked = issuer.map_or(Ok(()), |issuer| self.token.check_unverified(&issuer.rules));
         let mut explanation = match checked {
             Ok(()) => self.explain(case, signature, Standing::Unproven),
             Err(reason) => self.refused(reason, signature),
@@ -104,7 +104,7 @@ impl Read<'_> {
     }
 
     fn claims(&self) -> &Claims {
-        self.token.unproven_claims()
+        self.token.unverified_claims()
     }
 
     /// Whose the token is, and what they may.
@@ -117,14 +117,16 @@ impl Read<'_> {
             let why = [identifying(self.claims()), format!("to do: {todo}")];
             Explanation::denied(&format!("{is} {whose}"), why)
         };
-        let (mut explanation, caller) = match self.whose() {
-            Ok(name) => (case.decide(&name, proviso), name.to_string()),
-            Err(NotOne::None) => {
+        let (mut explanation, caller) = match self.find_caller() {
+            CallerMatch::One(caller) => {
+                (case.decide(&caller.name, proviso), caller.name.to_string())
+            }
+            CallerMatch::None => {
                 let todo = "put one of these into jwt.claims of the caller that is meant, and \
                             this issuer into jwt.issuer";
                 (denied("is no caller's", todo), "none".to_owned())
             }
-            Err(NotOne::Several(names)) => {
+            CallerMatch::Several(names) => {
                 let names = listed(&*names);
                 let todo = "let jwt.claims of each ask for something that only its own tokens say";
                 (
@@ -138,22 +140,21 @@ impl Read<'_> {
     }
 
     /// A token that the gateway does not accept.
-    fn refused(&self, reason: TokenRefused, signature: &str) -> Explanation {
+    fn refused(&self, reason: TokenError, signature: &str) -> Explanation {
         let issuers = self.tokens.issuers();
         let remedy = refusal::remedy(reason, &self.token, self.claims(), issuers);
         let mut explanation = Explanation::denied(&refusal::verdict(reason), [remedy]);
-        let caller = match self.whose() {
-            Ok(name) => format!("{name}, if it were accepted"),
-            Err(NotOne::None) => "none".to_owned(),
-            Err(NotOne::Several(names)) => listed(&*names),
+        let caller = match self.find_caller() {
+            CallerMatch::One(caller) => format!("{}, if it were accepted", caller.name),
+            CallerMatch::None => "none".to_owned(),
+            CallerMatch::Several(names) => listed(&*names),
         };
         explanation.lines.extend(self.facts(&caller, signature));
         explanation
     }
 
-    fn whose(&self) -> Result<CallerName, NotOne> {
-        let caller = self.tokens.whose(self.token.issuer(), self.claims())?;
-        Ok(caller.name.clone())
+    fn find_caller(&self) -> CallerMatch {
+        self.tokens.find_caller(self.token.issuer(), self.claims())
     }
 
     fn facts(&self, caller: &str, signature: &str) -> [String; 4] {
@@ -168,9 +169,13 @@ impl Read<'_> {
 }
 
 /// Fetches the issuer's keys as the gateway does, but once.
-async fn fetch(issuer: &Issuer, keeper: Option<NewKeeper>) -> Result<(), Doubt> {
-    if let Some(NewKeeper { keeper, transport }) = keeper {
-        spawn_local(keeper.run(transport.client()));
+async fn fetch(issuer: &Issuer, refresher: Option<NewKeyRefresher>) -> Result<(), Doubt> {
+    if let Some(NewKeyRefresher {
+        refresher,
+        transport,
+    }) = refresher
+    {
+        spawn_local(refresher.run(transport.client()));
     }
     let late = || "the issuer has not answered in time".to_owned();
     let fetched = issuer.keys.first_fetch().await;

@@ -1,5 +1,5 @@
-//! Where an issuer's keys come from: its key set, or its OpenID discovery document
-//! first (OpenID Connect Discovery 1.0 section 4).
+//! Fetches an issuer's keys: from its key set's address, which its discovery document
+//! names if the configuration does not (OpenID Connect Discovery 1.0 section 4).
 
 use std::fs::File;
 use std::io::Read;
@@ -10,7 +10,7 @@ use actix_web::http::{Method, Uri};
 use actix_web::web::Bytes;
 use serde::Deserialize;
 
-use super::jwks::{KeySet, NoKeySet};
+use super::jwks::{InvalidKeySet, KeySet};
 use crate::transport::{Body, HttpClient, Request, SendError};
 
 /// The longest document that is read, in bytes.
@@ -23,79 +23,80 @@ const MAX_BEARER: u64 = 16 * 1024;
 pub struct KeySource {
     /// The issuer, as in its tokens.
     pub issuer: String,
-    /// The address of its key set; none: its discovery document says.
+    /// The address of its key set; none: the discovery document names it.
     pub jwks_url: Option<String>,
-    /// A file with the bearer token that its addresses want; read each time.
+    /// A file with the bearer token that its addresses require; read for each fetch.
     pub bearer_token_file: Option<PathBuf>,
-    /// What the file of extra certificates holds, in short: another content makes
-    /// another source.
+    /// Digest of the file of extra certificates: other content makes another source.
     pub ca: Option<[u8; 32]>,
 }
 
-/// Why there are no new keys. Holds nothing of what the issuer sent.
+/// Why the keys could not be fetched. Quotes nothing that the issuer sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KeysFailure {
+pub enum KeyFetchError {
     /// No answer.
     #[error("{what} cannot be fetched: {cause}")]
     Send {
-        /// What was asked for.
+        /// The document.
         what: &'static str,
-        /// Why.
+        /// The reason.
         cause: SendError,
     },
     /// Another status than 200.
     #[error("{what}: the issuer answered {status}")]
     Status {
-        /// What was asked for.
+        /// The document.
         what: &'static str,
-        /// With this.
+        /// The status.
         status: u16,
     },
     /// A body that is cut, too long or not decodable.
-    #[error("{what} did not arrive whole")]
+    #[error("{what}: the body is cut or too long")]
     Cut {
-        /// What was asked for.
+        /// The document.
         what: &'static str,
     },
-    /// No discovery document.
-    #[error("the discovery document is not one: it needs issuer and jwks_uri")]
+    /// Not a discovery document.
+    #[error("the discovery document has no issuer or jwks_uri")]
     Discovery,
-    /// A discovery document of somebody else (section 4.3).
+    /// A discovery document of another issuer (section 4.3).
     #[error("the discovery document names another issuer than the configured one")]
     OtherIssuer,
-    /// Keys that anybody on the way could exchange.
-    #[error("the discovery document's jwks_uri is not https (nor, on loopback, the issuer's own)")]
+    /// Keys that could be exchanged on the way.
+    #[error(
+        "the discovery document's jwks_uri is not https (an issuer on loopback may use its own origin)"
+    )]
     JwksUri,
-    /// No usable keys.
+    /// Not a key set.
     #[error("{0}")]
-    Keys(#[from] NoKeySet),
-    /// The token for the issuer cannot be read.
-    #[error("bearer_token_file cannot be read or holds no token")]
+    Keys(#[from] InvalidKeySet),
+    /// The bearer token for the issuer is missing.
+    #[error("bearer_token_file cannot be read or has no token")]
     Bearer,
 }
 
 #[derive(Deserialize)]
-struct Discovery {
+struct DiscoveryDocument {
     issuer: String,
     jwks_uri: String,
 }
 
 impl KeySource {
-    /// Fetches the keys; those that were there `earlier` stay the same.
+    /// Fetches the keys; those that were in `earlier` stay the same objects.
     ///
     /// # Errors
-    /// [`KeysFailure`]
+    /// [`KeyFetchError`]
     pub async fn fetch(
         &self,
         http: &HttpClient,
         earlier: Option<&KeySet>,
-    ) -> Result<KeySet, KeysFailure> {
+    ) -> Result<KeySet, KeyFetchError> {
         let bearer = self.bearer()?;
         let (url, bearer) = match &self.jwks_url {
             Some(url) => (url.clone(), bearer),
             None => {
                 let url = self.discover(http, bearer.as_ref()).await?;
-                // The issuer's own document may send us elsewhere, but not its token.
+                // The document may name another origin, which must not get the token.
                 let stays = is_same_origin(&url, &self.issuer);
                 (url, bearer.filter(|_| stays))
             }
@@ -108,16 +109,16 @@ impl KeySource {
         &self,
         http: &HttpClient,
         bearer: Option<&HeaderValue>,
-    ) -> Result<String, KeysFailure> {
+    ) -> Result<String, KeyFetchError> {
         let base = self.issuer.trim_end_matches('/');
         let url = format!("{base}/.well-known/openid-configuration");
         let document = get(http, &url, bearer, "the discovery document").await?;
-        let found: Discovery =
-            serde_json::from_slice(&document).map_err(|_| KeysFailure::Discovery)?;
+        let found: DiscoveryDocument =
+            serde_json::from_slice(&document).map_err(|_| KeyFetchError::Discovery)?;
         if found.issuer != self.issuer {
-            return Err(KeysFailure::OtherIssuer);
+            return Err(KeyFetchError::OtherIssuer);
         }
-        // An issuer on this machine may do without TLS, and so may its keys, there.
+        // An issuer on loopback may go without TLS, and so may its keys, in the same place.
         let fits = if base.starts_with("https://") {
             found.jwks_uri.starts_with("https://")
         } else {
@@ -126,11 +127,11 @@ impl KeySource {
         if fits {
             Ok(found.jwks_uri)
         } else {
-            Err(KeysFailure::JwksUri)
+            Err(KeyFetchError::JwksUri)
         }
     }
 
-    fn bearer(&self) -> Result<Option<HeaderValue>, KeysFailure> {
+    fn bearer(&self) -> Result<Option<HeaderValue>, KeyFetchError> {
         let Some(path) = &self.bearer_token_file else {
             return Ok(None);
         };
@@ -139,10 +140,10 @@ impl KeySource {
             File::open(path).and_then(|file| file.take(MAX_BEARER).read_to_string(&mut text));
         let token = text.trim_ascii();
         if read.is_err() || token.is_empty() {
-            return Err(KeysFailure::Bearer);
+            return Err(KeyFetchError::Bearer);
         }
         let mut value =
-            HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| KeysFailure::Bearer)?;
+            HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| KeyFetchError::Bearer)?;
         value.set_sensitive(true);
         Ok(Some(value))
     }
@@ -164,8 +165,8 @@ async fn get(
     url: &str,
     bearer: Option<&HeaderValue>,
     what: &'static str,
-) -> Result<Bytes, KeysFailure> {
-    let uri = Uri::try_from(url).map_err(|_| KeysFailure::Discovery)?;
+) -> Result<Bytes, KeyFetchError> {
+    let uri = Uri::try_from(url).map_err(|_| KeyFetchError::Discovery)?;
     let mut headers = vec![(header::ACCEPT, HeaderValue::from_static("application/json"))];
     headers.extend(bearer.map(|bearer| (header::AUTHORIZATION, bearer.clone())));
     let request = Request {
@@ -178,15 +179,15 @@ async fn get(
     let answer = http
         .send(request)
         .await
-        .map_err(|cause| KeysFailure::Send { what, cause })?;
+        .map_err(|cause| KeyFetchError::Send { what, cause })?;
     if answer.status().as_u16() != 200 {
         let status = answer.status().as_u16();
-        return Err(KeysFailure::Status { what, status });
+        return Err(KeyFetchError::Status { what, status });
     }
     match answer.body {
-        // What is cut is no JSON: the parser is the proof.
+        // A cut document is not valid JSON, so parsing it detects that.
         Body::Whole(bytes) | Body::Unverified(bytes) => Ok(bytes),
-        Body::Cut | Body::Unreadable => Err(KeysFailure::Cut { what }),
+        Body::Cut | Body::Unreadable => Err(KeyFetchError::Cut { what }),
     }
 }
 

@@ -1,13 +1,23 @@
-//! How a credential fares, and what to do about it before it hurts.
+//! The health of a credential, and what to do before it fails.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{CredentialVitals, millis};
+use crate::credential::Handle;
 
-/// A secret or certificate that ends within this many days is a warning: time enough
-/// to get another one.
-const WARN_DAYS: i64 = 30;
+/// A secret or certificate that expires within this many days is a warning.
+const EXPIRY_WARNING_DAYS: i64 = 30;
+
+/// A credential, and the publishers that it serves.
+#[derive(Clone)]
+pub struct ServedCredential {
+    /// Its token.
+    pub handle: Handle,
+    /// The publishers that it serves, each with its own handle.
+    pub publishers: Vec<(String, Handle)>,
+}
 
 /// One credential, as `/readyz` shows it.
 #[derive(Serialize)]
@@ -16,39 +26,38 @@ pub struct CredentialHealth {
     name: String,
     kind: &'static str,
     publishers: Vec<String>,
-    /// How long ago the current token was granted; null without one.
+    /// The age of the current token; null without one.
     token_age_ms: Option<u64>,
-    /// For how long the current token may still be used; null without one.
+    /// The time for which the current token may still be used; null without one.
     token_usable_ms: Option<u64>,
-    /// When the last attempt to get a token went well.
+    /// When an attempt to acquire a token last succeeded.
     last_success: Option<Timestamp>,
-    /// Why the present attempts to get a token fail.
+    /// Why the last attempt failed; none if it succeeded.
     #[serde(skip)]
     failure: Option<String>,
-    /// Why an attempt to get a token last failed, also if others have gone well since,
-    /// and when that was; null if none did.
+    /// The last failure, kept after later successes, and its time; null if there was none.
     last_failure: Option<String>,
     last_failure_at: Option<Timestamp>,
-    /// Why a changed secret, certificate or file is not in use yet; null if there is
-    /// no such.
+    /// Why a changed secret, certificate or file is not in use yet; null if no change is
+    /// pending.
     rotation_failure: Option<String>,
-    /// The status with which the vendor refused the token the last time that it was
-    /// used for one of the publishers; null if it did for none of them.
+    /// The status with which the vendor refused the token when it was last used for one
+    /// of the publishers; null if it was accepted for all.
     vendor_refusal: Option<u16>,
-    /// For which publishers, and with which status.
+    /// The publishers that it was refused for, each with the status.
     #[serde(skip)]
     refusals: Vec<(String, u16)>,
-    /// When the secret or certificate ends; null if it does not, or it is not known.
+    /// When the secret or certificate expires; null if unknown.
     ends: Option<Timestamp>,
     /// Whole days until then, negative afterwards.
     ends_in_days: Option<i64>,
 }
 
 impl CredentialHealth {
-    /// As it is now.
+    /// The present state.
     #[must_use]
-    pub fn of(vitals: &CredentialVitals) -> Self {
-        let CredentialVitals { handle, publishers } = vitals;
+    pub fn of(credential: &ServedCredential) -> Self {
+        let ServedCredential { handle, publishers } = credential;
         let token = handle.current();
         let status = handle.status();
         let refusals: Vec<(String, u16)> = publishers
@@ -73,27 +82,27 @@ impl CredentialHealth {
         }
     }
 
-    /// Whether there is a token to work with.
+    /// Whether it has a usable token.
     #[must_use]
     pub fn works(&self) -> bool {
         self.token_usable_ms.is_some()
     }
 
-    /// Whether any publisher is served with it.
+    /// Whether it serves any publisher.
     #[must_use]
     pub fn is_used(&self) -> bool {
         !self.publishers.is_empty()
     }
 
-    /// What is wrong with its token.
+    /// The problem with its token, if there is one.
     #[must_use]
-    pub fn complaint(&self) -> Option<String> {
+    pub fn token_problem(&self) -> Option<String> {
         let Self { name, failure, .. } = self;
         let publishers = self.served();
         match (self.works(), failure) {
             (true, None) => None,
             (true, Some(failure)) => Some(format!(
-                "credential {name}: renewing fails, the present token still serves {publishers}: {failure}"
+                "credential {name}: renewal fails; the current token still serves {publishers}: {failure}"
             )),
             (false, Some(failure)) => Some(format!(
                 "credential {name}: no token for {publishers}: {failure}"
@@ -102,24 +111,24 @@ impl CredentialHealth {
         }
     }
 
-    /// What keeps nobody from being served, as yet.
+    /// Problems that do not stop it from serving yet.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let name = &self.name;
         let rotation = self.rotation_failure.as_ref().map(|failure| {
-            format!("credential {name}: it has changed, but the old one stays in use: {failure}")
+            format!("credential {name}: the changed credential gets no token, so the old one stays in use: {failure}")
         });
         let refusals = self.refusals.iter().map(move |(publisher, status)| {
             let remedy = vendor_remedy(*status);
             format!("credential {name}: the vendor refuses its token for {publisher} ({status}): {remedy}")
         });
-        let ends = self.ends_in_days.filter(|days| *days < WARN_DAYS);
+        let ends = self.ends_in_days.filter(|days| *days < EXPIRY_WARNING_DAYS);
         let ends = ends.map(|days| match days {
-            ..0 => format!("credential {name}: its secret or certificate has ended; replace it"),
+            ..0 => format!("credential {name}: its secret or certificate has expired; replace it"),
             0 => format!(
-                "credential {name}: its secret or certificate ends within a day; replace it"
+                "credential {name}: its secret or certificate expires within a day; replace it"
             ),
             days => format!(
-                "credential {name}: its secret or certificate ends in {days} day(s); replace it"
+                "credential {name}: its secret or certificate expires in {days} day(s); replace it"
             ),
         });
         rotation.into_iter().chain(refusals).chain(ends)
@@ -133,21 +142,23 @@ impl CredentialHealth {
     }
 }
 
-/// What to do when the vendor refuses a token that was granted.
+/// What to do when the vendor refuses a token.
 #[must_use]
 pub fn vendor_remedy(status: u16) -> &'static str {
     match status {
-        401 => {
-            "the token is not meant for the vendor; check resource or scope, and portal.base_url"
-        }
+        401 => "the token has another audience; check resource or scope, and portal.base_url",
         _ => {
             "add the application to the publisher's account (as service principal, with its object id from Enterprise applications)"
         }
     }
 }
 
-/// Whole days from now on, rounded down.
+/// Whole days from now, rounded down.
 #[must_use]
 pub fn days_until(end: Timestamp) -> i64 {
     (end.as_second() - Timestamp::now().as_second()).div_euclid(24 * 60 * 60)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,5 @@
-//! What a token says (RFC 7519 section 4), and whether that is enough. Whether it is
-//! true, only the signature tells.
+//! A token's claims (RFC 7519 section 4): read strictly, then compared with the time and
+//! the rules of its issuer.
 
 use std::fmt;
 
@@ -7,89 +7,88 @@ use jsonwebtoken::get_current_timestamp;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::jwt::{Rules, TokenRefused};
+use super::rules::{TokenError, TokenRules};
 
-/// How far clocks may be apart, in seconds.
+/// How far clocks may differ, in seconds.
 const LEEWAY_SECONDS: f64 = 30.0;
 
-/// What a token says, by name.
+/// Claims by name.
 pub type Claims = Map<String, Value>;
 
-/// Claims of which each is there once: of two, another reader could believe the other.
-pub(super) struct Unique(pub(super) Claims);
+/// Claims without duplicates: another reader could pick another one of two.
+pub(super) struct UniqueClaims(pub(super) Claims);
 
-impl<'de> Deserialize<'de> for Unique {
+impl<'de> Deserialize<'de> for UniqueClaims {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Reader)
+        deserializer.deserialize_map(ClaimsVisitor)
     }
 }
 
-struct Reader;
+struct ClaimsVisitor;
 
-impl<'de> Visitor<'de> for Reader {
-    type Value = Unique;
+impl<'de> Visitor<'de> for ClaimsVisitor {
+    type Value = UniqueClaims;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("claims")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unique, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<UniqueClaims, A::Error> {
         let mut claims = Claims::new();
         while let Some((name, value)) = map.next_entry()? {
             if claims.insert(name, value).is_some() {
-                return Err(A::Error::custom("a claim is there twice"));
+                return Err(A::Error::custom("duplicate claim"));
             }
         }
-        Ok(Unique(claims))
+        Ok(UniqueClaims(claims))
     }
 }
 
-/// Whether somebody with these claims is one of ours at present. Who has issued them
-/// has been looked at before.
+/// Checks the claims against the time and the rules. The issuer is checked before.
 ///
 /// # Errors
-/// [`TokenRefused`]
-pub(super) fn check(claims: &Claims, rules: &Rules) -> Result<(), TokenRefused> {
+/// [`TokenError`]
+pub(super) fn check(claims: &Claims, rules: &TokenRules) -> Result<(), TokenError> {
     check_at(claims, rules, get_current_timestamp() as f64)
 }
 
-fn check_at(claims: &Claims, rules: &Rules, now: f64) -> Result<(), TokenRefused> {
+fn check_at(claims: &Claims, rules: &TokenRules, now: f64) -> Result<(), TokenError> {
     let second = |name| claims.get(name).map(numeric_date).transpose();
-    let (end, begin) = (second("exp")?, second("nbf")?);
-    let end = end.ok_or(TokenRefused::Claims)?;
+    let (expiry, begin) = (second("exp")?, second("nbf")?);
+    let expiry = expiry.ok_or(TokenError::Claims)?;
     let is_ours = audience(claims.get("aud"), &rules.audiences)?;
-    if end < now - LEEWAY_SECONDS {
-        return Err(TokenRefused::Expired);
+    if expiry < now - LEEWAY_SECONDS {
+        return Err(TokenError::Expired);
     }
     if begin.is_some_and(|begin| begin > now + LEEWAY_SECONDS) {
-        return Err(TokenRefused::NotYet);
+        return Err(TokenError::NotYet);
     }
     if !is_ours {
-        return Err(TokenRefused::Audience);
+        return Err(TokenError::Audience);
     }
     Ok(())
 }
 
 /// Seconds since 1970, perhaps with a fraction (RFC 7519 section 2).
-fn numeric_date(value: &Value) -> Result<f64, TokenRefused> {
+fn numeric_date(value: &Value) -> Result<f64, TokenError> {
     value
         .as_f64()
         .filter(|seconds| (0.0..u64::MAX as f64).contains(seconds))
-        .ok_or(TokenRefused::Claims)
+        .ok_or(TokenError::Claims)
 }
 
-/// Whether `aud`, a text or a list of texts, names one of ours.
-fn audience(aud: Option<&Value>, ours: &[String]) -> Result<bool, TokenRefused> {
+/// Whether `aud`, a text or a list of texts, names one of our audiences.
+fn audience(aud: Option<&Value>, ours: &[String]) -> Result<bool, TokenError> {
     let named = match aud {
         Some(Value::Array(several)) => several.as_slice(),
         Some(one) => std::slice::from_ref(one),
-        None => return Err(TokenRefused::Claims),
+        None => return Err(TokenError::Claims),
     };
     let is_ours = |name: &Value| {
-        let name = name.as_str().ok_or(TokenRefused::Claims)?;
+        let name = name.as_str().ok_or(TokenError::Claims)?;
         Ok(ours.iter().any(|known| known == name))
     };
-    // All of them are looked at: a list with something else in it is no audience.
+    // All are looked at: a list with something else in it is malformed.
     named
         .iter()
         .try_fold(false, |found, name| Ok(is_ours(name)? | found))
@@ -100,8 +99,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn checked(changes: Value) -> Result<(), TokenRefused> {
-        let rules = Rules {
+    fn checked(changes: Value) -> Result<(), TokenError> {
+        let rules = TokenRules {
             issuer: "https://issuer.example".into(),
             audiences: vec!["us".into(), "also-us".into()],
             algorithms: vec![],
@@ -117,8 +116,8 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_for_us_and_for_now() {
-        use TokenRefused::{Audience, Claims, Expired, NotYet};
+    fn time_and_audience_must_fit() {
+        use TokenError::{Audience, Claims, Expired, NotYet};
         let table = [
             (json!({}), Ok(())),
             (json!({"exp": 920}), Ok(())),
@@ -151,8 +150,8 @@ mod tests {
     }
 
     #[test]
-    fn no_claim_is_there_twice() {
-        let read = |text: &str| serde_json::from_str::<Unique>(text).is_ok();
+    fn duplicate_claims_are_refused() {
+        let read = |text: &str| serde_json::from_str::<UniqueClaims>(text).is_ok();
         assert!(read(r#"{"exp":1,"nbf":1,"a":{"b":1}}"#));
         for text in [r#"{"exp":1,"exp":2}"#, r#"{"a":1,"\u0061":1}"#, "[]", "7"] {
             assert!(!read(text), "{text}");

@@ -1,4 +1,4 @@
-//! What requests find, and for how long, by a clock that is wound on.
+//! What requests find, and for how long, with time advanced by hand.
 
 use super::*;
 
@@ -21,37 +21,46 @@ fn source(url: &str) -> KeySource {
 const URL: &str = "https://id.example/keys";
 const HOUR: Duration = Duration::from_secs(3600);
 
-async fn find(keys: &Keys, kid: &str) -> Result<Arc<Key>, NoKey> {
+async fn find(keys: &KeyStore, kid: &str) -> Result<Arc<VerificationKey>, KeyLookupError> {
     keys.find(Some(kid), Algorithm::RS256).await
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_that_are_not_renewed_serve_for_a_day() {
-    let (_keeper, keys) = Keys::new(source(URL), HOUR);
+async fn keys_that_are_not_renewed_are_used_for_a_day() {
+    let (_refresher, keys) = KeyStore::new(source(URL), HOUR);
     keys.shared.install(set());
     let key = find(&keys, "k").await.ok().unwrap();
-    assert_eq!(keys.complaint(), None);
+    assert_eq!(keys.warning(), None);
     tokio::time::advance(HOUR * 24 - Duration::from_secs(1)).await;
-    assert!(keys.hold(&key) && find(&keys, "k").await.is_ok());
-    assert!(keys.complaint().unwrap().contains("not been renewed"));
+    assert!(keys.contains(&key) && find(&keys, "k").await.is_ok());
+    assert!(keys.warning().unwrap().contains("not renewed"));
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert!(!keys.hold(&key));
-    assert_eq!(find(&keys, "k").await.err(), Some(NoKey::Unavailable));
+    assert!(!keys.contains(&key));
+    assert_eq!(
+        find(&keys, "k").await.err(),
+        Some(KeyLookupError::Unavailable)
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_keys_has_an_end_and_a_crowd_does_not_wait() {
-    let (_keeper, keys) = Keys::new(source(URL), HOUR);
+async fn waiting_for_keys_is_limited_in_time_and_number() {
+    let (_refresher, keys) = KeyStore::new(source(URL), HOUR);
     let begun = Instant::now();
-    assert_eq!(find(&keys, "k").await.err(), Some(NoKey::Unavailable));
+    assert_eq!(
+        find(&keys, "k").await.err(),
+        Some(KeyLookupError::Unavailable)
+    );
     assert_eq!(begun.elapsed(), WAIT);
-    // A fetch that never ends, then one more: the two waits are one.
+    // A fetch that never ends, then a requested one: both within one wait.
     keys.shared.install(set());
     keys.shared
         .progress
         .send_modify(|progress| progress.begun = 1);
     let begun = Instant::now();
-    assert_eq!(find(&keys, "new").await.err(), Some(NoKey::Unavailable));
+    assert_eq!(
+        find(&keys, "new").await.err(),
+        Some(KeyLookupError::Unavailable)
+    );
     assert_eq!(begun.elapsed(), WAIT);
 
     let waiting: Vec<_> = (0..MAX_WAITING)
@@ -64,22 +73,25 @@ async fn a_wait_for_keys_has_an_end_and_a_crowd_does_not_wait() {
         tokio::task::yield_now().await;
     }
     let begun = Instant::now();
-    assert_eq!(find(&keys, "new").await.err(), Some(NoKey::Unavailable));
+    assert_eq!(
+        find(&keys, "new").await.err(),
+        Some(KeyLookupError::Unavailable)
+    );
     assert_eq!(begun.elapsed(), Duration::ZERO);
-    // Whoever has a known key does not mind.
+    // A known key is found all the same.
     assert!(find(&keys, "k").await.is_ok());
     for one in waiting {
-        assert_eq!(one.await.unwrap(), Some(NoKey::Unavailable));
+        assert_eq!(one.await.unwrap(), Some(KeyLookupError::Unavailable));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_a_key_is_unknown_is_known_only_from_the_issuer() {
-    let (_keeper, keys) = Keys::new(source(URL), HOUR);
+async fn a_key_is_unknown_only_if_the_issuer_was_asked() {
+    let (_refresher, keys) = KeyStore::new(source(URL), HOUR);
     keys.shared.install(set());
-    // The keeper, as far as this needs one: each fetch that is wanted ends well.
+    // Stands in for the refresher: each requested fetch succeeds.
     let shared = Arc::clone(&keys.shared);
-    let keeper = tokio::spawn(async move {
+    let refresher = tokio::spawn(async move {
         let mut wanted = shared.wanted.subscribe();
         loop {
             let begun = shared.progress.borrow().begun;
@@ -93,22 +105,28 @@ async fn that_a_key_is_unknown_is_known_only_from_the_issuer() {
         }
     });
     assert_eq!(keys.first_fetch().await, Ok(1));
-    for _ in 0..FORCED_BURST {
-        assert_eq!(find(&keys, "new").await.err(), Some(NoKey::Unknown));
+    for _ in 0..FORCED_BURST.get() {
+        assert_eq!(
+            find(&keys, "new").await.err(),
+            Some(KeyLookupError::Unknown)
+        );
     }
-    assert_eq!(find(&keys, "new").await.err(), Some(NoKey::Unavailable));
-    keeper.abort();
+    assert_eq!(
+        find(&keys, "new").await.err(),
+        Some(KeyLookupError::Unavailable)
+    );
+    refresher.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_way_to_ask_inherits_what_is_known() {
-    let (_keeper, keys) = Keys::new(source(URL), HOUR);
+async fn keys_are_taken_over_from_the_same_address() {
+    let (_refresher, keys) = KeyStore::new(source(URL), HOUR);
     keys.shared.install(set());
     let key = find(&keys, "k").await.ok().unwrap();
-    let (_keeper, oftener) = Keys::new(source(URL), HOUR / 2);
-    oftener.inherit(&keys);
-    assert!(oftener.hold(&key));
-    let (_keeper, elsewhere) = Keys::new(source("https://other.example/keys"), HOUR);
+    let (_refresher, more_often) = KeyStore::new(source(URL), HOUR / 2);
+    more_often.inherit(&keys);
+    assert!(more_often.contains(&key));
+    let (_refresher, elsewhere) = KeyStore::new(source("https://other.example/keys"), HOUR);
     elsewhere.inherit(&keys);
-    assert!(!elsewhere.hold(&key));
+    assert!(!elsewhere.contains(&key));
 }

@@ -1,97 +1,73 @@
-//! An issuer's keys (RFC 7517), as far as they may verify tokens.
+//! An issuer's JSON Web Key Set (RFC 7517), as far as it may verify tokens.
 //!
-//! A key set is read liberally and used strictly: keys of unknown kinds, for
-//! encryption, too short or symmetric are left out, and never spoil the rest.
+//! Each key is read by itself, so a malformed one costs only itself. Keys of unsupported
+//! types, for encryption, too short or symmetric are left out.
 
 use std::sync::Arc;
 
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// No issuer publishes more keys; what comes after is not looked at.
+/// Keys after this many are ignored; no issuer publishes more.
 const MAX_KEYS: usize = 64;
-/// RSA moduli below 2,048 bits are not used (RFC 7518 section 3.3).
+/// RSA moduli below 2,048 bits are not accepted (RFC 7518 section 3.3).
 const MIN_RSA_BYTES: usize = 256;
 
-/// A member of `keys`, as far as it matters (RFC 7517 section 4, RFC 7518 section 6).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct Jwk {
-    kty: String,
-    kid: Option<String>,
-    r#use: Option<String>,
-    key_ops: Option<Vec<String>>,
-    alg: Option<String>,
-    crv: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
-}
-
 /// A public key that may have signed a token.
-pub struct Key {
+pub struct VerificationKey {
     jwk: Jwk,
     decoding: DecodingKey,
     algorithms: &'static [Algorithm],
 }
 
-impl Key {
+impl VerificationKey {
+    /// None if the key cannot or must not verify signatures.
     fn new(jwk: Jwk) -> Option<Self> {
-        let is_for_signatures = jwk.r#use.as_deref().is_none_or(|word| word == "sig")
-            && jwk
-                .key_ops
-                .as_ref()
-                .is_none_or(|ops| ops.iter().any(|op| op == "verify"));
+        let declared_use = jwk.common.public_key_use.as_ref();
+        let operations = jwk.common.key_operations.as_ref();
+        let is_for_signatures = declared_use.is_none_or(|it| *it == PublicKeyUse::Signature)
+            && operations.is_none_or(|all| all.contains(&KeyOperations::Verify));
         if !is_for_signatures {
             return None;
         }
-        let (algorithms, decoding) = material(&jwk)?;
         Some(Self {
-            decoding,
-            algorithms,
+            algorithms: algorithms(&jwk.algorithm)?,
+            decoding: DecodingKey::from_jwk(&jwk).ok()?,
             jwk,
         })
     }
 
-    /// What signatures are checked with.
+    /// The key as signatures are verified with it.
     pub(super) fn decoding(&self) -> &DecodingKey {
         &self.decoding
     }
 
     fn fits(&self, kid: Option<&str>, algorithm: Algorithm) -> bool {
-        let named = |alg: &String| alg.parse() == Ok(algorithm);
-        kid.is_none_or(|kid| self.jwk.kid.as_deref() == Some(kid))
+        let common = &self.jwk.common;
+        kid.is_none_or(|kid| common.key_id.as_deref() == Some(kid))
             && self.algorithms.contains(&algorithm)
-            && self.jwk.alg.as_ref().is_none_or(named)
+            && common.key_algorithm.is_none_or(|it| it == algorithm.into())
     }
 }
 
-/// The kinds of key that are used, and what each may have signed with.
-fn material(jwk: &Jwk) -> Option<(&'static [Algorithm], DecodingKey)> {
+/// The algorithms that a key of this type may have signed with; none for a type that is
+/// not supported.
+fn algorithms(parameters: &AlgorithmParameters) -> Option<&'static [Algorithm]> {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
-    match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-        ("RSA", _) => {
-            let (n, e) = (jwk.n.as_deref()?, jwk.e.as_deref()?);
-            // Four characters of base64 are three bytes.
-            if n.len() / 4 * 3 < MIN_RSA_BYTES - 2 {
-                return None;
-            }
-            let key = DecodingKey::from_rsa_components(n, e).ok()?;
-            Some((&[RS256, RS384, RS512, PS256, PS384, PS512], key))
+    match parameters {
+        // Four characters of base64 are three bytes.
+        AlgorithmParameters::RSA(rsa) if rsa.n.len() / 4 * 3 >= MIN_RSA_BYTES - 2 => {
+            Some(&[RS256, RS384, RS512, PS256, PS384, PS512])
         }
-        ("EC", Some(curve)) => {
-            let algorithms: &[Algorithm] = match curve {
-                "P-256" => &[ES256],
-                "P-384" => &[ES384],
-                _ => return None,
-            };
-            let (x, y) = (jwk.x.as_deref()?, jwk.y.as_deref()?);
-            Some((algorithms, DecodingKey::from_ec_components(x, y).ok()?))
-        }
-        ("OKP", Some("Ed25519")) => {
-            let key = DecodingKey::from_ed_components(jwk.x.as_deref()?).ok()?;
-            Some((&[EdDSA], key))
+        AlgorithmParameters::EllipticCurve(ec) => match ec.curve {
+            EllipticCurve::P256 => Some(&[ES256]),
+            EllipticCurve::P384 => Some(&[ES384]),
+            _ => None,
+        },
+        AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
+            Some(&[EdDSA])
         }
         _ => None,
     }
@@ -100,63 +76,64 @@ fn material(jwk: &Jwk) -> Option<(&'static [Algorithm], DecodingKey)> {
 /// The usable keys of an issuer.
 #[derive(Default)]
 pub struct KeySet {
-    keys: Vec<Arc<Key>>,
+    keys: Vec<Arc<VerificationKey>>,
 }
 
-/// A document that is no key set.
+/// The document is not a JSON Web Key Set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is no JSON Web Key Set")]
-pub struct NoKeySet;
+#[error("the document is not a JSON Web Key Set")]
+pub struct InvalidKeySet;
 
 impl KeySet {
-    /// Reads a key set. A key that was in `earlier` already stays the same one. A set
-    /// without a usable key is one too: its issuer has withdrawn them all.
+    /// Reads a key set. A key that was in `earlier` already stays the same object. A set
+    /// without usable keys is valid: its issuer has withdrawn them all.
     ///
     /// # Errors
-    /// [`NoKeySet`]
-    pub fn parse(document: &[u8], earlier: Option<&Self>) -> Result<Self, NoKeySet> {
+    /// [`InvalidKeySet`]
+    pub fn parse(document: &[u8], earlier: Option<&Self>) -> Result<Self, InvalidKeySet> {
         #[derive(Deserialize)]
-        struct Document {
+        struct Members {
             keys: Vec<Value>,
         }
-        let document: Document = serde_json::from_slice(document).map_err(|_| NoKeySet)?;
+        let members: Members = serde_json::from_slice(document).map_err(|_| InvalidKeySet)?;
         let earlier = earlier.map_or(&[][..], |set| &set.keys);
         let read = |value: Value| {
             let jwk: Jwk = serde_json::from_value(value).ok()?;
             let known = earlier.iter().find(|key| key.jwk == jwk);
-            known.cloned().or_else(|| Key::new(jwk).map(Arc::new))
+            let known = known.cloned();
+            known.or_else(|| VerificationKey::new(jwk).map(Arc::new))
         };
-        let keys = document.keys.into_iter().take(MAX_KEYS).filter_map(read);
+        let keys = members.keys.into_iter().take(MAX_KEYS).filter_map(read);
         Ok(Self {
             keys: keys.collect(),
         })
     }
 
-    /// The key that a token names. A token without `kid` is served by the only key
-    /// that fits its algorithm, if there is exactly one.
+    /// The key that a token names. A token without `kid` is served by the only key that
+    /// fits its algorithm, if there is exactly one.
     #[must_use]
-    pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&Arc<Key>> {
+    pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&Arc<VerificationKey>> {
         let mut fitting = self.keys.iter().filter(|key| key.fits(kid, algorithm));
         let found = fitting.next()?;
         (kid.is_some() || fitting.next().is_none()).then_some(found)
     }
 
-    /// Whether this very key is still published.
+    /// Whether it contains this very key.
     #[must_use]
-    pub fn holds(&self, key: &Arc<Key>) -> bool {
-        self.keys.iter().any(|held| Arc::ptr_eq(held, key))
+    pub fn contains(&self, key: &Arc<VerificationKey>) -> bool {
+        self.keys.iter().any(|other| Arc::ptr_eq(other, key))
     }
 
-    /// How many keys are usable.
+    /// The number of usable keys.
     #[must_use]
     pub fn count(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether this and `other` hold the same keys.
+    /// Whether this and `other` contain the same keys.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        self.keys.len() == other.keys.len() && self.keys.iter().all(|key| other.holds(key))
+        self.keys.len() == other.keys.len() && self.keys.iter().all(|key| other.contains(key))
     }
 }
 
@@ -174,7 +151,7 @@ mod tests {
         key
     }
 
-    fn set(keys: Value) -> Result<KeySet, NoKeySet> {
+    fn set(keys: Value) -> Result<KeySet, InvalidKeySet> {
         KeySet::parse(&serde_json::to_vec(&json!({"keys": keys})).unwrap(), None)
     }
 
@@ -184,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn only_keys_that_may_verify_are_taken() {
+    fn only_keys_that_may_verify_are_used() {
         let good = rsa("good", 342);
         let unusable = [
             with(good.clone(), "use", json!("enc")),
@@ -194,6 +171,8 @@ mod tests {
             with(good.clone(), "n", json!("not base64!")),
             rsa("short", 171),
             ec("secp256k1"),
+            with(good.clone(), "alg", json!(7)),
+            with(good.clone(), "x5c", json!("not a list")),
             json!({"kty": "oct", "k": "c2VjcmV0"}),
             json!({"kty": "OKP", "crv": "X25519", "x": "AAAA"}),
             json!({}),
@@ -205,12 +184,12 @@ mod tests {
         }
         for document in [&b""[..], b"{}", b"[]", b"{\"keys\": {}}", b"<html>"] {
             let read = KeySet::parse(document, None);
-            assert_eq!(read.err(), Some(NoKeySet));
+            assert_eq!(read.err(), Some(InvalidKeySet));
         }
     }
 
     #[test]
-    fn a_key_verifies_only_what_it_may_have_signed() {
+    fn a_key_serves_only_its_own_algorithms() {
         use Algorithm::{ES256, ES384, EdDSA, HS256, PS256, RS256};
         let ed = json!({"kty": "OKP", "kid": "ed", "crv": "Ed25519", "x": "A".repeat(43)});
         let tied = with(rsa("tied", 342), "alg", json!("PS256"));
@@ -243,16 +222,16 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_stays_is_the_same_key() {
+    fn a_key_that_stays_is_the_same_object() {
         let document = |keys: Value| serde_json::to_vec(&json!({"keys": keys})).unwrap();
         let first = KeySet::parse(&document(json!([rsa("a", 342)])), None).unwrap();
         let key = Arc::clone(first.find(Some("a"), Algorithm::RS256).unwrap());
         let both = document(json!([rsa("b", 342), rsa("a", 342)]));
         let second = KeySet::parse(&both, Some(&first)).unwrap();
-        assert!(second.holds(&key) && !second.is_same(&first));
+        assert!(second.contains(&key) && !second.is_same(&first));
         // The same id with other material is another key.
         let exchanged = document(json!([with(rsa("a", 342), "e", json!("Aw"))]));
         let third = KeySet::parse(&exchanged, Some(&second)).unwrap();
-        assert!(!third.holds(&key));
+        assert!(!third.contains(&key));
     }
 }

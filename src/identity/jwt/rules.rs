@@ -1,0 +1,63 @@
+//! What an issuer's tokens must be like, and why one is not accepted.
+
+use jsonwebtoken::Algorithm;
+
+/// What an issuer's tokens must be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRules {
+    /// `iss`, compared character by character.
+    pub issuer: String,
+    /// `aud` must name one of these.
+    pub audiences: Vec<String>,
+    /// The algorithms that may have signed.
+    pub algorithms: Vec<Algorithm>,
+    /// The `typ` that the header must have, if any (RFC 8725 section 3.11).
+    pub typ: Option<String>,
+}
+
+/// Why a token is not accepted. For the log; callers do not learn it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenError {
+    /// Not a JWT.
+    Malformed,
+    /// `iss` is not a configured issuer.
+    Issuer,
+    /// The algorithm is not one of the issuer's.
+    Algorithm,
+    /// `crit` demands an extension (RFC 7515 section 4.1.11); none is supported.
+    Critical,
+    /// `typ` is not the required one.
+    Type,
+    /// The issuer publishes no such key.
+    Key,
+    /// The signature is wrong.
+    Signature,
+    /// `exp` has passed.
+    Expired,
+    /// `nbf` has not come.
+    NotYet,
+    /// `aud` names somebody else.
+    Audience,
+    /// `exp`, `iss` or `aud` is missing or malformed.
+    Claims,
+}
+
+impl TokenError {
+    /// The reason in one word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed-token",
+            Self::Issuer => "unknown-issuer",
+            Self::Algorithm => "wrong-algorithm",
+            Self::Critical => "critical-extension",
+            Self::Type => "wrong-type",
+            Self::Key => "unknown-signing-key",
+            Self::Signature => "wrong-signature",
+            Self::Expired => "expired",
+            Self::NotYet => "not-yet-valid",
+            Self::Audience => "wrong-audience",
+            Self::Claims => "missing-claim",
+        }
+    }
+}

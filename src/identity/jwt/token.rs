@@ -1,0 +1,134 @@
+//! A JWT (RFC 7519), parsed and checked against the rules of its issuer (RFC 8725).
+//!
+//! Nothing in a token chooses how it is checked: the configuration names the algorithms
+//! and the issuer's key set the keys. `jku`, `x5u`, `x5c` and `jwk` in a header are
+//! ignored.
+//!
+//! Header and claims are parsed once each, before the signature is verified, because
+//! finding the key needs them; `jsonwebtoken::decode` would parse both twice more.
+
+use jsonwebtoken::dangerous::insecure_decode_claims;
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Header, crypto, decode_header};
+use serde_json::Value;
+
+use super::claims::{self, Claims, UniqueClaims};
+use super::jwks::VerificationKey;
+use super::rules::{TokenError, TokenRules};
+
+/// A token whose signature has not been verified.
+pub struct UnverifiedToken<'t> {
+    text: &'t str,
+    header: Header,
+    issuer: String,
+    claims: Claims,
+}
+
+impl<'t> UnverifiedToken<'t> {
+    /// Parses a token.
+    ///
+    /// # Errors
+    /// [`TokenError`] if it is not a JWT in compact form, has a claim twice, has no `iss`,
+    /// or demands an extension.
+    pub fn read(text: &'t str) -> Result<Self, TokenError> {
+        if text.bytes().filter(|b| *b == b'.').count() != 2 {
+            return Err(TokenError::Malformed);
+        }
+        let header = decode_header(text).map_err(|_| TokenError::Malformed)?;
+        if header.crit.is_some() {
+            return Err(TokenError::Critical);
+        }
+        let claims = insecure_decode_claims(text);
+        let UniqueClaims(claims) = claims.map_err(|_| TokenError::Malformed)?;
+        let Some(Value::String(issuer)) = claims.get("iss") else {
+            return Err(TokenError::Malformed);
+        };
+        Ok(Self {
+            text,
+            header,
+            issuer: issuer.clone(),
+            claims,
+        })
+    }
+
+    /// Its `iss`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Its `kid`, and the algorithm of its signature.
+    #[must_use]
+    pub fn key(&self) -> (Option<&str>, Algorithm) {
+        (self.header.kid.as_deref(), self.header.alg)
+    }
+
+    /// Checks what the rules say about the header and the issuer; needs no key.
+    ///
+    /// # Errors
+    /// [`TokenError`]
+    pub fn check_header(&self, rules: &TokenRules) -> Result<(), TokenError> {
+        if self.issuer != rules.issuer {
+            return Err(TokenError::Issuer);
+        }
+        if !rules.algorithms.contains(&self.header.alg) {
+            return Err(TokenError::Algorithm);
+        }
+        if let Some(wanted) = &rules.typ {
+            let found = self.header.typ.as_deref().unwrap_or_default();
+            if !plain_type(found).eq_ignore_ascii_case(plain_type(wanted)) {
+                return Err(TokenError::Type);
+            }
+        }
+        Ok(())
+    }
+
+    /// Its claims, if this key has signed it and it is valid now.
+    ///
+    /// # Errors
+    /// [`TokenError`]
+    pub fn verify(&self, key: &VerificationKey, rules: &TokenRules) -> Result<&Claims, TokenError> {
+        self.check_header(rules)?;
+        let (message, signature) = self.text.rsplit_once('.').unwrap_or_default();
+        let algorithm = self.header.alg;
+        match crypto::verify(signature, message.as_bytes(), key.decoding(), algorithm) {
+            Ok(true) => {}
+            Ok(false) => return Err(TokenError::Signature),
+            Err(error) => return Err(unverifiable(error.kind())),
+        }
+        claims::check(&self.claims, rules)?;
+        Ok(&self.claims)
+    }
+
+    /// Checks everything but the signature. For explanations only: decide nothing by it.
+    ///
+    /// # Errors
+    /// [`TokenError`]
+    pub fn check_unverified(&self, rules: &TokenRules) -> Result<(), TokenError> {
+        self.check_header(rules)?;
+        claims::check(&self.claims, rules)
+    }
+
+    /// Its claims, unverified. For explanations only: decide nothing by them.
+    #[must_use]
+    pub fn unverified_claims(&self) -> &Claims {
+        &self.claims
+    }
+}
+
+/// A media type without the optional prefix (RFC 7515 section 4.1.9).
+fn plain_type(typ: &str) -> &str {
+    match typ.split_at_checked("application/".len()) {
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
+        _ => typ,
+    }
+}
+
+/// Why a signature could not be computed.
+fn unverifiable(kind: &ErrorKind) -> TokenError {
+    match kind {
+        ErrorKind::Base64(_) => TokenError::Malformed,
+        // The rest is about a key that cannot have signed this.
+        _ => TokenError::Signature,
+    }
+}
