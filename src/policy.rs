@@ -1,21 +1,22 @@
-//! Who may do what to which offer: pure, and deny by default.
+//! Authorization: pure, and deny by default.
 //!
-//! The answer is a value. Whatever acts later takes a [`Permit`], and only this
-//! module makes one, so an action without a decision does not compile.
+//! A decision is a value. Code that acts takes a [`Permit`], which only this module makes,
+//! so an action without a decision does not compile. The [`Target`] in it is what the
+//! vendor's paths are built from.
 
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 
 use crate::domain::{Action, Caller, CallerName, Glob, OfferId, PublisherId, Rule, Target};
 
-/// The rules of every caller, and the publishers that can be acted for at all.
+/// The rules of every caller, and the publishers that the gateway acts for.
 #[derive(Debug, Default)]
 pub struct Policy {
     rules: HashMap<CallerName, Vec<Rule>>,
     publishers: HashSet<PublisherId>,
 }
 
-/// An action as a type, so that a permit for one cannot be used for another.
+/// An action as a type: a permit for one cannot be used for another.
 pub trait Right {
     /// The action.
     const ACTION: Action;
@@ -29,7 +30,7 @@ impl Right for Cancel {
     const ACTION: Action = Action::Cancel;
 }
 
-/// Proof that this caller may do this to this offer.
+/// The permission of one caller to do one thing to one offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Permit<R> {
@@ -38,7 +39,7 @@ pub struct Permit<R> {
     right: PhantomData<R>,
 }
 
-/// No rule allows it. Says no more: which offers exist is not the caller's business.
+/// No rule allows it. Callers learn no more, in particular not which offers exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no rule allows this")]
 pub struct Denied;
@@ -56,12 +57,11 @@ impl Policy {
         }
     }
 
-    /// Decides.
+    /// Decides whether the caller may act on the offer.
     ///
     /// # Errors
-    /// [`Denied`] unless one of the caller's rules names the action, the publisher
-    /// and the offer, and the publisher is one that the gateway acts for: a `*`
-    /// means every one of those.
+    /// [`Denied`] unless one of the caller's rules names the action, the publisher and the
+    /// offer, and the gateway acts for the publisher; `*` means each of those.
     pub fn permit<R: Right>(
         &self,
         caller: &Caller,
@@ -69,7 +69,7 @@ impl Policy {
         offer: &OfferId,
     ) -> Result<Permit<R>, Denied> {
         let rules = self.rules_of(&caller.name);
-        // As `Fit` does, but no further than it must.
+        // Like `Fit`, but stops at the first mismatch.
         let allows = |rule: &Rule| {
             rule.actions.contains(&R::ACTION)
                 && any(&rule.publishers, publisher.as_str())
@@ -87,8 +87,7 @@ impl Policy {
 }
 
 impl Policy {
-    /// How the decision about this comes to be. Decides nothing: only
-    /// [`Self::permit`] does, and tests hold the two against each other.
+    /// Why [`Self::permit`] decides as it does. Tests compare the two.
     #[must_use]
     pub fn explain(
         &self,
@@ -115,14 +114,14 @@ fn any(globs: &[Glob], id: &str) -> bool {
     globs.iter().any(|glob| glob.matches(id))
 }
 
-/// How far one rule fits what is asked.
+/// Which parts of a request one rule matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fit {
-    /// It names the action.
+    /// The action.
     pub action: bool,
-    /// One of its publishers matches.
+    /// The publisher.
     pub publisher: bool,
-    /// One of its offers matches.
+    /// The offer.
     pub offer: bool,
 }
 
@@ -135,24 +134,24 @@ impl Fit {
         }
     }
 
-    /// Whether it allows what is asked.
+    /// Whether the rule allows the request.
     #[must_use]
     pub fn is_whole(self) -> bool {
         self.action && self.publisher && self.offer
     }
 }
 
-/// How a decision comes to be.
+/// The reasons of a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explained {
-    /// Whether the publisher can be acted for at all.
+    /// Whether the gateway acts for the publisher.
     pub publisher_known: bool,
-    /// How far each of the caller's rules fits, in their order.
+    /// What each of the caller's rules matches, in their order.
     pub fits: Vec<Fit>,
 }
 
 impl Explained {
-    /// The rule that allows it: the first that fits.
+    /// The position of the first rule that allows it.
     #[must_use]
     pub fn allowed_by(&self) -> Option<usize> {
         let first = self.fits.iter().position(|fit| fit.is_whole());
@@ -161,19 +160,19 @@ impl Explained {
 }
 
 impl<R: Right> Permit<R> {
-    /// Who may.
+    /// The caller.
     #[must_use]
     pub fn caller(&self) -> &CallerName {
         &self.caller
     }
 
-    /// What they may do.
+    /// The action.
     #[must_use]
     pub fn action(&self) -> Action {
         R::ACTION
     }
 
-    /// To which offer. What is sent to the vendor is built from this alone.
+    /// The offer. The vendor's path is built from this alone.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
@@ -201,8 +200,8 @@ mod tests {
     }
 
     fn allowed(policy: &Policy, who: &str, action: Action, publisher: &str, offer: &str) -> bool {
-        enum Read {}
-        impl Right for Read {
+        enum ReadRight {}
+        impl Right for ReadRight {
             const ACTION: Action = Action::Read;
         }
         let publisher = PublisherId::parse(publisher).unwrap();
@@ -210,7 +209,9 @@ mod tests {
         let caller = caller(who);
         let allowed = match action {
             Action::Cancel => policy.permit::<Cancel>(&caller, &publisher, &offer).is_ok(),
-            Action::Read => policy.permit::<Read>(&caller, &publisher, &offer).is_ok(),
+            Action::Read => policy
+                .permit::<ReadRight>(&caller, &publisher, &offer)
+                .is_ok(),
             other => panic!("no right for {other}"),
         };
         let explained = policy.explain(&caller.name, action, &publisher, &offer);
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_explanation_tells_what_is_missing() {
+    fn an_explanation_shows_what_is_missing() {
         let rules = vec![
             rule(&[Action::Read], &["*"], &["*"]),
             rule(&[Action::Cancel], &["contoso"], &["a-*"]),
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_may_do_anything_by_default() {
+    fn nothing_is_allowed_by_default() {
         let policy = Policy::new([], publishers());
         for action in [Action::Cancel, Action::Read] {
             assert!(!allowed(&policy, "pipeline", action, "contoso", "vm"));

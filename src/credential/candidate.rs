@@ -19,12 +19,12 @@ pub(super) struct Candidate {
     pub(super) source: Arc<TokenSource>,
     pub(super) trigger: RefreshTrigger,
     pub(super) backoff: Backoff,
-    attempt: Attempt,
+    attempt: NextAttempt,
 }
 
 /// A candidate's next attempt. It runs beside the refresher, which renews the old
 /// credential's token meanwhile.
-enum Attempt {
+enum NextAttempt {
     /// To be made then.
     Due(Instant),
     /// Under way.
@@ -36,14 +36,14 @@ impl Candidate {
         Self {
             trigger: RefreshTrigger::watch(source.watched()),
             source: Arc::new(source),
-            attempt: Attempt::Due(Instant::now()),
+            attempt: NextAttempt::Due(Instant::now()),
             backoff: Backoff::default(),
         }
     }
 
     /// Puts off the next attempt.
     pub(super) fn retry_at(&mut self, at: Instant) {
-        self.attempt = Attempt::Due(at);
+        self.attempt = NextAttempt::Due(at);
     }
 
     /// Makes the next attempt when it is due or its file has changed. Cancelling this
@@ -55,7 +55,7 @@ impl Candidate {
     ) -> Result<Grant, TokenFetchError> {
         loop {
             match &mut self.attempt {
-                Attempt::Due(at) => {
+                NextAttempt::Due(at) => {
                     tokio::select! {
                         () = sleep_until(*at) => {}
                         () = self.trigger.fired() => {}
@@ -64,10 +64,10 @@ impl Candidate {
                     let source = Arc::clone(&self.source);
                     let (http, history) = (Rc::clone(http), history.clone());
                     let fetch = async move { source.fetch(&http, &history).await };
-                    self.attempt = Attempt::Running(AbortOnDropHandle::new(spawn_local(fetch)));
+                    self.attempt = NextAttempt::Running(AbortOnDropHandle::new(spawn_local(fetch)));
                 }
                 // Only a panic ends it in another way.
-                Attempt::Running(fetch) => {
+                NextAttempt::Running(fetch) => {
                     return fetch.await.unwrap_or(Err(TokenFetchError::Signing));
                 }
             }

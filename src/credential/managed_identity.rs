@@ -49,7 +49,7 @@ pub struct ManagedIdentity {
 }
 
 #[derive(Serialize)]
-struct Query<'a> {
+struct TokenQuery<'a> {
     #[serde(rename = "api-version")]
     api_version: &'static str,
     resource: &'a str,
@@ -110,7 +110,7 @@ impl ManagedIdentity {
                 (url, "2019-08-01", (IDENTITY_HEADER, proof))
             }
         };
-        let query = serde_urlencoded::to_string(Query {
+        let query = serde_urlencoded::to_string(TokenQuery {
             api_version,
             resource: &self.resource,
             client_id: self.client_id.as_deref(),

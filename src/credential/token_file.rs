@@ -31,12 +31,12 @@ pub struct TokenFile {
 impl TokenFile {
     pub(super) async fn fetch(&self, history: &TokenHistory) -> Result<Grant, TokenFetchError> {
         #[derive(Deserialize)]
-        struct Claims {
+        struct Expiry {
             exp: f64,
         }
         let token = read_text(&self.path).await?;
         // Only the expiry is read; whether the token is genuine is for the vendor to check.
-        let claims: Claims = insecure_decode_claims(token.as_str())
+        let claims: Expiry = insecure_decode_claims(token.as_str())
             .map_err(|_| TokenFetchError::File("it does not hold a JWT with an exp claim"))?;
         // Bounded, since the file may hold any number.
         let left = (claims.exp - Timestamp::now().as_duration().as_secs_f64()).min(1e9);

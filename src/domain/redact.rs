@@ -21,7 +21,7 @@ const MARK: &str = "[redacted]";
 #[derive(Default)]
 pub struct Redactor {
     hash: RollingHash,
-    known: Mutex<Known>,
+    known: Mutex<KnownSecrets>,
     /// All windows of what is known: exchanged as a whole, so that nobody who looks
     /// waits for somebody who remembers.
     windows: RwLock<Arc<Windows>>,
@@ -93,7 +93,7 @@ impl RollingHash {
 }
 
 #[derive(Default)]
-struct Known {
+struct KnownSecrets {
     /// Windows of secrets from the configuration, kept for good.
     configured: Vec<Fingerprint>,
     /// Windows of tokens by owner, newest last.
@@ -175,7 +175,7 @@ impl Redactor {
         self.publish(&known);
     }
 
-    fn publish(&self, known: &Known) {
+    fn publish(&self, known: &KnownSecrets) {
         let windows = Arc::new(known.windows());
         *self.windows.write().unwrap_or_else(PoisonError::into_inner) = windows;
     }
@@ -210,7 +210,7 @@ impl Redactor {
     }
 }
 
-impl Known {
+impl KnownSecrets {
     fn windows(&self) -> Windows {
         let mut windows = Windows::new();
         let tokens = self.tokens.values().flatten();

@@ -1,15 +1,14 @@
-//! Where the vendor says an operation is: only known shapes, only this offer.
+//! The location of an operation, as the vendor names it.
 //!
-//! A location is an instruction from outside to send our token somewhere. So only
-//! its path is read, it must have one of the two known shapes and name the very
-//! publisher and offer we asked about, and the path that we then request is
-//! rebuilt from our own identifiers. A host in it is ignored.
+//! Following a location means sending our token there. So only its path is read, which
+//! must have one of two known shapes and name the publisher and offer of the call; the
+//! path that is requested is built from our own identifiers. A host in it is ignored.
 
 use uuid::Uuid;
 
 use crate::domain::Target;
 
-/// A status monitor of the vendor.
+/// A status monitor of the vendor's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Location {
     /// `/api/publishers/P/offers/O/operations/{guid}`: offers in Partner Center.
@@ -46,7 +45,7 @@ impl Location {
             }
             _ => return None,
         };
-        // One last slash is seen in the wild; anything more is another shape.
+        // One trailing slash occurs in practice; anything more is another shape.
         match (segments.next(), segments.next()) {
             (None | Some(""), None) => Some(found),
             _ => None,
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_everything_else() {
+    fn ignores_everything_else() {
         let path = format!("/api/publishers/contoso/offers/contoso-vm/operations/{GUID}");
         for bad in [
             String::new(),

@@ -1,8 +1,7 @@
-//! The vendor's API, Cloud Partner Portal, and nothing else.
+//! The vendor's API, Cloud Partner Portal: its wire format, translated into our terms.
 //!
-//! Speaks its wire format towards the vendor and our own words towards the house.
-//! A call carries our token, `api-version`, `Content-Type` and `User-Agent`; of the caller's
-//! headers it never sees any.
+//! A call carries our token, `api-version`, `Content-Type` and `User-Agent`, and never a
+//! header of the caller.
 
 mod location;
 mod normalize;
@@ -23,7 +22,7 @@ pub use location::Location;
 pub use normalize::{Answer, Meaning, Refusal, Said, action_answer};
 pub use wire::{RunState, Submission};
 
-/// Why a call brought no answer; part of what every call returns.
+/// Part of the errors of every call.
 pub use crate::transport::{Lost, SendError, Unreachable};
 
 /// The longest answer to an action that is read, in bytes.
@@ -34,47 +33,46 @@ const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("offergate/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Where the vendor is, for all threads.
+/// How the vendor is called; shared by all threads.
 #[derive(Clone)]
 pub struct PortalOptions {
     /// Scheme and authority, without a last slash.
     pub base_url: String,
     /// The value of `api-version`.
     pub api_version: String,
-    /// What must not come back out of the vendor's text.
+    /// Removes secrets from the vendor's text.
     pub redactor: Arc<Redactor>,
 }
 
-/// The vendor, for one thread.
+/// A client of the vendor's API, for one thread.
 pub struct Portal {
     http: HttpClient,
     options: PortalOptions,
 }
 
-/// An offer's publishing runs, as they were at one moment.
+/// An offer's publishing runs at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submissions {
     /// Newest first.
     pub list: Vec<Submission>,
-    /// The `Date` of the answer, by the vendor's clock, the one that the runs'
-    /// `changed` is told by.
+    /// The `Date` of the answer, by the same clock as the runs' `changed`.
     pub date: Option<Timestamp>,
 }
 
-/// Why a read brought nothing.
+/// Why a read failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// 401
-    #[error("the vendor refused the token (401)")]
+    #[error("the vendor rejected the token (401)")]
     Unauthorized,
-    /// Another status than 200; with its `Retry-After` if it is that of an error.
+    /// Another status than 200, with the `Retry-After` of an error.
     #[error("the vendor answered {0}")]
     Status(u16, Option<Duration>),
-    /// A 200 that is cut, too long or not what the API documents.
-    #[error("the vendor's answer could not be understood")]
+    /// A 200 that is cut, too long or not as documented.
+    #[error("the vendor's answer is not as documented")]
     Malformed,
     /// No answer.
-    #[error("the vendor: {0}")]
+    #[error("no answer from the vendor: {0}")]
     Send(SendError),
 }
 
@@ -100,10 +98,10 @@ impl Portal {
         }
     }
 
-    /// `POST …/cancel`. The body names who is to be notified, if anybody.
+    /// `POST …/cancel`. The body names the addresses to be notified, if any.
     ///
     /// # Errors
-    /// [`SendError`], which says whether the vendor can have got it.
+    /// [`SendError`], which says whether the vendor can have received it.
     pub async fn cancel(
         &self,
         target: &Target,
@@ -131,7 +129,7 @@ impl Portal {
     /// `GET …/submissions`: the offer's publishing runs.
     ///
     /// # Errors
-    /// [`ReadError`]; a list that is not surely whole is none.
+    /// [`ReadError`]; also for a list that may be incomplete.
     pub async fn submissions(
         &self,
         target: &Target,
@@ -147,7 +145,7 @@ impl Portal {
         Ok(Submissions { list, date })
     }
 
-    /// The vendor's own word at an operation's location, fit to be shown.
+    /// The vendor's own status word at an operation's location, cleaned.
     ///
     /// # Errors
     /// [`ReadError`]
@@ -162,7 +160,8 @@ impl Portal {
         Ok(word.map(|word| normalize::status_word(&word, &self.options.redactor)))
     }
 
-    /// `GET /publishers/P/offers`: may we act for the publisher, and is this the vendor?
+    /// `GET /publishers/P/offers`: checks that this is the vendor, and that the token may act
+    /// for the publisher.
     ///
     /// # Errors
     /// [`ReadError`]
@@ -243,7 +242,7 @@ impl Portal {
     }
 }
 
-/// `{"metadata":{"notification-emails":"a@x,b@y"}}`, or nothing at all.
+/// `{"metadata":{"notification-emails":"a@x,b@y"}}`, or empty.
 fn notification_body(notify: &[Email]) -> Bytes {
     if notify.is_empty() {
         return Bytes::new();

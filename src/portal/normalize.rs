@@ -1,8 +1,7 @@
-//! From what the vendor said to what we make of it: a pure function.
+//! What the vendor's answer to an action means: a pure function.
 //!
-//! The table "the vendor answers an action" of the contract lives here, and
-//! nowhere else. Text of the vendor's leaves this module only as plain, short,
-//! redacted text.
+//! The table "the vendor answers an action" of the contract is implemented here alone.
+//! The vendor's text leaves this module only as plain, short, redacted text.
 
 use std::time::Duration;
 
@@ -15,9 +14,9 @@ use super::wire::{self, RunState};
 use crate::domain::{Redactor, Target};
 use crate::transport::{Body, date, retry_after};
 
-/// The longest text of the vendor's that is passed on, in bytes.
+/// The longest text of the vendor's that is shown, in bytes.
 const MAX_TEXT: usize = 1024;
-/// The longest word for a status that is passed on, in bytes.
+/// The longest status word that is shown, in bytes.
 const MAX_WORD: usize = 64;
 /// How deep a body is searched for a location.
 const MAX_DEPTH: usize = 4;
@@ -25,14 +24,14 @@ const MAX_DEPTH: usize = 4;
 const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
 
-/// The vendor's answer to an action, understood.
+/// The vendor's answer to an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Its status.
     pub http_status: u16,
-    /// What it means for the action.
+    /// Its meaning for the action.
     pub meaning: Meaning,
-    /// Where it says the operation is, if that is a place we know.
+    /// The location of the operation, if a recognized one is named.
     pub location: Option<Location>,
     /// Its `Date`, by the vendor's clock.
     pub date: Option<Timestamp>,
@@ -47,15 +46,15 @@ pub struct Answer {
 pub enum Meaning {
     /// Carried out at once.
     Finished,
-    /// Begun, or not known to be over.
+    /// Started, or not known to be over.
     Accepted,
     /// Refused: nothing was done.
     Refused(Refusal),
-    /// The token was refused: nothing was done.
+    /// The token was rejected: nothing was done.
     Unauthorized,
     /// The vendor failed (5xx); it may have acted.
     Failed,
-    /// Not an answer that this API gives (3xx, other 4xx); it may have acted.
+    /// Not an answer of this API (3xx, other 4xx); it may have acted.
     BadResponse,
     /// The answer broke off; it may have acted.
     Cut,
@@ -89,8 +88,8 @@ pub struct Said {
     pub message: Option<String>,
 }
 
-/// Understands the vendor's answer to an action on `target`. `now` serves only
-/// to turn a `Retry-After` date into a wait.
+/// Reads the vendor's answer to an action on `target`. `now` is used only for a
+/// `Retry-After` date in an answer without `Date`.
 #[must_use]
 pub fn action_answer(
     status: u16,
@@ -100,8 +99,7 @@ pub fn action_answer(
     redactor: &Redactor,
     now: Timestamp,
 ) -> Answer {
-    // Parsed once, for all that is looked for in it.
-    let document = Document::of(body);
+    let document = ParsedBody::of(body);
     let location = location(headers, &document, target);
     let meaning = match status {
         200..=299 if matches!(body, Body::Cut) => Meaning::Cut,
@@ -134,17 +132,17 @@ pub fn action_answer(
     }
 }
 
-/// A body, as far as it can be understood.
-enum Document {
-    /// There is none, by its own account.
+/// A body, parsed.
+enum ParsedBody {
+    /// Empty, as announced.
     Empty,
-    /// Whole JSON.
+    /// Complete JSON.
     Json(Value),
     /// Anything else.
     Other,
 }
 
-impl Document {
+impl ParsedBody {
     fn of(body: &Body) -> Self {
         match body {
             Body::Whole(bytes) if bytes.is_empty() => Self::Empty,
@@ -155,8 +153,8 @@ impl Document {
         }
     }
 
-    /// A 200 is the end only if it says nothing, or says it in a whole JSON object
-    /// that reports no error and no status other than an end.
+    /// Whether a 200 with this body means that the action is over: it is empty, or an
+    /// object without an error and without the status of something unfinished.
     fn says_done(&self) -> bool {
         match self {
             Self::Empty => true,
@@ -170,23 +168,22 @@ impl Document {
     }
 }
 
-/// Whether an operation is named at all, be it one that we may not ask about: then
-/// the answer is not synchronous.
+/// Whether the headers name any location, recognized or not: then the action goes on.
 fn names_location(headers: &HeaderMap) -> bool {
     headers.contains_key(OPERATION_LOCATION) || headers.contains_key(header::LOCATION)
 }
 
-/// The first recognized location: in the headers of 2018 and 2020, else any
-/// string of the body. The member is documented nowhere; the shape is.
-fn location(headers: &HeaderMap, document: &Document, target: &Target) -> Option<Location> {
+/// The first recognized location, in the headers of either API version or else in any
+/// string of the body. The documentation shows the value but not the member's name.
+fn location(headers: &HeaderMap, document: &ParsedBody, target: &Target) -> Option<Location> {
     let recognize = |text: &str| Location::recognize(text, target);
     let in_header = [OPERATION_LOCATION, header::LOCATION]
         .into_iter()
         .filter_map(|name| headers.get(name)?.to_str().ok())
         .find_map(recognize);
     in_header.or_else(|| match document {
-        Document::Json(value) => find_string(value, MAX_DEPTH, &recognize),
-        Document::Empty | Document::Other => None,
+        ParsedBody::Json(value) => find_string(value, MAX_DEPTH, &recognize),
+        ParsedBody::Empty | ParsedBody::Other => None,
     })
 }
 
@@ -213,8 +210,8 @@ fn correlation_id(headers: &HeaderMap, redactor: &Redactor) -> Option<String> {
     legal.then(|| redactor.redact(text).into_owned())
 }
 
-fn said(document: &Document, redactor: &Redactor) -> Said {
-    let Document::Json(value) = document else {
+fn said(document: &ParsedBody, redactor: &Redactor) -> Said {
+    let ParsedBody::Json(value) = document else {
         return Said::default();
     };
     let text = wire::error_text(value);
@@ -228,14 +225,14 @@ fn said(document: &Document, redactor: &Redactor) -> Said {
     }
 }
 
-/// The vendor's own word for a status, fit to be shown.
+/// The vendor's own word for a status, cleaned.
 #[must_use]
 pub fn status_word(word: &str, redactor: &Redactor) -> String {
     plain_text(word, MAX_WORD, redactor)
 }
 
-/// Control characters out first, so that a secret cannot hide between them; then
-/// secrets out; then cut to length.
+/// Removes control characters first, so that they cannot hide a secret, then secrets; then
+/// shortens.
 fn plain_text(text: &str, max: usize, redactor: &Redactor) -> String {
     let visible: String = text.chars().filter(|c| !is_disruptive(*c)).collect();
     let mut clean = redactor.redact(&visible).into_owned();
@@ -243,7 +240,7 @@ fn plain_text(text: &str, max: usize, redactor: &Redactor) -> String {
     clean
 }
 
-/// Characters that could break a line, or turn the direction of what follows.
+/// Characters that break a line or change the writing direction.
 fn is_disruptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

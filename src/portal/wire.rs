@@ -1,7 +1,7 @@
-//! The vendor's JSON, read as liberally as can be done safely.
+//! The vendor's JSON.
 //!
-//! Only what we use is read; members we do not know are skipped. Microsoft's
-//! reference: "Cloud Partner Portal API", retrieve operations, retrieve submissions.
+//! Only the members that we use are read, tolerantly; unknown members are skipped.
+//! Microsoft's reference: "Cloud Partner Portal API", retrieve operations, retrieve submissions.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -13,31 +13,31 @@ use uuid::Uuid;
 /// An entry of `GET …/submissions`: one publishing run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
-    /// The vendor's id of the run.
+    /// The vendor's id for the run.
     pub id: Uuid,
-    /// What has become of it so far.
+    /// Its state.
     pub state: RunState,
-    /// When it last changed, by the vendor's clock.
+    /// Its last change, by the vendor's clock.
     pub changed: Option<Timestamp>,
 }
 
-/// The vendor's many words for the state of a run.
+/// The state of a run, for which the vendor has many words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
-    /// Not over yet.
+    /// Not over.
     Running,
-    /// Over, by a cancel.
+    /// Canceled.
     Canceled,
-    /// Over, by an error.
+    /// Ended with an error.
     Failed,
-    /// Over, as intended.
+    /// Ended as intended.
     Completed,
-    /// A word never seen before; not an end.
+    /// An unknown word, which does not count as an end.
     Unrecognized,
 }
 
 impl RunState {
-    /// Compares without case, spaces, hyphens and underscores.
+    /// From the vendor's word, compared without case, spaces, hyphens and underscores.
     #[must_use]
     pub fn of(word: &str) -> Self {
         let plain: String = word
@@ -73,17 +73,17 @@ impl RunState {
 #[serde(rename_all = "camelCase")]
 struct SubmissionEntry {
     id: Uuid,
-    /// A missing or strange state is a word never seen before, and no end.
+    /// A missing or malformed state reads as an unknown word.
     #[serde(default)]
     submission_state: Value,
     #[serde(default)]
     changed_time: Value,
 }
 
-/// Reads the list of submissions, in the vendor's order (newest first).
+/// Reads the list of submissions, in the vendor's order: newest first.
 ///
 /// # Errors
-/// When it is not a whole JSON array of submissions with GUIDs.
+/// When it is not a complete JSON array of submissions with GUIDs.
 pub fn submissions(body: &[u8]) -> Result<Vec<Submission>, serde_json::Error> {
     let entries: Vec<SubmissionEntry> = serde_json::from_slice(body)?;
     let read = |entry: SubmissionEntry| Submission {
@@ -94,7 +94,7 @@ pub fn submissions(body: &[u8]) -> Result<Vec<Submission>, serde_json::Error> {
     Ok(entries.into_iter().map(read).collect())
 }
 
-/// A time of the vendor's: RFC 3339, where a missing zone means UTC.
+/// A time of the vendor's: RFC 3339; without a zone it is UTC.
 #[must_use]
 pub fn vendor_time(text: &str) -> Option<Timestamp> {
     text.parse::<Timestamp>().ok().or_else(|| {
@@ -109,11 +109,11 @@ struct Monitor {
     status: Option<String>,
 }
 
-/// The word for the status at an operation's location: an object, or (as the
-/// reference prints it) an array with one.
+/// The status word at an operation's location: in an object, or, as the reference shows
+/// it, in an array with one object.
 ///
 /// # Errors
-/// When it is neither.
+/// When the body is neither.
 pub fn monitor_status(body: &[u8]) -> Result<Option<String>, serde_json::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -127,7 +127,7 @@ pub fn monitor_status(body: &[u8]) -> Result<Option<String>, serde_json::Error> 
     })
 }
 
-/// What an error document says, before it is cleaned.
+/// The texts of an error document, not cleaned yet.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ErrorText {
     /// The vendor's code, where it has one.
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_state_has_many_words() {
+    fn a_state_has_many_words() {
         for (word, state) in [
             ("running", RunState::Running),
             ("not started", RunState::Running),
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_list_is_no_list() {
+    fn a_cut_list_is_refused() {
         let one = r#"[{"id":"56615b67-2185-49fe-80d2-c4ddf77bb2e8","submissionState":"running","version":636576975611768314}"#;
         assert!(submissions(one.as_bytes()).is_err());
         let whole = submissions(format!("{one}]").as_bytes()).unwrap();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn one_strange_member_does_not_hide_the_list() {
+    fn a_malformed_member_does_not_spoil_the_list() {
         let list = r#"[{"id":"56615b67-2185-49fe-80d2-c4ddf77bb2e8","submissionState":null,"changedTime":5}]"#;
         let read = submissions(list.as_bytes()).unwrap();
         assert_eq!(

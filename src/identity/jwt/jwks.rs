@@ -92,10 +92,11 @@ impl KeySet {
     /// [`InvalidKeySet`]
     pub fn parse(document: &[u8], earlier: Option<&Self>) -> Result<Self, InvalidKeySet> {
         #[derive(Deserialize)]
-        struct Members {
+        struct KeySetDocument {
             keys: Vec<Value>,
         }
-        let members: Members = serde_json::from_slice(document).map_err(|_| InvalidKeySet)?;
+        let document: KeySetDocument =
+            serde_json::from_slice(document).map_err(|_| InvalidKeySet)?;
         let earlier = earlier.map_or(&[][..], |set| &set.keys);
         let read = |value: Value| {
             let jwk: Jwk = serde_json::from_value(value).ok()?;
@@ -103,7 +104,7 @@ impl KeySet {
             let known = known.cloned();
             known.or_else(|| VerificationKey::new(jwk).map(Arc::new))
         };
-        let keys = members.keys.into_iter().take(MAX_KEYS).filter_map(read);
+        let keys = document.keys.into_iter().take(MAX_KEYS).filter_map(read);
         Ok(Self {
             keys: keys.collect(),
         })
