@@ -25,9 +25,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::HealthSources;
 use crate::domain::Redactor;
-use crate::http::{CurrentAccess, Room};
+use crate::http::{CurrentAccess, LongPollLimit};
 use crate::ledger::{Ledger, LedgerError};
-use crate::operation::{DeskShared, Poller};
+use crate::operation::{Poller, ReplyConfig, ServiceShared};
 use crate::settings::{self, Settings};
 use crate::transport::{Transport, TransportError};
 use access::AccessError;
@@ -36,7 +36,7 @@ use listeners::{bind, close, serve_admin, serve_public};
 pub use reload::{Reloaded, Reloader, log_warnings};
 use tls::ListenerTls;
 pub use watched::Watched;
-use worker::{Gates, Vendors};
+use worker::{AppStateFactory, Vendors};
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -145,11 +145,12 @@ impl Gateway {
 
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
-        let desk = DeskShared {
+        let operations = ServiceShared {
             poller: poller_handle,
             tasks: tasks.clone(),
             draining: draining.clone(),
-            places: Arc::new(Semaphore::new(settings.server.max_in_flight_actions)),
+            slots: Arc::new(Semaphore::new(settings.server.max_in_flight_actions)),
+            max_in_flight: settings.server.max_in_flight_actions,
         };
         let health = HealthSources {
             ledger: ledger.clone(),
@@ -165,21 +166,23 @@ impl Gateway {
                 })
             },
         };
-        let gates = Gates {
+        let states = AppStateFactory {
             access: access.clone(),
-            desk,
+            operations,
             vendors,
             ledger,
-            public_url: public_url.as_str().into(),
-            portal_url: settings.portal.base_url.as_str().into(),
-            poll: settings.operations.poll,
+            reply: ReplyConfig {
+                public_url: public_url.as_str().into(),
+                portal_url: settings.portal.base_url.as_str().into(),
+                poll: settings.operations.poll,
+            },
             max_wait: settings.server.max_wait,
-            events_beat: settings.server.events_beat,
-            room: Room::among(settings.server.max_connections),
+            keepalive: settings.server.events_beat,
+            long_polls: LongPollLimit::among(settings.server.max_connections),
             limits: options::limits(&settings.server),
         };
         let admin = serve_admin(admin, health.clone())?;
-        let public = serve_public(public, &settings.server, tls.as_ref(), gates)?;
+        let public = serve_public(public, &settings.server, tls.as_ref(), states)?;
         stop_on_failure.disarm();
         tracing::info!(
             listen = %public_address,

@@ -1,9 +1,11 @@
 //! What an `Idempotency-Key` stands for: the request that it came with first, and the
-//! answer that this request got. The key itself is kept nowhere, only its digest.
+//! answer to that request. Only a digest of the key is stored.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Operation, OperationId, ProblemCode, Status};
+use super::{Operation, PortalError, ProblemCode, Status};
 
 /// A SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,33 +38,60 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The key that an action was asked for under.
+/// The key that an action was requested with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Idempotency {
-    /// Of the caller's name and its key, so that callers cannot meet in one.
+    /// Of the caller's name and its key: a key belongs to its caller.
     pub key: Digest,
-    /// Of what was asked for.
+    /// Of what was requested: action, target and addresses.
     pub payload: Digest,
 }
 
-/// The first answer to a request with an idempotency key, to be given again.
+/// The first answer to a request with an idempotency key: everything that a replay is
+/// made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptAnswer {
-    /// The operation that it is about.
-    pub operation: OperationId,
-    /// Its HTTP status.
-    pub status: u16,
-    /// Its header lines, `name: value`, each ended by a line feed.
-    pub headers: String,
-    /// Its body.
-    pub body: Vec<u8>,
+pub struct FirstAnswer {
+    /// The operation, in the state in which it was answered.
+    pub operation: Arc<Operation>,
+    /// The problem that was answered instead of it, if any.
+    pub problem: Option<PortalProblem>,
+    /// The `Prefer: wait` that was applied, if any.
+    pub waited: Option<Duration>,
+}
+
+/// A problem that came of the vendor's answer, or of its absence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortalProblem {
+    /// The gateway's code for it.
+    pub code: ProblemCode,
+    /// The vendor's own words.
+    pub said: PortalError,
+}
+
+impl FirstAnswer {
+    /// The answer that consists of the operation alone.
+    #[must_use]
+    pub fn of(operation: Arc<Operation>) -> Self {
+        Self {
+            operation,
+            problem: None,
+            waited: None,
+        }
+    }
+
+    /// Whether the finished operation alone says as much, now and later: then nothing else
+    /// needs to be stored.
+    #[must_use]
+    pub fn is_the_operation(&self) -> bool {
+        self.operation.status.is_final() && self.problem.is_none() && self.waited.is_none()
+    }
 }
 
 impl Operation {
-    /// Whether the key that it was asked for under still stands for it. One that never
-    /// came to an answer of the vendor's, and provably did nothing, gives its key back,
-    /// and so does one that the vendor was too busy for: whoever asks again is to be
-    /// heard, and not told the same for a day.
+    /// Whether the key that it was requested with is used up. An operation that provably
+    /// did nothing and got no answer from the vendor returns its key, and so does one that
+    /// the vendor throttled: a repeated request is then carried out, instead of getting
+    /// the same refusal for a day.
     #[must_use]
     pub fn consumes_idempotency_key(&self) -> bool {
         let refused = self.status == Status::Failed && self.outcome.is_none();

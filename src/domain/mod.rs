@@ -22,9 +22,11 @@ pub use caller::{Caller, CallerName, IDENTIFYING_CLAIMS, InvalidCallerName, Rule
 pub use email::{Email, InvalidEmail, MAX_EMAILS};
 pub use evidence::Evidence;
 pub use glob::{Glob, InvalidGlob};
-pub use idempotency::{Digest, Idempotency, KeptAnswer};
+pub use idempotency::{Digest, FirstAnswer, Idempotency, PortalProblem};
 pub use ids::{InvalidId, OfferId, OperationId, PublisherId, RequestId};
-pub use operation::{Delivered, Operation, OperationError, Outcome, PortalFacts, Status, now};
+pub use operation::{
+    Delivered, Operation, OperationError, Outcome, PortalError, PortalFacts, Status, now,
+};
 pub use problem_code::{Origin, ProblemCode};
 pub use redact::{Redactor, TokenHistory};
 pub use san::{InvalidSan, San};

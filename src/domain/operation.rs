@@ -117,6 +117,15 @@ pub struct PortalFacts {
     pub delivered: Delivered,
 }
 
+/// What the vendor said in words about an error: plain, at most 1 KiB each, redacted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PortalError {
+    /// Its error code.
+    pub code: Option<String>,
+    /// Its message.
+    pub message: Option<String>,
+}
+
 /// Why an operation is `Failed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OperationError {

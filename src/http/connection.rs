@@ -16,7 +16,8 @@ use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
 use tokio_util::sync::CancellationToken;
 
-use super::{Code, Counted, Problem};
+use super::{Counted, Problem};
+use crate::domain::ProblemCode;
 use crate::identity::PeerCertificate;
 
 /// How often a worker looks for connections that have overstayed.
@@ -255,7 +256,7 @@ impl UnderWay {
             return Ok(());
         }
         let detail = format!("A connection may have {MAX_REQUESTS} requests at once.");
-        Err(Problem::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1)))
+        Err(Problem::new(ProblemCode::Overloaded, detail).retry_after(Duration::from_secs(1)))
     }
 
     /// The answer is ready; `closes` if nothing more is wanted of this client. Over

@@ -8,9 +8,10 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 
 use super::connection::UnderWay;
-use super::problem::Context;
-use super::quota::Left;
-use super::{Code, Gate, Problem};
+use super::problem::ProblemContext;
+use super::quota::RateLimitState;
+use super::{AppState, Problem};
+use crate::domain::ProblemCode;
 use crate::telemetry::AccessLog;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -48,7 +49,11 @@ pub async fn guard(
     let closes = response.response().head().connection_type() == ConnectionType::Close;
     under_way.end(closes);
     let log = AccessLog::of(response.request());
-    let left = response.request().extensions().get::<Left>().copied();
+    let left = response
+        .request()
+        .extensions()
+        .get::<RateLimitState>()
+        .copied();
     let headers = response.headers_mut();
     if let Some(left) = left {
         left.write(headers);
@@ -69,9 +74,9 @@ pub async fn guard(
 }
 
 fn check_head(request: &ServiceRequest) -> Result<(), Problem> {
-    let Some(gate) = request.app_data::<web::Data<Gate>>() else {
+    let Some(gate) = request.app_data::<web::Data<AppState>>() else {
         return Err(Problem::new(
-            Code::InternalError,
+            ProblemCode::InternalError,
             "The gateway is not set up.",
         ));
     };
@@ -80,7 +85,7 @@ fn check_head(request: &ServiceRequest) -> Result<(), Problem> {
     let uri_bytes = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
     if uri_bytes > limits.max_uri_bytes {
         let detail = format!("The URI may have at most {} bytes.", limits.max_uri_bytes);
-        return Err(Problem::new(Code::UriTooLong, detail).closing());
+        return Err(Problem::new(ProblemCode::UriTooLong, detail).closing());
     }
     let header_bytes: usize = request
         .headers()
@@ -92,7 +97,7 @@ fn check_head(request: &ServiceRequest) -> Result<(), Problem> {
             "All headers together may have at most {} bytes.",
             limits.max_header_bytes
         );
-        return Err(Problem::new(Code::HeadersTooLarge, detail).closing());
+        return Err(Problem::new(ProblemCode::HeadersTooLarge, detail).closing());
     }
     Ok(())
 }
@@ -104,7 +109,10 @@ fn render(request: &HttpRequest, error: &Error) -> HttpResponse {
         None => {
             let status = error.as_response_error().status_code().as_u16();
             tracing::error!(status, "an error that is no problem");
-            foreign = Problem::new(Code::InternalError, "The request could not be handled.");
+            foreign = Problem::new(
+                ProblemCode::InternalError,
+                "The request could not be handled.",
+            );
             &foreign
         }
     };
@@ -120,9 +128,9 @@ pub fn answer(request: &HttpRequest, problem: &Problem) -> HttpResponse {
             let _first = log.operation.set(operation);
         }
     }
-    let gate = request.app_data::<web::Data<Gate>>();
-    problem.render(&Context {
-        public_url: gate.map_or("", |gate| &gate.public_url),
+    let gate = request.app_data::<web::Data<AppState>>();
+    problem.render(&ProblemContext {
+        public_url: gate.map_or("", |gate| &gate.reply.public_url),
         path: request.uri().path(),
         request_id: log.as_ref().map_or("", |log| log.request_id.as_str()),
     })

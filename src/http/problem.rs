@@ -1,111 +1,66 @@
-//! Errors as problem documents (RFC 9457).
+//! A request that ended badly, as the error of a handler. The guard around all routes
+//! renders it as a problem document.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
-use serde::Serialize;
 
-use crate::domain::{Delivered, OperationId, Origin, ProblemCode};
+use super::response::response;
+use crate::domain::{OperationId, ProblemCode};
+use crate::ledger::LedgerError;
+use crate::operation::{RequestFailure, reply};
+use crate::policy::Denied;
 
-/// The longest `instance` that is repeated, in bytes.
-const MAX_INSTANCE: usize = 1024;
-
-/// What the vendor said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PortalSaid {
-    pub(super) http_status: u16,
-    pub(super) code: Option<String>,
-    pub(super) message: Option<String>,
-    pub(super) correlation_id: Option<String>,
-}
+pub use crate::operation::ProblemContext;
 
 /// A request that ended badly. Boxed, since nearly every result could be one.
 #[derive(Debug)]
-pub struct Problem(Box<Parts>);
+pub struct Problem(Box<ProblemFields>);
 
-/// What a problem consists of, for whoever makes one.
 #[derive(Debug)]
-pub(super) struct Parts {
-    pub(super) code: ProblemCode,
-    pub(super) detail: String,
-    pub(super) origin: Origin,
-    pub(super) retryable: bool,
-    pub(super) delivered: Delivered,
-    pub(super) operation: Option<OperationId>,
-    pub(super) portal: Option<PortalSaid>,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) allow: Option<&'static str>,
-    pub(super) challenge: Option<String>,
-    pub(super) closes: bool,
-}
-
-/// What a problem takes from the request that it ends.
-pub struct Context<'a> {
-    /// `server.public_url`
-    pub public_url: &'a str,
-    /// The request's path, as it came.
-    pub path: &'a str,
-    /// Under which it is logged.
-    pub request_id: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Document<'a> {
-    r#type: String,
-    title: &'static str,
-    status: u16,
-    detail: &'a str,
-    instance: &'a str,
-    code: ProblemCode,
-    request_id: &'a str,
-    origin: Origin,
-    retryable: bool,
-    delivered: Delivered,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operation_location: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    portal: Option<&'a PortalSaid>,
+struct ProblemFields {
+    failure: RequestFailure,
+    allow: Option<&'static str>,
+    challenge: Option<HeaderValue>,
+    closes: bool,
 }
 
 impl Problem {
-    /// A fault of the request or of the gateway; nothing was sent.
+    /// An error of the request or of the gateway; nothing was sent.
     #[must_use]
-    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Parts::new(code, detail).into()
+    pub fn new(code: ProblemCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        RequestFailure::new(code, detail).into()
     }
 
     /// 405, with the methods that are allowed.
     #[must_use]
     pub fn method_not_allowed(allow: &'static str) -> Self {
-        let mut problem = Self::new(
-            ProblemCode::MethodNotAllowed,
-            format!("This route takes {allow} only."),
-        );
+        let detail = format!("This route supports only {allow}.");
+        let mut problem = Self::new(ProblemCode::MethodNotAllowed, detail);
         problem.0.allow = Some(allow);
         problem
     }
 
-    /// 401, with what would be accepted.
+    /// 401, with what is accepted.
     #[must_use]
-    pub fn unauthenticated(challenge: &str, detail: impl Into<String>) -> Self {
+    pub fn unauthenticated(challenge: &str, detail: impl Into<Cow<'static, str>>) -> Self {
         let mut problem = Self::new(ProblemCode::Unauthenticated, detail);
-        problem.0.challenge = Some(challenge.to_owned());
+        problem.0.challenge = HeaderValue::from_str(challenge).ok();
         problem
     }
 
-    /// Says when asking again is worth it.
+    /// Says when to repeat the request.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
-        self.0.retry_after = Some(wait);
+        self.0.failure.retry_after = Some(wait);
         self
     }
 
-    /// Ends the connection after the answer: the rest of the body is not wanted.
+    /// Closes the connection after the answer, without reading the rest of the body.
     #[must_use]
     pub fn closing(mut self) -> Self {
         self.0.closes = true;
@@ -115,103 +70,48 @@ impl Problem {
     /// The code, for the log.
     #[must_use]
     pub fn code(&self) -> ProblemCode {
-        self.0.code
+        self.0.failure.code
     }
 
     /// The operation that was recorded, for the log.
     #[must_use]
     pub fn operation(&self) -> Option<OperationId> {
-        self.0.operation
+        let operation = self.0.failure.operation.as_ref();
+        operation.map(|operation| operation.id)
     }
 
     /// The answer itself.
     #[must_use]
-    pub fn render(&self, context: &Context<'_>) -> HttpResponse {
-        let Context {
-            public_url,
-            path,
-            request_id,
-        } = context;
-        let parts = &*self.0;
-        let location = parts
-            .operation
-            .map(|id| format!("{public_url}/operations/{id}"));
-        let document = Document {
-            r#type: format!("{public_url}/problems/{}", parts.code.as_str()),
-            title: parts.code.title(),
-            status: parts.code.status(),
-            detail: &parts.detail,
-            instance: &path[..path.floor_char_boundary(MAX_INSTANCE)],
-            code: parts.code,
-            request_id,
-            origin: parts.origin,
-            retryable: parts.retryable,
-            delivered: parts.delivered,
-            operation_location: location.clone(),
-            portal: parts.portal.as_ref(),
-        };
-        let mut response = HttpResponse::build(status_code(parts.code));
-        response.content_type("application/problem+json");
-        if let Some(location) = location {
-            response.insert_header(("operation-location", location));
+    pub fn render(&self, context: &ProblemContext<'_>) -> HttpResponse {
+        let fields = &*self.0;
+        let mut response = response(reply::problem(&fields.failure, context));
+        let headers = response.headers_mut();
+        if let Some(allow) = fields.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
-        if let Some(wait) = parts.retry_after {
-            response.insert_header((header::RETRY_AFTER, seconds(wait)));
+        if let Some(challenge) = &fields.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, challenge.clone());
         }
-        if let Some(allow) = parts.allow {
-            response.insert_header((header::ALLOW, allow));
+        if fields.closes {
+            response
+                .head_mut()
+                .set_connection_type(actix_web::http::ConnectionType::Close);
         }
-        if let Some(challenge) = &parts.challenge {
-            response.insert_header((header::WWW_AUTHENTICATE, challenge.as_str()));
-        }
-        if parts.closes {
-            response.force_close();
-        }
-        // Serializing these types cannot fail; an empty body would still carry the status.
-        response.body(serde_json::to_vec(&document).unwrap_or_default())
+        response
     }
-}
-
-impl Parts {
-    pub(super) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
-            origin: Origin::Gateway,
-            retryable: code.is_retryable(),
-            delivered: Delivered::No,
-            operation: None,
-            portal: None,
-            retry_after: None,
-            allow: None,
-            challenge: None,
-            closes: false,
-        }
-    }
-}
-
-/// The code's status, as actix wants it.
-pub(super) fn status_code(code: ProblemCode) -> StatusCode {
-    StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-/// Whole seconds, rounded up, at least one.
-#[must_use]
-pub fn seconds(wait: Duration) -> u64 {
-    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.code.as_str())
+        f.write_str(self.code().as_str())
     }
 }
 
-/// Makes a problem an actix error. The guard around all routes renders it; this
-/// answer would only be seen if the guard were missing.
+/// Makes a problem an actix error. The guard around all routes renders it; this response
+/// would only be seen without the guard.
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        status_code(self.0.code)
+        StatusCode::from_u16(self.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
@@ -219,8 +119,28 @@ impl ResponseError for Problem {
     }
 }
 
-impl From<Parts> for Problem {
-    fn from(parts: Parts) -> Self {
-        Self(Box::new(parts))
+impl From<RequestFailure> for Problem {
+    fn from(failure: RequestFailure) -> Self {
+        Self(Box::new(ProblemFields {
+            failure,
+            allow: None,
+            challenge: None,
+            closes: false,
+        }))
+    }
+}
+
+impl From<LedgerError> for Problem {
+    fn from(error: LedgerError) -> Self {
+        RequestFailure::from(error).into()
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(_: Denied) -> Self {
+        Self::new(
+            ProblemCode::CallerNotAllowed,
+            "No allow rule of this caller covers this action on this offer.",
+        )
     }
 }

@@ -1,4 +1,5 @@
-//! How much a caller may do: requests by rate, and actions at a time.
+//! A caller's limits: its request rate, and how many actions and waiting requests it may
+//! have at a time.
 //!
 //! The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
 
@@ -20,7 +21,7 @@ use crate::domain::{CallerName, ProblemCode};
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// How many requests a caller may make.
+/// A caller's request rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// In the long run.
@@ -34,9 +35,9 @@ pub struct Rate {
 pub struct Limits {
     /// Of its requests.
     pub rate: Option<Rate>,
-    /// Of its actions under way at a time.
+    /// Of its actions in progress.
     pub actions: Option<usize>,
-    /// Of its answers held back, and streams open, at a time.
+    /// Of its waiting requests and open streams.
     pub waits: Option<usize>,
 }
 
@@ -46,28 +47,27 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformati
 #[derive(Default)]
 pub struct Quotas {
     rates: HashMap<CallerName, Arc<(Rate, Limiter)>>,
-    actions: Places,
-    waits: Places,
+    actions: ConcurrencyLimits,
+    waits: ConcurrencyLimits,
 }
 
-/// How many places each of some callers has, and those that are free.
+/// The limit of each caller that has one, and its free slots.
 #[derive(Default)]
-struct Places(HashMap<CallerName, (usize, Arc<Semaphore>)>);
+struct ConcurrencyLimits(HashMap<CallerName, (usize, Arc<Semaphore>)>);
 
-/// What a caller has left, for the headers of its answer.
+/// What is left of a caller's rate, for the headers of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Left {
+pub struct RateLimitState {
     rate: Rate,
     requests: u32,
 }
 
-/// A place among the caller's actions, given back when dropped; none is needed
-/// where there is no limit.
-pub type Place = Option<OwnedSemaphorePermit>;
+/// A caller's slot, returned when dropped; none where there is no limit.
+pub type CallerSlot = Option<OwnedSemaphorePermit>;
 
 impl Quotas {
-    /// The limits of these callers. Whoever had the same limit `earlier` has used as
-    /// much of it as before.
+    /// The limits of these callers. Of a limit that is the same as `earlier`, as much is used
+    /// as before.
     #[must_use]
     pub fn new(
         limits: impl IntoIterator<Item = (CallerName, Limits)>,
@@ -94,15 +94,18 @@ impl Quotas {
         new
     }
 
-    /// Counts a request of this caller's; none if its requests are not limited.
+    /// Counts a request of this caller; none if its rate is not limited.
     ///
     /// # Errors
     /// What is left, and how long to wait, if there have been too many.
-    pub fn count(&self, caller: &CallerName) -> Result<Option<Left>, (Left, Duration)> {
+    pub fn count(
+        &self,
+        caller: &CallerName,
+    ) -> Result<Option<RateLimitState>, (RateLimitState, Duration)> {
         let Some((rate, limiter)) = self.rates.get(caller).map(AsRef::as_ref) else {
             return Ok(None);
         };
-        let left = |requests| Left {
+        let left = |requests| RateLimitState {
             rate: *rate,
             requests,
         };
@@ -115,40 +118,45 @@ impl Quotas {
         }
     }
 
-    /// A place among the caller's actions under way.
+    /// A slot among the caller's actions in progress.
     ///
     /// # Errors
-    /// 429 `rate-limited` if all are taken.
-    pub fn place(&self, caller: &CallerName) -> Result<Place, Problem> {
-        self.actions.take(caller).ok_or_else(|| {
-            let detail = "As many of your actions are under way as you may have at a time.";
+    /// 429 `rate-limited` if none is free.
+    pub fn action_slot(&self, caller: &CallerName) -> Result<CallerSlot, Problem> {
+        self.actions.acquire(caller).map_err(|limit| {
+            let detail = format!(
+                "Too many concurrent actions for this caller (max_in_flight_actions = {limit}). \
+                 Retry after 1 s."
+            );
             Problem::new(ProblemCode::RateLimited, detail).retry_after(Duration::from_secs(1))
         })
     }
 
-    /// A place among the caller's answers that are held back and its streams; none if
-    /// all are taken.
+    /// A slot among the caller's waiting requests and streams, if one is free.
     #[must_use]
-    pub fn waiting_place(&self, caller: &CallerName) -> Option<Place> {
-        self.waits.take(caller)
+    pub fn wait_slot(&self, caller: &CallerName) -> Option<CallerSlot> {
+        self.waits.acquire(caller).ok()
     }
 }
 
-impl Places {
-    /// So many for this caller. One that had as many `earlier` has as many left.
+impl ConcurrencyLimits {
+    /// Limits this caller. If it had the same limit `earlier`, the same slots are in use.
     fn add(&mut self, caller: &CallerName, count: Option<usize>, earlier: Option<&Self>) {
         let Some(count) = count else { return };
         let known = earlier.and_then(|earlier| earlier.0.get(caller));
         let known = known.filter(|known| known.0 == count).cloned();
-        let places = known.unwrap_or_else(|| (count, Arc::new(Semaphore::new(count))));
-        self.0.insert(caller.clone(), places);
+        let slots = known.unwrap_or_else(|| (count, Arc::new(Semaphore::new(count))));
+        self.0.insert(caller.clone(), slots);
     }
 
-    /// A place; none if all are taken.
-    fn take(&self, caller: &CallerName) -> Option<Place> {
+    /// A slot of this caller; the limit if none is free.
+    fn acquire(&self, caller: &CallerName) -> Result<CallerSlot, usize> {
         match self.0.get(caller) {
-            None => Some(None),
-            Some((_, places)) => Arc::clone(places).try_acquire_owned().ok().map(Some),
+            None => Ok(None),
+            Some((limit, slots)) => Arc::clone(slots)
+                .try_acquire_owned()
+                .map(Some)
+                .map_err(|_| *limit),
         }
     }
 }
@@ -158,7 +166,7 @@ fn limiter(rate: Rate) -> Limiter {
     RateLimiter::direct(pace).with_middleware()
 }
 
-impl Left {
+impl RateLimitState {
     /// Writes what is left into an answer's headers.
     pub fn write(&self, headers: &mut HeaderMap) {
         let Rate { per_second, burst } = self.rate;
@@ -236,45 +244,48 @@ mod tests {
         };
         let first = quotas(limits, None);
         assert!(first.count(&name("a")).is_ok());
-        let place = first.place(&name("a")).unwrap();
+        let slot = first.action_slot(&name("a")).unwrap();
         let second = quotas(limits, Some(&first));
         assert!(second.count(&name("a")).is_err());
-        assert!(second.place(&name("a")).is_err());
-        drop(place);
-        assert!(second.place(&name("a")).is_ok());
-        // Another rate does not free the places, nor more places the rate.
-        let place = second.place(&name("a")).unwrap();
+        assert!(second.action_slot(&name("a")).is_err());
+        drop(slot);
+        assert!(second.action_slot(&name("a")).is_ok());
+        // Another rate does not free the slots, nor more slots the rate.
+        let slot = second.action_slot(&name("a")).unwrap();
         let faster = Limits {
             rate: rate(2, 2),
             actions: Some(1),
             waits: None,
         };
         let third = quotas(faster, Some(&second));
-        assert!(third.count(&name("a")).is_ok() && third.place(&name("a")).is_err());
+        assert!(third.count(&name("a")).is_ok() && third.action_slot(&name("a")).is_err());
         let wider = Limits {
             rate: rate(1, 1),
             actions: Some(2),
             waits: None,
         };
         let fourth = quotas(wider, Some(&second));
-        assert!(fourth.count(&name("a")).is_err() && fourth.place(&name("a")).is_ok());
-        drop(place);
+        assert!(fourth.count(&name("a")).is_err() && fourth.action_slot(&name("a")).is_ok());
+        drop(slot);
     }
 
     #[test]
-    fn places_are_given_back_and_only_limited_callers_need_one() {
+    fn slots_are_returned_and_only_limited_callers_need_one() {
         let limits = Limits {
             rate: None,
             actions: Some(2),
             waits: None,
         };
         let quotas = quotas(limits, None);
-        let (one, two) = (quotas.place(&name("a")), quotas.place(&name("a")));
+        let (one, two) = (
+            quotas.action_slot(&name("a")),
+            quotas.action_slot(&name("a")),
+        );
         assert!(matches!((&one, &two), (Ok(Some(_)), Ok(Some(_)))));
-        let refused = quotas.place(&name("a")).unwrap_err();
+        let refused = quotas.action_slot(&name("a")).unwrap_err();
         assert_eq!(refused.code(), ProblemCode::RateLimited);
         drop(one);
-        assert!(quotas.place(&name("a")).is_ok());
-        assert!(matches!(quotas.place(&name("free")), Ok(None)));
+        assert!(quotas.action_slot(&name("a")).is_ok());
+        assert!(matches!(quotas.action_slot(&name("free")), Ok(None)));
     }
 }

@@ -11,10 +11,9 @@ use tokio::sync::oneshot;
 use super::error::LedgerError;
 use super::feed::Subscription;
 use super::handle::Ledger;
-use super::keys::{Claim, Claimed};
 use super::store::MAX_BATCH;
 use super::writer::Write;
-use crate::domain::{Idempotency, KeptAnswer, Operation, OperationId};
+use crate::domain::{Operation, OperationId};
 
 /// The most turns of the event loop that a batch waits for further requests. A turn costs a
 /// microsecond, and the first one without a new request is the last.
@@ -60,27 +59,6 @@ impl LedgerClient {
         let ledger = self.ledger.clone();
         let serve = async move |writes: Vec<Write>| ledger.write_all(writes).await;
         Coalescer::request(&self.writes, write, serve).await
-    }
-
-    /// Uses an idempotency key for a request.
-    #[must_use]
-    pub fn claim(&self, asked: Idempotency) -> Claimed {
-        self.ledger.keys().claim(asked)
-    }
-
-    /// Takes over a key that stands for `operation`; none if somebody else has.
-    #[must_use]
-    pub fn take_over(&self, asked: Idempotency, operation: OperationId) -> Option<Claim> {
-        self.ledger.keys().take_over(asked, operation)
-    }
-
-    /// The answer that was given to whoever asked for an operation under a key; none
-    /// if that never came to an end.
-    ///
-    /// # Errors
-    /// As for [`find`](Self::find).
-    pub async fn answer(&self, operation: OperationId) -> Result<Option<KeptAnswer>, LedgerError> {
-        self.ledger.answer(operation).await
     }
 
     /// Subscribes to the changes of an operation from now on.

@@ -12,11 +12,11 @@ use tokio_util::task::TaskTracker;
 use super::batch::{BatchSender, batch_queue};
 use super::error::LedgerError;
 use super::feed::UpdateFeed;
-use super::keys::Keys;
+use super::keys::IdempotencyIndex;
 use super::reader::{Finds, ReadTask};
 use super::store::{MAX_BATCH, Store};
 use super::writer::{Schedule, Write, WriteHealth, WriteTask};
-use crate::domain::{KeptAnswer, Operation, OperationId};
+use crate::domain::{FirstAnswer, Operation, OperationId};
 
 /// The most writes, and the most reads, that may wait; more are refused.
 const MAX_WAITING: usize = 4096;
@@ -36,7 +36,7 @@ struct LedgerState {
     tasks: TaskTracker,
     deadline: Duration,
     feed: Arc<UpdateFeed>,
-    keys: Arc<Keys>,
+    keys: Arc<IdempotencyIndex>,
 }
 
 impl Ledger {
@@ -45,7 +45,7 @@ impl Ledger {
     pub(super) fn start(
         store: Arc<dyn Store>,
         retention: Duration,
-        keys: Keys,
+        keys: IdempotencyIndex,
         schedule: Schedule,
     ) -> Self {
         let (writes, write_requests) = batch_queue(MAX_WAITING);
@@ -89,7 +89,12 @@ impl Ledger {
     /// A ledger on any store, for tests that need one that fails.
     #[cfg(test)]
     pub fn on(store: Arc<dyn Store>, retention: Duration) -> Self {
-        Self::start(store, retention, Keys::new(retention), Schedule::default())
+        Self::start(
+            store,
+            retention,
+            IdempotencyIndex::new(retention),
+            Schedule::default(),
+        )
     }
 
     /// Records the present state of an operation. Returns when it is durable; concurrent
@@ -188,20 +193,21 @@ impl Ledger {
         .await
     }
 
-    /// The answer that was kept about an operation. Asked for so seldom that it waits
-    /// in no line.
-    pub(super) async fn answer(
+    /// The first answer about an operation, if it was stored. Not batched: it is seldom
+    /// needed.
+    pub(super) async fn first_answer(
         &self,
-        operation: OperationId,
-    ) -> Result<Option<KeptAnswer>, LedgerError> {
-        self.with_deadline(self.0.store.answer(operation)).await
+        operation: &Arc<Operation>,
+    ) -> Result<Option<FirstAnswer>, LedgerError> {
+        self.with_deadline(self.0.store.first_answer(operation))
+            .await
     }
 
     pub(super) fn feed(&self) -> &Arc<UpdateFeed> {
         &self.0.feed
     }
 
-    pub(super) fn keys(&self) -> &Arc<Keys> {
+    pub(super) fn keys(&self) -> &Arc<IdempotencyIndex> {
         &self.0.keys
     }
 

@@ -1,6 +1,6 @@
 //! Which idempotency key stands for which operation. The ledger belongs to this process
-//! alone, so its memory decides, without a trip to the disk for each new key; the ledger
-//! fills it again at start.
+//! alone, so an index in memory decides, without a trip to the disk for each new key; it
+//! is restored from the ledger at start.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,57 +9,56 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{Digest, Idempotency, KeptAnswer, OperationId};
+use crate::domain::{Digest, FirstAnswer, Idempotency, OperationId};
 
-/// The most keys that are kept; more are refused, whoever sends them.
+/// The most keys in the index; further ones are refused, from every caller.
 const MAX_KEYS: usize = 1_000_000;
 
 /// Half a digest tells keys apart well enough, and there may be many of them.
 type Short = [u8; 16];
 
-/// All keys that are kept: about 70 bytes each.
-pub struct Keys {
-    known: Mutex<Known>,
-    keep: Duration,
+/// The index of all keys: about 70 bytes each.
+pub struct IdempotencyIndex {
+    entries: Mutex<Entries>,
+    retention: Duration,
 }
 
 #[derive(Default)]
-struct Known {
-    held: HashMap<Short, Held>,
-    /// Answers that were given, and are on their way into the ledger.
-    given: HashMap<Short, Arc<KeptAnswer>>,
+struct Entries {
+    by_key: HashMap<Short, KeyEntry>,
+    /// First answers that are being written into the ledger.
+    unwritten: HashMap<Short, Arc<FirstAnswer>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Held {
-    /// Its request is being answered; the digest is its payload's.
+enum KeyEntry {
+    /// Its request is being answered; the digest is of its payload.
     InUse(Short),
     /// It stands for this operation.
     Bound(OperationId),
 }
 
-/// What using a key comes to.
-pub enum Claimed {
-    /// It is new, and now this request's.
+/// What the index knows of a key.
+pub enum ClaimResult {
+    /// The key is new, and claimed for this request.
     New(Claim),
-    /// The request that it came with first has no answer yet.
-    InUse {
-        /// Whether that request asks for the same.
-        same_payload: bool,
-    },
-    /// That request was answered so.
-    Given(Arc<KeptAnswer>),
-    /// It has been used for this operation.
+    /// The first request with it is still being answered.
+    InUse,
+    /// The first request with it asked for something else, and is being answered.
+    Reused,
+    /// The first request with it was answered with this, which is being written.
+    Unwritten(Arc<FirstAnswer>),
+    /// It stands for this operation.
     Bound(OperationId),
-    /// There is no room for another key.
+    /// The index is full.
     Full,
 }
 
-/// A key in the hands of the request that is to be answered first. When dropped, the
-/// key stands for the operation that was made of it; if there is none, it is free.
+/// A key in the hands of the request that is to be answered first. When dropped, the key
+/// stands for the operation that it is bound to, or is free if there is none.
 pub struct Claim {
-    keys: Arc<Keys>,
-    asked: Idempotency,
+    index: Arc<IdempotencyIndex>,
+    idempotency: Idempotency,
     operation: Option<OperationId>,
 }
 
@@ -68,113 +67,111 @@ fn short(digest: &Digest) -> Short {
     half.try_into().unwrap_or_default()
 }
 
-impl Keys {
-    /// No keys yet; each is kept for `keep` from the making of its operation.
+impl IdempotencyIndex {
+    /// An empty index; each key is kept for `retention` from the creation of its operation.
     #[must_use]
-    pub fn new(keep: Duration) -> Self {
+    pub fn new(retention: Duration) -> Self {
         Self {
-            known: Mutex::default(),
-            keep,
+            entries: Mutex::default(),
+            retention,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in what the ledger knows of earlier, oldest first: where a key was given
-    /// back and used again, the later operation counts.
-    pub fn restore(&self, known: Vec<(Digest, OperationId)>) {
-        let held = &mut self.lock().held;
-        held.reserve(known.len());
-        for (key, operation) in known {
-            held.insert(short(&key), Held::Bound(operation));
+    /// Adds the keys in the ledger, oldest first: where a key was returned and used again,
+    /// the later operation counts.
+    pub fn restore(&self, stored: Vec<(Digest, OperationId)>) {
+        let by_key = &mut self.lock().by_key;
+        by_key.reserve(stored.len());
+        for (key, operation) in stored {
+            by_key.insert(short(&key), KeyEntry::Bound(operation));
         }
     }
 
-    /// The oldest moment whose operations still have their keys.
+    /// The time before which operations have lost their keys.
     #[must_use]
     pub fn horizon(&self) -> Timestamp {
-        let keep = jiff::SignedDuration::try_from(self.keep);
-        let horizon = keep.map(|keep| Timestamp::now().checked_sub(keep));
+        let retention = jiff::SignedDuration::try_from(self.retention);
+        let horizon = retention.map(|retention| Timestamp::now().checked_sub(retention));
         horizon.ok().and_then(Result::ok).unwrap_or(Timestamp::MIN)
     }
 
-    /// Uses a key for a request.
+    /// Claims a key for a request, if it is new.
     #[must_use]
-    pub fn claim(self: &Arc<Self>, asked: Idempotency) -> Claimed {
+    pub fn claim(self: &Arc<Self>, idempotency: Idempotency) -> ClaimResult {
         let horizon = self.horizon();
-        let Known { held, given } = &mut *self.lock();
-        let is_full = held.len() >= MAX_KEYS;
-        match held.entry(short(&asked.key)) {
+        let payload = short(&idempotency.payload);
+        let Entries { by_key, unwritten } = &mut *self.lock();
+        let is_full = by_key.len() >= MAX_KEYS;
+        match by_key.entry(short(&idempotency.key)) {
             Entry::Occupied(mut entry) => match *entry.get() {
-                Held::InUse(payload) => {
-                    let same_payload = payload == short(&asked.payload);
-                    let given = given.get(entry.key()).filter(|_| same_payload);
-                    return match given {
-                        Some(answer) => Claimed::Given(Arc::clone(answer)),
-                        None => Claimed::InUse { same_payload },
-                    };
+                KeyEntry::InUse(first) if first != payload => return ClaimResult::Reused,
+                KeyEntry::InUse(_) => {
+                    let answer = unwritten.get(entry.key()).map(Arc::clone);
+                    return answer.map_or(ClaimResult::InUse, ClaimResult::Unwritten);
                 }
-                Held::Bound(operation) if operation.created_at() >= horizon => {
-                    return Claimed::Bound(operation);
+                KeyEntry::Bound(operation) if operation.created_at() >= horizon => {
+                    return ClaimResult::Bound(operation);
                 }
-                Held::Bound(_) => {
-                    entry.insert(Held::InUse(short(&asked.payload)));
+                KeyEntry::Bound(_) => {
+                    entry.insert(KeyEntry::InUse(payload));
                 }
             },
-            Entry::Vacant(_) if is_full => return Claimed::Full,
+            Entry::Vacant(_) if is_full => return ClaimResult::Full,
             Entry::Vacant(entry) => {
-                entry.insert(Held::InUse(short(&asked.payload)));
+                entry.insert(KeyEntry::InUse(payload));
             }
         }
-        Claimed::New(Claim {
-            keys: Arc::clone(self),
-            asked,
+        ClaimResult::New(Claim {
+            index: Arc::clone(self),
+            idempotency,
             operation: None,
         })
     }
 
-    /// Takes a key over that stands for `operation`: to answer for it if that never
-    /// happened, or to use it anew. None if somebody else has been faster.
+    /// Claims a key that stands for `operation`: to give its first answer if that never
+    /// happened, or to use it anew. None if another request was faster.
     #[must_use]
-    pub fn take_over(
+    pub fn reclaim(
         self: &Arc<Self>,
-        asked: Idempotency,
+        idempotency: Idempotency,
         operation: OperationId,
     ) -> Option<Claim> {
-        let held = &mut self.lock().held;
-        let known = held.get_mut(&short(&asked.key));
-        *known.filter(|known| **known == Held::Bound(operation))? =
-            Held::InUse(short(&asked.payload));
+        let by_key = &mut self.lock().by_key;
+        let entry = by_key.get_mut(&short(&idempotency.key));
+        *entry.filter(|entry| **entry == KeyEntry::Bound(operation))? =
+            KeyEntry::InUse(short(&idempotency.payload));
         Some(Claim {
-            keys: Arc::clone(self),
-            asked,
+            index: Arc::clone(self),
+            idempotency,
             operation: Some(operation),
         })
     }
 
-    /// Forgets what has been kept for long enough.
+    /// Removes the keys whose retention is over.
     pub fn expire(&self) {
         let horizon = self.horizon();
-        let held = &mut self.lock().held;
-        held.retain(|_, held| match held {
-            Held::InUse(_) => true,
-            Held::Bound(operation) => operation.created_at() >= horizon,
+        let by_key = &mut self.lock().by_key;
+        by_key.retain(|_, entry| match entry {
+            KeyEntry::InUse(_) => true,
+            KeyEntry::Bound(operation) => operation.created_at() >= horizon,
         });
-        let room = held.len() * 2;
-        held.shrink_to(room);
+        let room = by_key.len() * 2;
+        by_key.shrink_to(room);
     }
 }
 
 impl Claim {
-    /// What was asked for under the key.
+    /// The key, and what was requested with it.
     #[must_use]
-    pub fn asked(&self) -> Idempotency {
-        self.asked
+    pub fn idempotency(&self) -> Idempotency {
+        self.idempotency
     }
 
-    /// The operation that it stands for, if there is one.
+    /// The operation that the key stands for when the claim is dropped.
     #[must_use]
     pub fn operation(&self) -> Option<OperationId> {
         self.operation
@@ -185,27 +182,26 @@ impl Claim {
         self.operation = Some(operation);
     }
 
-    /// This answer is being given: whoever repeats the request gets it, too, before it
-    /// is in the ledger.
-    pub fn given(&self, answer: Arc<KeptAnswer>) {
-        let key = short(&self.asked.key);
-        self.keys.lock().given.insert(key, answer);
+    /// The first answer exists: repeated requests get it even before it is in the ledger.
+    pub fn set_answer(&self, answer: Arc<FirstAnswer>) {
+        let key = short(&self.idempotency.key);
+        self.index.lock().unwritten.insert(key, answer);
     }
 
-    /// Gives the key back: it can be used again.
-    pub fn release(&mut self) {
+    /// Returns the key: it can be used again.
+    pub fn release(mut self) {
         self.operation = None;
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let key = short(&self.asked.key);
-        let Known { held, given } = &mut *self.keys.lock();
-        given.remove(&key);
+        let key = short(&self.idempotency.key);
+        let Entries { by_key, unwritten } = &mut *self.index.lock();
+        unwritten.remove(&key);
         match self.operation {
-            Some(operation) => held.insert(key, Held::Bound(operation)),
-            None => held.remove(&key),
+            Some(operation) => by_key.insert(key, KeyEntry::Bound(operation)),
+            None => by_key.remove(&key),
         };
     }
 }
@@ -213,110 +209,95 @@ impl Drop for Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Operation;
 
-    fn asked(key: u8, payload: u8) -> Idempotency {
+    fn used(key: u8, payload: u8) -> Idempotency {
         Idempotency {
             key: Digest::from([key; 32]),
             payload: Digest::from([payload; 32]),
         }
     }
 
-    fn keys(keep: Duration) -> Arc<Keys> {
-        Arc::new(Keys::new(keep))
+    fn index(retention: Duration) -> Arc<IdempotencyIndex> {
+        Arc::new(IdempotencyIndex::new(retention))
     }
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn claim(keys: &Arc<Keys>, asked: Idempotency) -> Claim {
-        match keys.claim(asked) {
-            Claimed::New(claim) => claim,
+    fn claim(index: &Arc<IdempotencyIndex>, idempotency: Idempotency) -> Claim {
+        match index.claim(idempotency) {
+            ClaimResult::New(claim) => claim,
             _ => panic!("not new"),
         }
     }
 
     #[test]
     fn a_key_is_new_in_use_and_bound() {
-        let keys = keys(HOUR);
-        let mut first = claim(&keys, asked(1, 1));
-        for (payload, same) in [(1, true), (2, false)] {
-            let second = keys.claim(asked(1, payload));
-            assert!(matches!(second, Claimed::InUse { same_payload } if same_payload == same));
-        }
-        let _other = claim(&keys, asked(2, 1));
+        let index = index(HOUR);
+        let mut first = claim(&index, used(1, 1));
+        assert!(matches!(index.claim(used(1, 1)), ClaimResult::InUse));
+        assert!(matches!(index.claim(used(1, 2)), ClaimResult::Reused));
+        let _other = claim(&index, used(2, 1));
         let id = OperationId::generate();
         first.bind(id);
         drop(first);
-        assert!(matches!(keys.claim(asked(1, 1)), Claimed::Bound(bound) if bound == id));
+        assert!(matches!(index.claim(used(1, 1)), ClaimResult::Bound(bound) if bound == id));
     }
 
     #[test]
-    fn a_key_of_which_nothing_was_made_is_free_again() {
-        let keys = keys(HOUR);
-        drop(claim(&keys, asked(1, 1)));
-        let mut again = claim(&keys, asked(1, 1));
+    fn a_key_without_an_operation_is_free_again() {
+        let index = index(HOUR);
+        drop(claim(&index, used(1, 1)));
+        let mut again = claim(&index, used(1, 1));
         again.bind(OperationId::generate());
         again.release();
-        drop(again);
-        drop(claim(&keys, asked(1, 2)));
+        drop(claim(&index, used(1, 2)));
     }
 
     #[test]
-    fn what_is_given_is_given_again_before_it_is_kept() {
-        let keys = keys(HOUR);
-        let mut first = claim(&keys, asked(1, 1));
-        let answer = Arc::new(KeptAnswer {
-            operation: OperationId::generate(),
-            status: 202,
-            headers: String::new(),
-            body: Vec::new(),
-        });
-        first.bind(answer.operation);
-        first.given(Arc::clone(&answer));
-        let again = keys.claim(asked(1, 1));
-        assert!(matches!(again, Claimed::Given(given) if given == answer));
-        let other = keys.claim(asked(1, 2));
-        assert!(matches!(
-            other,
-            Claimed::InUse {
-                same_payload: false
-            }
-        ));
+    fn an_answer_is_replayed_before_it_is_written() {
+        let index = index(HOUR);
+        let mut first = claim(&index, used(1, 1));
+        let answer = Arc::new(FirstAnswer::of(Arc::new(Operation::sample())));
+        first.bind(answer.operation.id);
+        first.set_answer(Arc::clone(&answer));
+        let again = index.claim(used(1, 1));
+        assert!(matches!(again, ClaimResult::Unwritten(first) if first == answer));
+        assert!(matches!(index.claim(used(1, 2)), ClaimResult::Reused));
         drop(first);
-        assert!(matches!(keys.claim(asked(1, 1)), Claimed::Bound(_)));
-        assert!(keys.lock().given.is_empty());
+        assert!(matches!(index.claim(used(1, 1)), ClaimResult::Bound(_)));
+        assert!(index.lock().unwritten.is_empty());
     }
 
     #[test]
-    fn only_one_takes_a_key_over() {
-        let keys = keys(HOUR);
+    fn only_one_request_reclaims_a_key() {
+        let index = index(HOUR);
         let id = OperationId::generate();
-        keys.restore(vec![
-            (asked(1, 1).key, OperationId::generate()),
-            (asked(1, 1).key, id),
+        index.restore(vec![
+            (used(1, 1).key, OperationId::generate()),
+            (used(1, 1).key, id),
         ]);
-        assert!(
-            keys.take_over(asked(1, 1), OperationId::generate())
-                .is_none()
-        );
-        let taken = keys.take_over(asked(1, 1), id);
-        assert!(taken.is_some());
-        assert!(keys.take_over(asked(1, 1), id).is_none());
-        assert!(matches!(keys.claim(asked(1, 1)), Claimed::InUse { .. }));
-        drop(taken);
-        assert!(matches!(keys.claim(asked(1, 1)), Claimed::Bound(bound) if bound == id));
+        let other = OperationId::generate();
+        assert!(index.reclaim(used(1, 1), other).is_none());
+        let reclaimed = index.reclaim(used(1, 1), id);
+        assert!(reclaimed.is_some());
+        assert!(index.reclaim(used(1, 1), id).is_none());
+        assert!(matches!(index.claim(used(1, 1)), ClaimResult::InUse));
+        drop(reclaimed);
+        assert!(matches!(index.claim(used(1, 1)), ClaimResult::Bound(bound) if bound == id));
     }
 
     #[test]
-    fn what_was_kept_for_long_enough_is_new_again() {
-        let keys = keys(Duration::ZERO);
+    fn a_key_is_new_again_after_its_retention() {
+        let index = index(Duration::ZERO);
         let old = OperationId::from(uuid::Uuid::new_v7(uuid::Timestamp::from_unix(
             uuid::NoContext,
             1_600_000_000,
             0,
         )));
-        keys.restore(vec![(asked(1, 1).key, old), (asked(2, 2).key, old)]);
-        drop(claim(&keys, asked(1, 1)));
-        keys.expire();
-        assert!(keys.lock().held.is_empty());
+        index.restore(vec![(used(1, 1).key, old), (used(2, 2).key, old)]);
+        drop(claim(&index, used(1, 1)));
+        index.expire();
+        assert!(index.lock().by_key.is_empty());
     }
 }

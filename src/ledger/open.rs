@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::error::LedgerError;
 use super::handle::Ledger;
-use super::keys::Keys;
+use super::keys::IdempotencyIndex;
 use super::sqlite::SqliteStore;
 use super::store::{Durability, Store};
 use super::writer::Schedule;
@@ -41,7 +41,7 @@ impl Ledger {
     /// the file cannot be written.
     pub async fn open(options: LedgerOptions) -> Result<Self, LedgerError> {
         let store = SqliteStore::open(&options.path, options.durability).await?;
-        let keys = Keys::new(options.retention.keys);
+        let keys = IdempotencyIndex::new(options.retention.keys);
         keys.restore(store.keys_since(keys.horizon()).await?);
         let (store, retention) = (Arc::new(store), options.retention.operations);
         Ok(Self::start(store, retention, keys, Schedule::default()))

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::error::LedgerError;
-use crate::domain::{Digest, KeptAnswer, Operation, OperationId};
+use crate::domain::{Digest, FirstAnswer, Operation, OperationId};
 
 /// The most items that one commit or one query covers.
 pub const MAX_BATCH: usize = 64;
@@ -35,22 +35,23 @@ pub trait Store: Send + Sync {
     /// update never changes what was asked for, by whom and when.
     fn save<'a>(&'a self, batch: &'a [Arc<Operation>]) -> Stored<'a, ()>;
 
-    /// The same, and keeps answers that were given, in the same transaction. The first
-    /// answer about an operation stays the first. There may be no operations.
+    /// The same, together with first answers. An operation's stored answer does not change.
+    /// There may be no operations.
     fn save_answered<'a>(
         &'a self,
         operations: &'a [Arc<Operation>],
-        answers: &'a [Arc<KeptAnswer>],
+        answers: &'a [Arc<FirstAnswer>],
     ) -> Stored<'a, ()>;
 
-    /// The answer that was kept about an operation.
-    fn answer(&self, operation: OperationId) -> Stored<'_, Option<KeptAnswer>>;
+    /// The first answer about this operation, which is given in its latest state.
+    fn first_answer<'a>(&'a self, operation: &'a Arc<Operation>)
+    -> Stored<'a, Option<FirstAnswer>>;
 
     /// Which key stands for which operation, of those created since, oldest first.
     fn keys_since(&self, since: Timestamp) -> Stored<'_, Vec<(Digest, OperationId)>>;
 
-    /// Removes up to `limit` answers about operations that were created before
-    /// `before`; returns how many it removed.
+    /// Removes up to `limit` first answers about operations created before `before`;
+    /// returns the number removed.
     fn forget_answers(&self, before: Timestamp, limit: u32) -> Stored<'_, u64>;
 
     /// Reads those of `ids` (at most [`MAX_BATCH`]) that exist, in any order.

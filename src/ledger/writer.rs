@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{BatchReceiver, QueuedRequest};
 use super::error::LedgerError;
 use super::feed::UpdateFeed;
-use super::keys::Keys;
+use super::keys::IdempotencyIndex;
 use super::store::{MAX_BATCH, Store, Stored};
-use crate::domain::{KeptAnswer, Operation};
+use crate::domain::{FirstAnswer, Operation};
 
 /// Rows removed by one statement: a few milliseconds of work, so that writes hardly notice.
 const PRUNE_CHUNK: u32 = 500;
@@ -28,8 +28,8 @@ const PRUNE_GAP: Duration = Duration::from_millis(50);
 pub struct Write {
     /// An operation's present state.
     pub operation: Option<Arc<Operation>>,
-    /// The answer that was given to whoever asked for it under a key.
-    pub answer: Option<Arc<KeptAnswer>>,
+    /// The first answer to a request with an idempotency key.
+    pub answer: Option<Arc<FirstAnswer>>,
 }
 
 impl From<Arc<Operation>> for Write {
@@ -68,12 +68,12 @@ type WriteRequest = QueuedRequest<Write, ()>;
 #[derive(Default)]
 struct WriteBatch {
     operations: Vec<Arc<Operation>>,
-    answers: Vec<Arc<KeptAnswer>>,
+    answers: Vec<Arc<FirstAnswer>>,
 }
 
 pub struct WriteTask {
     pub feed: Arc<UpdateFeed>,
-    pub keys: Arc<Keys>,
+    pub keys: Arc<IdempotencyIndex>,
     pub store: Arc<dyn Store>,
     pub requests: BatchReceiver<Write, ()>,
     pub health: watch::Sender<WriteHealth>,

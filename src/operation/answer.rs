@@ -1,99 +1,60 @@
-//! What the vendor's answer to an action, or the lack of one, makes of the operation,
-//! and of the answer to whoever asked.
+//! What the vendor's answer to an action, or the lack of one, makes of the operation, and
+//! of the answer to the caller: the same for every action but for a finished one.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::authorized_portal::{Exchange, SendFailure};
-use super::failure::{Answered, Failure, NotDone};
-use crate::domain::{Delivered, Operation, OperationError, Outcome, ProblemCode, now};
+use super::authorized_portal::{CallFailure, Exchange, SendFailure};
+use super::failure::RequestFailure;
+use super::service::Act;
+use crate::domain::{
+    Delivered, Operation, OperationError, PortalError, PortalProblem, ProblemCode, now,
+};
 use crate::portal::{Answer, Lost, Meaning, Refusal, SendError, Unreachable};
 
-/// What the operation says of the vendor's answer, without the vendor's words.
-pub fn answered(operation: &Operation) -> Answered {
-    Answered {
-        operation: operation.id,
-        http_status: operation.portal.http_status,
-        said: Default::default(),
-        correlation_id: operation.portal.correlation_id.clone(),
-        delivered: operation.portal.delivered,
-    }
-}
+/// The code of a problem, and when to repeat the request, if the vendor said so.
+type Problem = (ProblemCode, Option<Duration>);
 
-/// Writes into the operation what came back, and says whether the caller is to be
-/// answered with a problem instead of it.
-pub fn apply(operation: &mut Operation, exchange: Exchange) -> Option<Failure> {
-    operation.evidence.answered_at = Some(now());
-    operation.evidence.took_ms = u64::try_from(exchange.took.as_millis()).unwrap_or(u64::MAX);
-    // A refused token means that the vendor did get a request, and did nothing.
-    let delivered = if exchange.refused_once {
-        Delivered::Yes
-    } else {
-        Delivered::No
-    };
-    match exchange.answer {
-        Ok(answer) => apply_answer(operation, answer),
-        Err(SendFailure::Portal(SendError::Lost(lost))) => {
-            tracing::warn!(operation = %operation.id, request_id = %operation.request_id, %lost, "the vendor's answer is lost; following");
-            operation.follow(Delivered::Unknown);
-            match lost {
-                // Something was said, only not by the vendor's API.
-                Lost::NotHttp => Some(Failure::BadResponse(answered(operation))),
-                Lost::Timeout | Lost::Closed | Lost::Interim => None,
-            }
+/// Writes what came back into the operation. Returns the problem that the caller is to be
+/// answered with, if it is not the operation itself.
+pub fn apply<A: Act>(operation: &mut Arc<Operation>, exchange: Exchange) -> Option<RequestFailure> {
+    let changed = Arc::make_mut(operation);
+    changed.evidence.answered_at = Some(now());
+    changed.evidence.took_ms = u64::try_from(exchange.took.as_millis()).unwrap_or(u64::MAX);
+    let (problem, said) = match exchange.answer {
+        Ok(mut answer) => {
+            let said = std::mem::take(&mut answer.said);
+            (apply_answer::<A>(changed, answer), said)
         }
-        Err(SendFailure::Portal(SendError::NotSent(cause))) => {
-            tracing::warn!(operation = %operation.id, request_id = %operation.request_id, %cause, "the vendor could not be reached");
-            let code = match cause {
-                Unreachable::Timeout => ProblemCode::PortalTimeout,
-                Unreachable::Request => ProblemCode::InternalError,
-                Unreachable::Name | Unreachable::Connect | Unreachable::Tls => {
-                    ProblemCode::PortalFailed
-                }
+        Err(failure) => {
+            // A rejected token means that the vendor received a request and did nothing.
+            let delivered = match exchange.refused_once {
+                true => Delivered::Yes,
+                false => Delivered::No,
             };
-            refuse(
-                operation,
-                delivered,
-                code,
-                format!("The vendor could not be asked: {cause}."),
-            );
-            Some(Failure::Unreachable(not_done(operation, cause)))
+            let problem = apply_failure(changed, failure, delivered);
+            (problem, PortalError::default())
         }
-        Err(SendFailure::NoToken(cause)) => {
-            let message = "The gateway has no usable token for this publisher.";
-            refuse(
-                operation,
-                delivered,
-                ProblemCode::CredentialUnavailable,
-                message,
-            );
-            Some(Failure::NoToken(not_done(operation, cause)))
-        }
-    }
+    };
+    let (code, retry_after) = problem?;
+    Some(RequestFailure {
+        retry_after,
+        ..RequestFailure::of_operation(PortalProblem { code, said }, operation)
+    })
 }
 
-fn not_done<Cause>(operation: &Operation, cause: Cause) -> NotDone<Cause> {
-    NotDone {
-        operation: operation.id,
-        delivered: operation.portal.delivered,
-        cause,
-    }
-}
-
-fn apply_answer(operation: &mut Operation, answer: Answer) -> Option<Failure> {
+fn apply_answer<A: Act>(operation: &mut Operation, answer: Answer) -> Option<Problem> {
     let target = &operation.target;
     let portal = &mut operation.portal;
     portal.http_status = Some(answer.http_status);
     portal.correlation_id = answer.correlation_id;
     portal.location = answer.location.map(|location| location.path(target));
     operation.evidence.vendor_date = answer.date;
-    let answered = |operation: &Operation| Answered {
-        said: answer.said,
-        ..answered(operation)
-    };
     match answer.meaning {
         Meaning::Finished => {
             operation.portal.delivered = Delivered::Yes;
-            operation.finish(Outcome::Canceled, None);
+            A::finish(operation);
             None
         }
         Meaning::Accepted => {
@@ -106,26 +67,60 @@ fn apply_answer(operation: &mut Operation, answer: Answer) -> Option<Failure> {
         }
         Meaning::Failed => {
             operation.follow(Delivered::Yes);
-            Some(Failure::PortalFailed(answered(operation)))
+            Some((ProblemCode::PortalFailed, None))
         }
         Meaning::BadResponse => {
             operation.follow(Delivered::Yes);
-            Some(Failure::BadResponse(answered(operation)))
+            Some((ProblemCode::PortalBadResponse, None))
         }
         Meaning::Unauthorized => {
-            let message = "The vendor refuses the gateway's token.";
-            refuse(
-                operation,
-                Delivered::Yes,
-                ProblemCode::PortalRejectedCredential,
-                message,
-            );
-            Some(Failure::CredentialRejected(answered(operation)))
+            let message = "The vendor rejects the gateway's token; nothing was done.";
+            let code = ProblemCode::PortalRejectedCredential;
+            Some(refuse(operation, Delivered::Yes, code, message))
         }
         Meaning::Refused(refusal) => {
             let (code, message) = refusal_text(refusal);
-            refuse(operation, Delivered::Yes, code, message);
-            Some(Failure::Refused(answered(operation), refusal))
+            let (code, _) = refuse(operation, Delivered::Yes, code, message);
+            match refusal {
+                Refusal::Throttled(wait) => Some((code, wait)),
+                _ => Some((code, None)),
+            }
+        }
+    }
+}
+
+fn apply_failure(
+    operation: &mut Operation,
+    failure: SendFailure,
+    delivered: Delivered,
+) -> Option<Problem> {
+    match failure {
+        CallFailure::Portal(SendError::Lost(lost)) => {
+            tracing::warn!(operation = %operation.id, request_id = %operation.request_id, %lost, "no answer from the vendor; the operation is polled");
+            operation.follow(Delivered::Unknown);
+            match lost {
+                // Something answered, but it was not the vendor's API.
+                Lost::NotHttp => Some((ProblemCode::PortalBadResponse, None)),
+                Lost::Timeout | Lost::Closed | Lost::Interim => None,
+            }
+        }
+        CallFailure::Portal(SendError::NotSent(cause)) => {
+            tracing::warn!(operation = %operation.id, request_id = %operation.request_id, %cause, "the vendor could not be reached");
+            let code = match cause {
+                Unreachable::Timeout => ProblemCode::PortalTimeout,
+                Unreachable::Request => ProblemCode::InternalError,
+                Unreachable::Name | Unreachable::Connect | Unreachable::Tls => {
+                    ProblemCode::PortalFailed
+                }
+            };
+            let message = format!("The vendor could not be reached: {cause}. Nothing was done.");
+            Some(refuse(operation, delivered, code, message))
+        }
+        CallFailure::NoToken(cause) => {
+            let message = "The gateway has no usable token for this publisher; nothing was done.";
+            let code = ProblemCode::CredentialUnavailable;
+            let (code, _) = refuse(operation, delivered, code, message);
+            Some((code, Some(cause.retry_after)))
         }
     }
 }
@@ -135,16 +130,17 @@ fn refuse(
     delivered: Delivered,
     code: ProblemCode,
     message: impl Into<Cow<'static, str>>,
-) {
+) -> Problem {
     operation.refuse(delivered, OperationError::new(code, message));
+    (code, None)
 }
 
-/// The code and the sentence that the operation keeps; the problem has the same code.
+/// The code and the sentence that both the operation and the problem carry.
 fn refusal_text(refusal: Refusal) -> (ProblemCode, &'static str) {
     match refusal {
         Refusal::BadRequest => (
             ProblemCode::PortalRejectedRequest,
-            "The vendor rejected the request.",
+            "The vendor rejected the request; nothing was done.",
         ),
         Refusal::Forbidden => (
             ProblemCode::PublisherAccessDenied,
@@ -152,17 +148,23 @@ fn refusal_text(refusal: Refusal) -> (ProblemCode, &'static str) {
         ),
         Refusal::NotFound => (
             ProblemCode::OfferNotFound,
-            "The vendor knows no such offer.",
+            "The vendor has no such offer of this publisher.",
         ),
-        Refusal::Conflict => (ProblemCode::Conflict, "The vendor reports a conflict."),
+        Refusal::Conflict => (
+            ProblemCode::Conflict,
+            "The vendor reports a conflict; nothing was done.",
+        ),
         Refusal::PreconditionFailed => (
             ProblemCode::PreconditionFailed,
-            "The vendor reports that a precondition failed.",
+            "The vendor reports that a precondition failed; nothing was done.",
         ),
         Refusal::Unprocessable => (
             ProblemCode::PortalValidationFailed,
-            "The vendor's validation failed.",
+            "The vendor's validation failed; nothing was done.",
         ),
-        Refusal::Throttled(_) => (ProblemCode::PortalThrottled, "The vendor is throttling."),
+        Refusal::Throttled(_) => (
+            ProblemCode::PortalThrottled,
+            "The vendor is throttling; nothing was done.",
+        ),
     }
 }

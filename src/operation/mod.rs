@@ -1,8 +1,12 @@
-//! The story of an action: intent, token, call, result; and what became of it.
+//! Actions: what callers ask for, how it is sent, and how its end is found out.
 //!
-//! One file an action (`cancel`), one that decides its outcome (`outcome`, pure)
-//! and one that polls it to its end (`poller`). Whatever acts demands a
-//! [`Permit`](crate::policy::Permit).
+//! [`OperationService`] carries out any action for which the policy gave a
+//! [`Permit`](crate::policy::Permit); `poller` polls what is unfinished to its end; `outcome`
+//! decides from the evidence what became of it; [`reply`] turns an operation, or a
+//! [`RequestFailure`], into the answer.
+//!
+//! A new action is a file beside `cancel`, which says how it is sent; a route in `http`;
+//! and a judge of its outcome.
 
 mod answer;
 mod authorized_portal;
@@ -10,8 +14,11 @@ mod cancel;
 mod failure;
 pub mod outcome;
 mod poller;
+pub mod reply;
+mod service;
 
 pub use authorized_portal::{AuthorizedPortal, Publishers};
-pub use cancel::{Desk, DeskShared, Keyed, Told, UnderKey, Work, Written};
-pub use failure::{Answered, Failure, NotDone, Refusal, Said, Unreachable};
+pub use failure::RequestFailure;
 pub use poller::{Poller, PollerHandle, PollerOptions};
+pub use reply::{ProblemContext, Reply, ReplyConfig};
+pub use service::{Act, ActionRequest, Executed, OperationService, ServiceShared};

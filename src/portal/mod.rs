@@ -19,7 +19,7 @@ use crate::domain::{Email, PublisherId, Redactor, Target};
 use crate::transport::{Body, HttpClient, Request, Transport, date, retry_after};
 
 pub use location::Location;
-pub use normalize::{Answer, Meaning, Refusal, Said, action_answer};
+pub use normalize::{Answer, Meaning, Refusal, action_answer};
 pub use wire::{RunState, Submission};
 
 /// Part of the errors of every call.

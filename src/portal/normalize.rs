@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::location::Location;
 use super::wire::{self, RunState};
-use crate::domain::{Redactor, Target};
+use crate::domain::{PortalError, Redactor, Target};
 use crate::transport::{Body, date, retry_after};
 
 /// The longest text of the vendor's that is shown, in bytes.
@@ -38,7 +38,7 @@ pub struct Answer {
     /// Its `X-Ms-Correlation-Request-Id`.
     pub correlation_id: Option<String>,
     /// Its error document, cleaned.
-    pub said: Said,
+    pub said: PortalError,
 }
 
 /// What an answer means for the action that it answers.
@@ -77,15 +77,6 @@ pub enum Refusal {
     Unprocessable,
     /// 429, with its `Retry-After`, if any.
     Throttled(Option<Duration>),
-}
-
-/// What the vendor said in words: plain, at most 1 KiB each, redacted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Said {
-    /// Its error code.
-    pub code: Option<String>,
-    /// Its message.
-    pub message: Option<String>,
 }
 
 /// Reads the vendor's answer to an action on `target`. `now` is used only for a
@@ -127,7 +118,7 @@ pub fn action_answer(
         said: if status >= 400 {
             said(&document, redactor)
         } else {
-            Said::default()
+            PortalError::default()
         },
     }
 }
@@ -210,16 +201,16 @@ fn correlation_id(headers: &HeaderMap, redactor: &Redactor) -> Option<String> {
     legal.then(|| redactor.redact(text).into_owned())
 }
 
-fn said(document: &ParsedBody, redactor: &Redactor) -> Said {
+fn said(document: &ParsedBody, redactor: &Redactor) -> PortalError {
     let ParsedBody::Json(value) = document else {
-        return Said::default();
+        return PortalError::default();
     };
     let text = wire::error_text(value);
     let clean = |text: Option<String>| {
         text.map(|text| plain_text(&text, MAX_TEXT, redactor))
             .filter(|text| !text.is_empty())
     };
-    Said {
+    PortalError {
         code: clean(text.code),
         message: clean(text.message),
     }

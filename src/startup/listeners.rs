@@ -11,7 +11,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
 use tokio::net::TcpSocket;
 
-use super::worker::Gates;
+use super::worker::AppStateFactory;
 use super::{ListenerTls, StartError, secure};
 use crate::admin::{self, HealthSources};
 use crate::http;
@@ -54,11 +54,11 @@ pub fn serve_public(
     listener: TcpListener,
     server: &settings::Server,
     tls: Option<&ListenerTls>,
-    gates: Gates,
+    states: AppStateFactory,
 ) -> Result<ServerHandle, StartError> {
     let running = match tls {
-        Some(tls) => secure::serve(listener, server, tls, gates)?,
-        None => serve_plain(listener, server, gates)?,
+        Some(tls) => secure::serve(listener, server, tls, states)?,
+        None => serve_plain(listener, server, states)?,
     };
     Ok(spawn(running))
 }
@@ -66,11 +66,11 @@ pub fn serve_public(
 fn serve_plain(
     listener: TcpListener,
     server: &settings::Server,
-    gates: Gates,
+    states: AppStateFactory,
 ) -> io::Result<Server> {
     let workers = server.workers.get();
     let patience = server.keep_alive + server.head_timeout;
-    let public = HttpServer::new(move || http::app(web::Data::new(gates.here())))
+    let public = HttpServer::new(move || http::app(web::Data::new(states.here())))
         .disable_signals()
         .workers(workers)
         .worker_max_blocking_threads(1)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::credentials;
 use crate::credential::Handle;
 use crate::domain::Redactor;
-use crate::http::{BodyLimits, HeadLimits, Limits};
+use crate::http::{BodyLimits, HeadLimits, RequestLimits};
 use crate::ledger::{Durability, LedgerOptions, Retention};
 use crate::operation::outcome::Patience;
 use crate::operation::{PollerOptions, Publishers};
@@ -117,8 +117,8 @@ pub fn poller(settings: &Settings) -> PollerOptions {
 
 /// How much a request may weigh.
 #[must_use]
-pub fn limits(server: &settings::Server) -> Limits {
-    Limits {
+pub fn limits(server: &settings::Server) -> RequestLimits {
+    RequestLimits {
         head: HeadLimits {
             max_uri_bytes: server.max_uri_bytes,
             max_header_bytes: server.max_header_bytes,

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use super::StartError;
 use super::listeners::{CLOSE_SECONDS, DISCONNECT};
 use super::tls::{HTTP_2, ListenerTls};
-use super::worker::Gates;
+use super::worker::AppStateFactory;
 use crate::http::{self, Counted};
 use crate::settings;
 
@@ -38,7 +38,7 @@ pub fn serve(
     listener: TcpListener,
     server: &settings::Server,
     tls: &ListenerTls,
-    gates: Gates,
+    states: AppStateFactory,
 ) -> Result<Server, StartError> {
     let workers = server.workers.get();
     let connections = server.max_connections.div_ceil(workers);
@@ -57,7 +57,7 @@ pub fn serve(
     let closing = builder.graceful_shutdown_signal();
     let settings = server.clone();
     let service = move || {
-        let http = http_service(settings.clone(), gates.clone(), closing.clone());
+        let http = http_service(settings.clone(), states.clone(), closing.clone());
         acceptor
             .clone()
             .map_err(drop)
@@ -86,12 +86,12 @@ fn accepted(stream: TlsStream<TcpStream>, max_head: usize) -> Accepted {
 /// HTTP for the calling worker thread.
 fn http_service(
     server: settings::Server,
-    gates: Gates,
+    states: AppStateFactory,
     closing: GracefulShutdownSignal,
 ) -> impl ServiceFactory<Accepted, Config = (), Response = (), Error = DispatchError, InitError = ()>
 {
     let patience = server.keep_alive + server.head_timeout;
-    let app = http::app(web::Data::new(gates.here()))
+    let app = http::app(web::Data::new(states.here()))
         .into_factory()
         .map_err(|error| error.error_response());
     HttpService::build()

@@ -2,12 +2,13 @@
 //! are made where they are used.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::{CurrentAccess, Gate, Limits, Room};
+use crate::http::{AppState, CurrentAccess, LongPollLimit, RequestLimits};
 use crate::ledger::{Ledger, LedgerClient};
-use crate::operation::{AuthorizedPortal, Desk, DeskShared, Publishers};
+use crate::operation::{
+    AuthorizedPortal, OperationService, Publishers, ReplyConfig, ServiceShared,
+};
 use crate::portal::{Portal, PortalOptions};
 use crate::transport::Transport;
 
@@ -27,38 +28,35 @@ impl Vendors {
     }
 }
 
-/// What every worker's [`Gate`] is made from.
+/// What every worker's [`AppState`] is made from.
 #[derive(Clone)]
-pub struct Gates {
+pub struct AppStateFactory {
     pub access: CurrentAccess,
-    pub desk: DeskShared,
+    pub operations: ServiceShared,
     pub vendors: Vendors,
     pub ledger: Ledger,
-    pub public_url: Arc<str>,
-    pub portal_url: Arc<str>,
-    pub poll: Duration,
+    pub reply: ReplyConfig,
     pub max_wait: Duration,
-    pub events_beat: Duration,
-    pub room: Room,
-    pub limits: Limits,
+    pub keepalive: Duration,
+    pub long_polls: LongPollLimit,
+    pub limits: RequestLimits,
 }
 
-impl Gates {
-    /// The gate of the calling worker thread.
-    pub fn here(&self) -> Gate {
+impl AppStateFactory {
+    /// The state of the calling worker thread.
+    pub fn here(&self) -> AppState {
         let ledger = LedgerClient::new(self.ledger.clone());
-        let desk = Desk::new(self.desk.clone(), ledger.clone(), self.vendors.here());
-        Gate {
+        let shared = self.operations.clone();
+        let operations = OperationService::new(shared, ledger.clone(), self.vendors.here());
+        AppState {
             access: self.access.clone(),
-            desk: Rc::new(desk),
+            operations: Rc::new(operations),
             ledger,
-            public_url: Arc::clone(&self.public_url),
-            portal_url: Arc::clone(&self.portal_url),
-            poll: self.poll,
+            reply: self.reply.clone(),
             max_wait: self.max_wait,
-            events_beat: self.events_beat,
-            room: self.room.clone(),
-            draining: self.desk.draining.clone(),
+            keepalive: self.keepalive,
+            long_polls: self.long_polls.clone(),
+            draining: self.operations.draining.clone(),
             limits: self.limits,
         }
     }

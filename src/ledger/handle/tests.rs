@@ -18,7 +18,7 @@ const NEVER: Duration = Duration::from_secs(86_400);
 /// A ledger on the double that has pruned once.
 async fn ledger(store: &Arc<StoreDouble>, schedule: Schedule) -> Ledger {
     let store_dyn = Arc::clone(store) as Arc<dyn Store>;
-    let ledger = Ledger::start(store_dyn, NEVER, Keys::new(NEVER), schedule);
+    let ledger = Ledger::start(store_dyn, NEVER, IdempotencyIndex::new(NEVER), schedule);
     let mut pruned = store.pruned.subscribe();
     pruned.wait_for(|calls| !calls.is_empty()).await.unwrap();
     ledger
@@ -272,12 +272,7 @@ async fn updates_are_published_once_they_are_durable() {
     let operation = Arc::new(finished(intent()));
     let mut listener = ledger.feed().subscribe(operation.id);
     store.hang();
-    let answer = Arc::new(KeptAnswer {
-        operation: operation.id,
-        status: 200,
-        headers: String::new(),
-        body: Vec::new(),
-    });
+    let answer = Arc::new(FirstAnswer::of(Arc::clone(&operation)));
     let write = Write {
         operation: Some(Arc::clone(&operation)),
         answer: Some(Arc::clone(&answer)),
@@ -291,6 +286,6 @@ async fn updates_are_published_once_they_are_durable() {
     store.recover();
     assert_eq!(writing.await, [Ok(())]);
     assert_eq!(listener.next().await, Some(operation));
-    let kept = ledger.answer(answer.operation).await.unwrap();
-    assert_eq!(kept, Some(KeptAnswer::clone(&answer)));
+    let stored = ledger.first_answer(&answer.operation).await.unwrap();
+    assert_eq!(stored, Some(FirstAnswer::clone(&answer)));
 }

@@ -25,7 +25,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::error::LedgerError;
 use super::store::{Durability, Found, MAX_BATCH, Store, Stored};
-use crate::domain::{Digest, KeptAnswer, Operation, OperationId};
+use crate::domain::{Digest, FirstAnswer, Operation, OperationId};
 use connection::ConnectionSlot;
 use failure::{failure, unmigrated};
 use file::FileLock;
@@ -196,7 +196,7 @@ impl Store for SqliteStore {
     fn save_answered<'a>(
         &'a self,
         operations: &'a [Arc<Operation>],
-        answers: &'a [Arc<KeptAnswer>],
+        answers: &'a [Arc<FirstAnswer>],
     ) -> Stored<'a, ()> {
         Box::pin(async {
             let encoded = answers::encode(answers)?;
@@ -215,8 +215,11 @@ impl Store for SqliteStore {
         })
     }
 
-    fn answer(&self, operation: OperationId) -> Stored<'_, Option<KeptAnswer>> {
-        let query = sqlx::query(answers::SELECT).bind(bytes_of(operation));
+    fn first_answer<'a>(
+        &'a self,
+        operation: &'a Arc<Operation>,
+    ) -> Stored<'a, Option<FirstAnswer>> {
+        let query = sqlx::query(answers::SELECT).bind(bytes_of(operation.id));
         Box::pin(async move {
             let mut slot = self.reader().await?;
             let row = query.fetch_optional(slot.connection()?).await;

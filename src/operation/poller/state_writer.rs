@@ -58,7 +58,7 @@ struct Attempt {
 /// The operation that a write is about; none if it is empty.
 pub fn operation_of(write: &Write) -> Option<OperationId> {
     let operation = write.operation.as_ref().map(|operation| operation.id);
-    operation.or(write.answer.as_ref().map(|answer| answer.operation))
+    operation.or(write.answer.as_ref().map(|answer| answer.operation.id))
 }
 
 impl StateWriter {

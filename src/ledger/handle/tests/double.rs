@@ -13,7 +13,7 @@ pub struct StoreDouble {
     pub open: watch::Sender<bool>,
     pub fails_with: Mutex<Option<LedgerError>>,
     pub batches: Mutex<Vec<Vec<Arc<Operation>>>>,
-    pub answers: Mutex<Vec<Arc<KeptAnswer>>>,
+    pub answers: Mutex<Vec<Arc<FirstAnswer>>>,
     pub queries: Mutex<Vec<Vec<OperationId>>>,
     pub unreadable: Mutex<HashSet<OperationId>>,
     pub pruned: watch::Sender<Vec<Timestamp>>,
@@ -72,7 +72,7 @@ impl Store for StoreDouble {
     fn save_answered<'a>(
         &'a self,
         operations: &'a [Arc<Operation>],
-        answers: &'a [Arc<KeptAnswer>],
+        answers: &'a [Arc<FirstAnswer>],
     ) -> Stored<'a, ()> {
         Box::pin(async {
             self.save(operations).await?;
@@ -81,12 +81,17 @@ impl Store for StoreDouble {
         })
     }
 
-    fn answer(&self, operation: OperationId) -> Stored<'_, Option<KeptAnswer>> {
+    fn first_answer<'a>(
+        &'a self,
+        operation: &'a Arc<Operation>,
+    ) -> Stored<'a, Option<FirstAnswer>> {
         Box::pin(async move {
             self.work().await?;
             let answers = self.answers.lock().unwrap();
-            let answer = answers.iter().find(|answer| answer.operation == operation);
-            Ok(answer.map(|answer| KeptAnswer::clone(answer)))
+            let answer = answers
+                .iter()
+                .find(|answer| answer.operation.id == operation.id);
+            Ok(answer.map(|answer| FirstAnswer::clone(answer)))
         })
     }
 

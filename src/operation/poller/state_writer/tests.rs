@@ -4,14 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
+use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use super::*;
-use crate::domain::{Delivered, Digest, Idempotency, KeptAnswer, Operation, Outcome};
-use crate::ledger::{Claimed, Found, LedgerClient, Store, Stored};
+use crate::domain::{Delivered, Digest, FirstAnswer, Idempotency, Operation, Outcome};
+use crate::ledger::{Found, KeyState, LedgerClient, Store, Stored};
 
 /// What one transaction brought.
-type Batch = (Vec<Arc<Operation>>, Vec<Arc<KeptAnswer>>);
+type Batch = (Vec<Arc<Operation>>, Vec<Arc<FirstAnswer>>);
 
 #[derive(Default)]
 struct Disk {
@@ -44,7 +45,7 @@ impl Store for Disk {
     fn save_answered<'a>(
         &'a self,
         operations: &'a [Arc<Operation>],
-        answers: &'a [Arc<KeptAnswer>],
+        answers: &'a [Arc<FirstAnswer>],
     ) -> Stored<'a, ()> {
         Box::pin(async move {
             if self.refuses.load(Ordering::Relaxed) {
@@ -56,7 +57,7 @@ impl Store for Disk {
         })
     }
 
-    fn answer(&self, _: OperationId) -> Stored<'_, Option<KeptAnswer>> {
+    fn first_answer<'a>(&'a self, _: &'a Arc<Operation>) -> Stored<'a, Option<FirstAnswer>> {
         Box::pin(async { Ok(None) })
     }
 
@@ -187,41 +188,38 @@ fn asked() -> Idempotency {
 }
 
 /// An operation, the first answer to its caller, and the claim of its key.
-fn answered(client: &LedgerClient) -> (Operation, Arc<KeptAnswer>, Claim) {
+async fn answered(client: &LedgerClient) -> (Operation, Arc<FirstAnswer>, Claim) {
     let mut operation = Operation::sample();
     operation.follow(Delivered::Yes);
-    let answer = Arc::new(KeptAnswer {
-        operation: operation.id,
-        status: 202,
-        headers: String::new(),
-        body: Vec::new(),
-    });
-    let Claimed::New(mut claim) = client.claim(asked()) else {
+    let answer = Arc::new(FirstAnswer::of(Arc::new(operation.clone())));
+    let Ok(KeyState::New(mut claim)) = client.key_state(asked()).await else {
         panic!("the key is not new")
     };
     claim.bind(operation.id);
     (operation, answer, claim)
 }
 
+/// Looks the key up, for which the client needs a set of local tasks.
+async fn is_claimed(client: &LedgerClient) -> bool {
+    let state = LocalSet::new().run_until(client.key_state(asked())).await;
+    matches!(state, Ok(KeyState::InUse))
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_first_answer_is_written_with_the_state_and_only_then_the_key_is_released() {
     let (mut writer, ledger, disk) = setup();
     let client = LedgerClient::new(ledger);
-    let (mut operation, answer, claim) = answered(&client);
-    let is_claimed = || matches!(client.claim(asked()), Claimed::InUse { .. });
+    let (mut operation, answer, claim) = answered(&client).await;
     disk.set_refusing(true);
     let mut first = write(&operation);
     first.answer = Some(Arc::clone(&answer));
     writer.record(first, Some(claim));
     settle(&mut writer).await;
-    assert!(is_claimed());
+    assert!(is_claimed(&client).await);
     // Meanwhile the operation ends, and something else is answered.
     operation.finish(Outcome::Canceled, None);
     writer.record(write(&operation), None);
-    let later = KeptAnswer {
-        status: 200,
-        ..KeptAnswer::clone(&answer)
-    };
+    let later = FirstAnswer::of(Arc::new(operation.clone()));
     let later = Write {
         operation: None,
         answer: Some(Arc::new(later)),
@@ -229,10 +227,10 @@ async fn the_first_answer_is_written_with_the_state_and_only_then_the_key_is_rel
     writer.record(later, None);
     disk.set_refusing(false);
     writer.progress().await;
-    assert!(is_claimed());
+    assert!(is_claimed(&client).await);
     settle(&mut writer).await;
     assert_eq!(disk.batches(), [(vec![Arc::new(operation)], vec![answer])]);
-    assert!(matches!(client.claim(asked()), Claimed::Bound(_)));
+    assert!(!is_claimed(&client).await);
 }
 
 #[tokio::test]
@@ -240,7 +238,7 @@ async fn an_answer_alone_is_written_and_a_key_is_released_even_if_the_disk_never
     for recovers in [true, false] {
         let (mut writer, ledger, disk) = setup();
         let client = LedgerClient::new(ledger);
-        let (_, answer, claim) = answered(&client);
+        let (_, answer, claim) = answered(&client).await;
         disk.set_refusing(true);
         let alone = Write {
             operation: None,
@@ -250,7 +248,7 @@ async fn an_answer_alone_is_written_and_a_key_is_released_even_if_the_disk_never
         settle(&mut writer).await;
         disk.set_refusing(!recovers);
         writer.drain().await;
-        assert!(matches!(client.claim(asked()), Claimed::Bound(_)));
+        assert!(!is_claimed(&client).await);
         let expected = vec![(Vec::new(), vec![answer]); usize::from(recovers)];
         assert_eq!(disk.batches(), expected);
     }

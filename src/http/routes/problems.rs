@@ -1,24 +1,29 @@
-//! `/problems/{code}`: what a problem's `type` points at, for people.
+//! `/problems/{code}`: the page that a problem's `type` links to.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::Problem;
-use super::problem::status_code;
+use actix_web::http::StatusCode;
+
 use crate::domain::ProblemCode;
+use crate::http::Problem;
 
 /// `GET /problems/{code}`: the code's status, meaning and remedy, as plain text.
 ///
 /// # Errors
-/// 404 for a word that is no code.
+/// 404 for an unknown code.
 pub async fn show(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let word = request.match_info().get("code").unwrap_or_default();
-    let code = ProblemCode::from_word(word)
-        .ok_or_else(|| Problem::new(ProblemCode::RouteNotFound, "No problem has this code."))?;
+    let code = ProblemCode::from_word(word).ok_or_else(|| {
+        Problem::new(
+            ProblemCode::RouteNotFound,
+            "There is no problem with this code.",
+        )
+    })?;
     let text = format!(
         "{} ({})\n\n{}.\n\n{}\n",
         code.as_str(),
-        status_code(code),
+        StatusCode::from_u16(code.status()).unwrap_or_default(),
         code.title(),
         code.help()
     );

@@ -1,8 +1,9 @@
 //! `GET /operations/{id}/events`: every change of an operation as it happens, as
 //! server-sent events (HTML Living Standard, section 9.2).
 //!
-//! An event is the whole operation, and its id says which state that is. Whoever comes
-//! back with the id of the last event it got is not told that state again.
+//! An event is the whole operation, and its id identifies the state. Reconnecting with
+//! `Last-Event-ID` resumes after that state; 204 means that the operation has finished and
+//! there is nothing left to send.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,101 +18,106 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::connection::{Streaming, closed};
-use super::waiting::{Waiter, take_newer};
-use super::{Gate, Problem, caller, operations};
+use super::operations;
 use crate::domain::{CallerName, Operation, ProblemCode};
+use crate::http::connection::{Streaming, closed};
+use crate::http::long_poll::{WaitSlot, check_rights, take_newer};
+use crate::http::{AppState, Problem, extract};
 use crate::ledger::Subscription;
+use crate::operation::reply;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// How many comments a client may leave untaken.
-const UNTAKEN: u32 = 3;
-/// Sent first: when to come back after the connection was lost, in milliseconds.
+/// How many comments a client may leave unread before it counts as gone.
+const UNREAD: u32 = 3;
+/// Sent first: when to reconnect after the connection was lost, in milliseconds.
 const GREETING: &[u8] = b"retry: 2000\n\n";
-/// When there may be room for another stream.
-const NO_ROOM_RETRY: Duration = Duration::from_secs(5);
+/// When a slot may be free again.
+const NO_SLOT_RETRY: Duration = Duration::from_secs(5);
 const COMMENT: &[u8] = b": nothing new\n\n";
 
 /// `GET /operations/{id}/events`
 ///
 /// # Errors
 /// As for [`operations::show`].
-pub async fn stream(request: HttpRequest, gate: web::Data<Gate>) -> Result<HttpResponse, Problem> {
-    let log = super::log(&request)?;
-    // From before the caller is known: no version that comes later is missed.
-    let rights = gate.access.changes();
-    let mut operation = operations::own(&request, &gate, &log).await?;
+pub async fn stream(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let log = extract::access_log(&request)?;
+    // Before the caller is authenticated, so that no change is missed.
+    let rights = state.access.changes();
+    let mut operation = operations::load_owned(&request, &state, &log).await?;
     let last = last_event(&request);
     if operation.status.is_final() && last == Some(operation.updated_at) {
-        // There is nothing to come, which is how a stream says so.
+        // Tells the client not to reconnect.
         return Ok(HttpResponse::NoContent().finish());
     }
     let caller = operation.requested_by.clone();
-    let waiter = Waiter::enter(&request, &gate, &caller).ok_or_else(no_room)?;
-    let news = gate.ledger.subscribe(operation.id);
-    // What happened before the subscription is told by nobody.
-    let found = gate.ledger.find(operation.id).await?;
+    let slot = WaitSlot::acquire(&request, &state, &caller).ok_or_else(no_slot)?;
+    let updates = state.ledger.subscribe(operation.id);
+    // The subscription does not bring what was published before it.
+    let found = state.ledger.find(operation.id).await?;
     take_newer(&mut operation, found);
     let events = Events {
-        streaming: Streaming::begin(&request, gate.events_beat * UNTAKEN),
-        _waiter: waiter,
+        streaming: Streaming::begin(&request, state.keepalive * UNREAD),
+        _slot: slot,
         rights,
-        beat: beat(gate.events_beat),
+        keepalive: keepalive(state.keepalive),
         next: Step::Greet(operation),
         last,
-        news,
+        updates,
         caller,
         request,
-        gate,
+        state,
     };
     Ok(HttpResponse::build(StatusCode::OK)
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
-        // A proxy that collects an answer before it passes it on would make it useless.
+        // A proxy must not buffer the answer.
         .insert_header(("x-accel-buffering", "no"))
         .streaming(events.into_stream()))
 }
 
-fn no_room() -> Problem {
-    let detail =
-        "As many wait and listen as you may have at a time, or as the gateway has room for.";
-    Problem::new(ProblemCode::RateLimited, detail).retry_after(NO_ROOM_RETRY)
+fn no_slot() -> Problem {
+    let detail = "Too many waiting requests and streams, of this caller (max_waits) or of all \
+                  together (nine tenths of server.max_connections). Retry after 5 s.";
+    Problem::new(ProblemCode::RateLimited, detail).retry_after(NO_SLOT_RETRY)
 }
 
-/// The state that the caller knows already; an id that is none of ours is none.
+/// The state that the client has already; an id of another form counts as none.
 fn last_event(request: &HttpRequest) -> Option<Timestamp> {
     let id = request.headers().get(LAST_EVENT_ID)?.to_str().ok()?;
     Timestamp::from_microsecond(id.parse().ok()?).ok()
 }
 
-fn beat(every: Duration) -> Interval {
-    let mut beat = interval(every);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first tick is at once.
-    beat.reset();
-    beat
+fn keepalive(every: Duration) -> Interval {
+    let mut keepalive = interval(every);
+    keepalive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick would be at once.
+    keepalive.reset();
+    keepalive
 }
 
-/// A stream on its way.
+/// An open stream.
 struct Events {
     request: HttpRequest,
-    gate: web::Data<Gate>,
-    /// Whose operation it is.
+    state: web::Data<AppState>,
+    /// Who requested the operation.
     caller: CallerName,
-    news: Subscription,
+    updates: Subscription,
     rights: watch::Receiver<()>,
-    beat: Interval,
-    /// The state that the caller knows.
+    keepalive: Interval,
+    /// The state that the client has.
     last: Option<Timestamp>,
     next: Step,
     /// While there is a stream, its connection is not idle.
     streaming: Streaming,
-    _waiter: Waiter,
+    _slot: WaitSlot,
 }
 
 /// What a stream does next.
 enum Step {
     Greet(Arc<Operation>),
-    Tell(Arc<Operation>),
+    Send(Arc<Operation>),
     Wait,
     End,
 }
@@ -130,18 +136,18 @@ impl Events {
         loop {
             match std::mem::replace(&mut self.next, Step::Wait) {
                 Step::Greet(operation) => {
-                    self.next = Step::Tell(operation);
+                    self.next = Step::Send(operation);
                     return Some(Bytes::from_static(GREETING));
                 }
-                Step::Tell(operation) => {
+                Step::Send(operation) => {
                     if operation.status.is_final() {
                         self.next = Step::End;
                     }
-                    let is_news = self.last.is_none_or(|last| last != operation.updated_at);
-                    // Much may have happened since the one before was taken.
-                    if is_news && self.has_rights().await {
+                    let is_new = self.last.is_none_or(|last| last != operation.updated_at);
+                    // Rights may have changed since the event before was read.
+                    if is_new && self.has_rights().await {
                         self.last = Some(operation.updated_at);
-                        return self.event(&operation);
+                        return Some(self.event(&operation));
                     }
                 }
                 Step::Wait => {
@@ -154,7 +160,7 @@ impl Events {
         }
     }
 
-    /// Waits for news, for the end, or for so long that a comment is due.
+    /// Waits for an update, for the end, or until a comment is due.
     async fn wait(&mut self) -> Option<Bytes> {
         let known = self.last;
         tokio::select! {
@@ -167,43 +173,44 @@ impl Events {
                 self.has_rights().await;
                 None
             }
-            Some(operation) = self.news.next() => {
+            Some(operation) = self.updates.next() => {
                 if known.is_none_or(|known| operation.updated_at > known) {
-                    self.next = Step::Tell(operation);
+                    self.next = Step::Send(operation);
                 }
                 None
             }
-            () = self.gate.draining.cancelled() => {
+            () = self.state.draining.cancelled() => {
                 self.next = Step::End;
                 None
             }
-            _ = self.beat.tick() => {
+            _ = self.keepalive.tick() => {
                 self.has_rights().await.then(|| Bytes::from_static(COMMENT))
             }
         }
     }
 
-    /// Whether the caller may still see it; if not, the stream ends.
+    /// Ends the stream unless the caller may still see the operation.
     async fn has_rights(&mut self) -> bool {
-        let still = Box::pin(caller::still(&self.request, &self.gate, &self.caller)).await;
-        if let Err(problem) = &still {
+        let checked = check_rights(&self.request, &self.state, &self.caller).await;
+        if let Err(problem) = &checked {
             tracing::info!(
                 code = problem.code().as_str(),
-                "a stream of events is ended: its caller may not, or cannot be known to, see it"
+                caller = self.caller.as_str(),
+                "event stream closed: caller no longer authorized"
             );
             self.next = Step::End;
         }
-        still.is_ok()
+        checked.is_ok()
     }
 
-    /// One state as an event; its JSON is one line. None, hence the end, if it cannot be
-    /// written.
-    fn event(&self, operation: &Operation) -> Option<Bytes> {
+    /// One state as an event; its JSON is one line.
+    fn event(&self, operation: &Operation) -> Bytes {
         let id = operation.updated_at.as_microsecond();
         let mut event = format!("id: {id}\ndata: ").into_bytes();
-        let location = operations::location(operation, &self.gate);
-        operations::write(operation, &location, &self.gate, &mut event).ok()?;
+        let config = &self.state.reply;
+        let location = reply::location(operation.id, &config.public_url);
+        reply::write_json(operation, &location, config, &mut event);
         event.extend_from_slice(b"\n\n");
-        Some(event.into())
+        event.into()
     }
 }

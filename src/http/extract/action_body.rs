@@ -1,4 +1,4 @@
-//! Reading a body without being held up, and what an action's body may say.
+//! The body of an action: read within limits of size and time, then understood.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use super::Problem;
 use crate::domain::{Email, MAX_EMAILS, ProblemCode};
+use crate::http::Problem;
 
-/// How long, and how much, is read on after a body has proven too large, so that
-/// its sender can read why.
+/// How long, and how much, is read on after a body has turned out to be too large, so that
+/// its sender can read the answer.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
-/// Bounds on a body.
+/// The largest and slowest body that is accepted.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
     /// The longest body, in bytes.
@@ -26,11 +26,25 @@ pub struct BodyLimits {
     pub timeout: Duration,
 }
 
-/// Reads the whole body.
+/// The addresses that an action's body names.
 ///
 /// # Errors
-/// 413, 408, and 400 for one that breaks off.
-pub async fn read(
+/// 400 `invalid-body`, 408, 413, and 415 for a body that is not plain JSON.
+pub async fn action_body(
+    request: &HttpRequest,
+    payload: Payload,
+    limits: BodyLimits,
+) -> Result<Vec<Email>, Problem> {
+    let body = read(request, payload, limits).await?;
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    check_media_type(request)?;
+    parse(&body)
+}
+
+/// Reads the whole body.
+async fn read(
     request: &HttpRequest,
     mut payload: Payload,
     limits: BodyLimits,
@@ -47,13 +61,16 @@ pub async fn read(
     let deadline = Instant::now() + limits.timeout;
     loop {
         let Ok(next) = timeout_at(deadline, payload.next()).await else {
-            let detail = format!("The body did not arrive within {:?}.", limits.timeout);
+            let detail = format!(
+                "The body did not arrive within {:?} (server.body_timeout_ms).",
+                limits.timeout
+            );
             return Err(Problem::new(ProblemCode::RequestTimeout, detail).closing());
         };
         match next {
             None => return Ok(body),
             Some(Err(_)) => {
-                let detail = "The body broke off before its announced end.";
+                let detail = "The body ended before its announced length.";
                 return Err(Problem::new(ProblemCode::InvalidBody, detail).closing());
             }
             Some(Ok(chunk)) if body.len() + chunk.len() > limits.max_bytes => {
@@ -82,7 +99,10 @@ fn announced(request: &HttpRequest) -> Option<usize> {
 }
 
 fn too_large(limits: BodyLimits) -> Problem {
-    let detail = format!("The body may have at most {} bytes.", limits.max_bytes);
+    let detail = format!(
+        "The body may have at most {} bytes (server.max_body_bytes).",
+        limits.max_bytes
+    );
     Problem::new(ProblemCode::BodyTooLarge, detail).closing()
 }
 
@@ -103,14 +123,11 @@ async fn linger(request: &HttpRequest, mut payload: Payload) {
     }
 }
 
-/// Only JSON is read, and only as it stands.
-///
-/// # Errors
-/// 415 for another media type, or an encoding.
-pub fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
+/// Refuses any body but plain JSON.
+fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
     let headers = request.headers();
     if headers.contains_key(header::CONTENT_ENCODING) {
-        let detail = "The body is encoded (Content-Encoding); send it as it is.";
+        let detail = "Content-Encoding is not supported; send plain JSON.";
         return Err(Problem::new(ProblemCode::UnsupportedMediaType, detail));
     }
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
@@ -120,7 +137,7 @@ pub fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
     if essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json")) {
         return Ok(());
     }
-    let detail = "The Content-Type is not application/json.";
+    let detail = "The Content-Type must be application/json.";
     Err(Problem::new(ProblemCode::UnsupportedMediaType, detail))
 }
 
@@ -140,14 +157,8 @@ struct Metadata {
     notification_emails: Option<String>,
 }
 
-/// Whom an action's body asks to notify.
-///
-/// # Errors
-/// 400 `invalid-body`, saying which member is wrong, never its value.
-pub fn notify(body: &[u8]) -> Result<Vec<Email>, Problem> {
-    if body.is_empty() {
-        return Ok(Vec::new());
-    }
+/// Understands a body. Errors name the member that is wrong, never its value.
+fn parse(body: &[u8]) -> Result<Vec<Email>, Problem> {
     let invalid = |detail: String| Problem::new(ProblemCode::InvalidBody, detail);
     let body: ActionBody = serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
@@ -192,7 +203,7 @@ mod tests {
     use super::*;
 
     fn addresses(body: &str) -> Result<Vec<String>, String> {
-        notify(body.as_bytes())
+        parse(body.as_bytes())
             .map(|emails| emails.iter().map(|e| e.as_str().to_owned()).collect())
             .map_err(|problem| problem.code().as_str().to_owned())
     }
@@ -212,12 +223,7 @@ mod tests {
             addresses(r#"{"metadata":{"notification-emails":"a@b.c, d@e.f"}}"#),
             two
         );
-        for nothing in [
-            "",
-            "{}",
-            r#"{"metadata":{}}"#,
-            r#"{"notificationEmails":[]}"#,
-        ] {
+        for nothing in ["{}", r#"{"metadata":{}}"#, r#"{"notificationEmails":[]}"#] {
             assert_eq!(addresses(nothing), Ok(vec![]), "{nothing}");
         }
     }

@@ -1,46 +1,23 @@
-//! `Prefer: wait=N` (RFC 7240): whoever asks can have the answer held back until there
-//! is more to say.
+//! `Prefer: wait=N` (RFC 7240): how long the caller prefers to wait for a finished answer.
 
 use std::time::Duration;
 
-use actix_web::HttpResponse;
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// How long the answer may be held back, by the caller's wish and our own limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wait(Duration);
-
-impl Wait {
-    /// The wish in these headers, cut down to `longest`; none if there is none, or if
-    /// nobody may wait. One that cannot be read is ignored, as RFC 7240 section 2 wants
-    /// it for every preference that is not understood; of several the first counts.
-    #[must_use]
-    pub fn of(headers: &HeaderMap, longest: Duration) -> Option<Self> {
-        if longest.is_zero() {
-            return None;
-        }
-        let lines = headers.get_all(PREFER);
-        let mut preferences = lines.filter_map(|line| line.to_str().ok()).flat_map(split);
-        let seconds = preferences.find_map(wait_seconds)??;
-        Some(Self(longest.min(Duration::from_secs(seconds))))
+/// The preferred wait in these headers, cut down to `longest`; none without one, and where
+/// waiting is switched off. One that cannot be read is ignored, as RFC 7240 section 2
+/// demands of every preference that is not understood; of several the first counts.
+#[must_use]
+pub fn preferred_wait(headers: &HeaderMap, longest: Duration) -> Option<Duration> {
+    if longest.is_zero() {
+        return None;
     }
-
-    /// For how long.
-    #[must_use]
-    pub fn limit(self) -> Duration {
-        self.0
-    }
-
-    /// Confirms the wish.
-    pub fn confirm(self, response: &mut HttpResponse) {
-        let applied = format!("wait={}", self.0.as_secs());
-        if let Ok(applied) = HeaderValue::try_from(applied) {
-            response.headers_mut().insert(PREFERENCE_APPLIED, applied);
-        }
-    }
+    let lines = headers.get_all(PREFER);
+    let mut preferences = lines.filter_map(|line| line.to_str().ok()).flat_map(split);
+    let seconds = preferences.find_map(wait_seconds)??;
+    Some(longest.min(Duration::from_secs(seconds)))
 }
 
 /// The preferences of a line: separated by commas, but not by those in quotes.
@@ -56,8 +33,8 @@ fn split(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// None for another preference; the seconds of this one, if they can be read. Parameters
-/// have no meaning for it.
+/// None for another preference; the seconds of `wait`, if they can be read. Parameters of
+/// it have no meaning.
 fn wait_seconds(preference: &str) -> Option<Option<u64>> {
     let preference = preference.split(';').next()?;
     let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
@@ -74,17 +51,18 @@ fn wait_seconds(preference: &str) -> Option<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::http::header::HeaderValue;
 
     fn wait(lines: &[&str]) -> Option<u64> {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(PREFER, HeaderValue::from_str(line).unwrap());
         }
-        Wait::of(&headers, Duration::from_secs(60)).map(|wait| wait.limit().as_secs())
+        preferred_wait(&headers, Duration::from_secs(60)).map(|wait| wait.as_secs())
     }
 
     #[test]
-    fn a_wish_is_found_among_others() {
+    fn the_preference_is_found_among_others() {
         for (lines, seconds) in [
             (&["wait=10"][..], Some(10)),
             (&["Wait = \"10\""], Some(10)),
@@ -104,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_ignored() {
+    fn malformed_preferences_are_ignored() {
         for line in [
             "",
             "wait",
@@ -120,9 +98,12 @@ mod tests {
         ] {
             assert_eq!(wait(&[line]), None, "{line}");
         }
-        assert_eq!(Wait::of(&HeaderMap::new(), Duration::from_secs(60)), None);
+        assert_eq!(
+            preferred_wait(&HeaderMap::new(), Duration::from_secs(60)),
+            None
+        );
         let mut headers = HeaderMap::new();
         headers.insert(PREFER, HeaderValue::from_static("wait=10"));
-        assert_eq!(Wait::of(&headers, Duration::ZERO), None);
+        assert_eq!(preferred_wait(&headers, Duration::ZERO), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Who is asking: the one credential in the request, turned into a caller.
+//! The caller that the request's credential belongs to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,74 +6,81 @@ use std::time::Duration;
 use actix_web::http::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
 
-use super::access::Access;
-use super::connection::peer_certificate;
-use super::problem::Parts;
-use super::{Gate, Problem};
-use crate::domain::{Caller, CallerName, Origin, ProblemCode};
-use crate::identity::{AuthenticationError, Presented};
+use super::access_log;
+use crate::domain::{Caller, CallerName, ProblemCode};
+use crate::http::connection::peer_certificate;
+use crate::http::{Access, AppState, Problem};
+use crate::identity::{AuthenticatedCaller, AuthenticationError, Presented};
 use crate::telemetry::AccessLog;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-/// When a token whose issuer's keys are not known may be worth another try.
+/// When to repeat a request whose token's keys were not available.
 const KEYS_RETRY: Duration = Duration::from_secs(5);
 
-/// A caller, and the version of the configuration that says so.
-pub struct Asking {
-    /// Who asks.
+/// An authenticated caller, and the version of the configuration that it was found in.
+pub struct Authenticated {
+    /// The caller.
     pub caller: Arc<Caller>,
-    /// What else is decided by for this request.
+    /// Decides everything else about this request, too.
     pub access: Arc<Access>,
 }
 
-/// The caller that the request's credential names, if it may ask now.
+/// Authenticates the caller, and counts the request against its rate.
 ///
 /// # Errors
-/// 401 `unauthenticated`, the same for every reason but several credentials; 403 for
-/// a good credential that is nobody's; 429; 503 while a token cannot be checked.
+/// 401 `unauthenticated`, the same for every reason but several credentials; 403 for a
+/// valid credential of no caller; 429; 503 while a token cannot be verified.
 pub async fn authenticate(
     request: &HttpRequest,
-    gate: &Gate,
+    state: &AppState,
     log: &AccessLog,
-) -> Result<Asking, Problem> {
-    let access = gate.access.load_full();
-    let known = match presented(request) {
-        Ok(presented) => access.identity.authenticate(presented).await,
-        Err(reason) => Err(AuthenticationError::Rejected(reason)),
-    };
-    let known = known.map_err(|refused| problem(refused, &access, log))?;
+) -> Result<Authenticated, Problem> {
+    let access = state.access.load_full();
+    let known = verify(request, &access, log).await?;
     let _first = log.credential.set(known.credential_label);
     let _first = log.caller.set(known.caller.name.clone());
     count(request, &access, &known.caller)?;
-    Ok(Asking {
+    Ok(Authenticated {
         caller: known.caller,
         access,
     })
 }
 
-/// Whether the request's credential still names this caller, by the version and at the
-/// time of this moment: for requests that last. Not counted against its rate.
+/// Authenticates the caller of a long-lasting request once more, under the present
+/// configuration. Does not count against its rate.
 ///
 /// # Errors
-/// As for [`authenticate`]; 403 also if it names another caller now.
-pub async fn still(request: &HttpRequest, gate: &Gate, name: &CallerName) -> Result<(), Problem> {
-    let log = super::log(request)?;
-    let access = gate.access.load_full();
-    let known = match presented(request) {
-        Ok(presented) => access.identity.authenticate(presented).await,
-        Err(reason) => Err(AuthenticationError::Rejected(reason)),
-    };
-    let known = known.map_err(|refused| problem(refused, &access, &log))?;
+/// As for [`authenticate`]; 403 also if the credential belongs to another caller now.
+pub async fn reauthenticate(
+    request: &HttpRequest,
+    state: &AppState,
+    name: &CallerName,
+) -> Result<(), Problem> {
+    let log = access_log(request)?;
+    let access = state.access.load_full();
+    let known = verify(request, &access, &log).await?;
     if known.caller.name == *name {
         return Ok(());
     }
     log.refused.set(Some("names-another-caller-now"));
-    let detail = "Your credential names another caller than when you asked.";
+    let detail = "The credential belongs to a different caller than when the request began.";
     Err(Problem::new(ProblemCode::CallerNotAllowed, detail))
 }
 
-/// Named in `Connection`, a header is for the next hop only (RFC 9110 section 7.6.1):
-/// whoever is in front of us may have dropped it, or should have.
+async fn verify(
+    request: &HttpRequest,
+    access: &Access,
+    log: &AccessLog,
+) -> Result<AuthenticatedCaller, Problem> {
+    let known = match extract_credential(request) {
+        Ok(credential) => access.identity.authenticate(credential).await,
+        Err(reason) => Err(AuthenticationError::Rejected(reason)),
+    };
+    known.map_err(|error| problem(error, access, log))
+}
+
+/// A header that `Connection` names is for the next hop only (RFC 9110 section 7.6.1): a
+/// proxy in front of the gateway may have dropped it, or should have.
 fn is_for_one_hop_only(headers: &HeaderMap) -> bool {
     let mut options = headers
         .get_all(CONNECTION)
@@ -89,9 +96,9 @@ fn is_for_one_hop_only(headers: &HeaderMap) -> bool {
 const NO_CREDENTIAL: &str = "no-credential";
 const SEVERAL_CREDENTIALS: &str = "several-credentials";
 
-/// The only credential of the request. Which of several would count must not be a
-/// matter of taste, so several are refused, good ones too.
-fn presented(request: &HttpRequest) -> Result<Presented<'_>, &'static str> {
+/// The only credential of the request. Several are refused, even valid ones: which of them
+/// counts must not depend on an order of ours.
+fn extract_credential(request: &HttpRequest) -> Result<Presented<'_>, &'static str> {
     let headers = request.headers();
     let keys = headers
         .get_all(API_KEY)
@@ -126,10 +133,11 @@ fn problem(refused: AuthenticationError, access: &Access, log: &AccessLog) -> Pr
             log.refused.set(Some(reason));
             let detail = match reason {
                 SEVERAL_CREDENTIALS => {
-                    "The request has more than one credential. Send exactly one.".to_owned()
+                    "The request has more than one credential; send exactly one.".to_owned()
                 }
                 _ => format!(
-                    "The gateway accepts {}; this request has nothing that names a caller.",
+                    "Authentication required: send {}. No valid credential of a caller was \
+                     received.",
                     access.identity.accepted()
                 ),
             };
@@ -141,25 +149,20 @@ fn problem(refused: AuthenticationError, access: &Access, log: &AccessLog) -> Pr
         } => {
             log.refused.set(Some(reason));
             let _first = log.credential.set(credential_label);
-            let detail = "Your credential is good, but the gateway knows no caller, or more than \
-                          one, that it belongs to.";
+            let detail = "The credential is valid, but it does not belong to exactly one \
+                          configured caller. Ask the operator to check [[callers]].";
             Problem::new(ProblemCode::CallerNotAllowed, detail)
         }
         AuthenticationError::Unavailable => {
             log.refused.set(Some("issuer-keys-unavailable"));
-            let detail = "The keys of your token's issuer are not available, so the token cannot \
-                          be checked.";
-            let parts = Parts {
-                origin: Origin::IdentityProvider,
-                retry_after: Some(KEYS_RETRY),
-                ..Parts::new(ProblemCode::IssuerUnavailable, detail)
-            };
-            parts.into()
+            let detail = "The keys of the token's issuer are not available, so the token cannot \
+                          be verified. Retry after 5 s.";
+            Problem::new(ProblemCode::IssuerUnavailable, detail).retry_after(KEYS_RETRY)
         }
     }
 }
 
-/// Counts the request against its caller's rate; what is left goes into the answer.
+/// Counts the request against its caller's rate; the answer says how much is left.
 fn count(request: &HttpRequest, access: &Access, caller: &Caller) -> Result<(), Problem> {
     let (left, wait) = match access.quotas.count(&caller.name) {
         Ok(None) => return Ok(()),
@@ -170,7 +173,8 @@ fn count(request: &HttpRequest, access: &Access, caller: &Caller) -> Result<(), 
     match wait {
         None => Ok(()),
         Some(wait) => {
-            let detail = "You have made more requests than you may; nothing was done.";
+            let detail = "Too many requests by this caller (rate_limit); nothing was sent. Retry \
+                          after the time in Retry-After.";
             Err(Problem::new(ProblemCode::RateLimited, detail).retry_after(wait))
         }
     }

@@ -1,0 +1,32 @@
+//! What a request says, read and checked: one file for each part.
+
+mod action_body;
+mod caller;
+mod idempotency_key;
+mod offer;
+mod prefer;
+
+use std::rc::Rc;
+
+use actix_web::HttpRequest;
+
+use super::Problem;
+use crate::domain::ProblemCode;
+use crate::telemetry::AccessLog;
+
+pub use action_body::{BodyLimits, action_body};
+pub use caller::{Authenticated, authenticate, reauthenticate};
+pub use idempotency_key::{idempotency_key, refuse_idempotency_key};
+pub use offer::{permit, refuse_unsupported};
+pub use prefer::preferred_wait;
+
+/// The request's record in the access log.
+///
+/// # Errors
+/// 500 without the middleware that begins it: no request is handled unlogged.
+pub fn access_log(request: &HttpRequest) -> Result<Rc<AccessLog>, Problem> {
+    AccessLog::of(request).ok_or_else(|| {
+        let detail = "The access log's middleware is missing.";
+        Problem::new(ProblemCode::InternalError, detail)
+    })
+}

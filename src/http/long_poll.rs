@@ -1,0 +1,129 @@
+//! Requests that wait for their operation to finish. They cost memory and nothing else:
+//! the ledger's feed wakes them, nothing is polled.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::connection::{Lasting, closed};
+use super::extract::reauthenticate;
+use super::quota::CallerSlot;
+use super::{AppState, Problem};
+use crate::domain::{CallerName, Operation};
+
+/// How many requests may wait, over all threads: fewer than there may be connections, so
+/// that the rest stay free for requests that do not wait.
+#[derive(Clone)]
+pub struct LongPollLimit(Arc<Semaphore>);
+
+/// A waiting request's slot.
+pub struct WaitSlot {
+    _of_all: OwnedSemaphorePermit,
+    _of_the_caller: CallerSlot,
+    _lasting: Lasting,
+}
+
+impl LongPollLimit {
+    /// The limit of a gateway with this many connections.
+    #[must_use]
+    pub fn among(connections: usize) -> Self {
+        let waiting = connections - connections / 10;
+        Self(Arc::new(Semaphore::new(waiting)))
+    }
+}
+
+impl WaitSlot {
+    /// A slot for this caller's request, if one is free.
+    #[must_use]
+    pub fn acquire(request: &HttpRequest, state: &AppState, caller: &CallerName) -> Option<Self> {
+        let _of_the_caller = state.access.load().quotas.wait_slot(caller)?;
+        let _of_all = Arc::clone(&state.long_polls.0).try_acquire_owned().ok()?;
+        Some(Self {
+            _of_all,
+            _of_the_caller,
+            _lasting: Lasting::begin(request),
+        })
+    }
+}
+
+/// How a wait ended.
+pub enum WaitOutcome {
+    /// With this state of the operation, and the preference as it was applied.
+    Ready(Arc<Operation>, Option<Duration>),
+    /// The client has disconnected.
+    Disconnected,
+}
+
+/// The operation when it is finished, when the wait is over, or when the gateway begins to
+/// drain; at once if no slot is free.
+///
+/// # Errors
+/// 401 or 403 if the request's credential no longer belongs to the caller that requested
+/// the operation, and 503 while that cannot be verified.
+pub async fn hold(
+    request: &HttpRequest,
+    state: &AppState,
+    operation: Arc<Operation>,
+    wait: Option<Duration>,
+) -> Result<WaitOutcome, Problem> {
+    let Some(wait) = wait else {
+        return Ok(WaitOutcome::Ready(operation, None));
+    };
+    if operation.status.is_final() || wait.is_zero() {
+        return Ok(WaitOutcome::Ready(operation, Some(wait)));
+    }
+    match WaitSlot::acquire(request, state, &operation.requested_by) {
+        Some(_slot) => until_finished(request, state, operation, wait).await,
+        None => Ok(WaitOutcome::Ready(operation, None)),
+    }
+}
+
+async fn until_finished(
+    request: &HttpRequest,
+    state: &AppState,
+    operation: Arc<Operation>,
+    wait: Duration,
+) -> Result<WaitOutcome, Problem> {
+    let caller = operation.requested_by.clone();
+    let mut rights = state.access.changes();
+    let mut updates = state.ledger.subscribe(operation.id);
+    // The subscription does not bring what was published before it.
+    let mut known = operation;
+    let found = state.ledger.find(known.id).await?;
+    take_newer(&mut known, found);
+    let mut end = pin!(tokio::time::sleep(wait));
+    let mut gone = pin!(closed(request));
+    while !known.status.is_final() {
+        tokio::select! {
+            biased;
+            newer = updates.next() => take_newer(&mut known, newer),
+            () = state.draining.cancelled() => break,
+            () = &mut end => break,
+            () = &mut gone => return Ok(WaitOutcome::Disconnected),
+            Ok(()) = rights.changed() => check_rights(request, state, &caller).await?,
+        }
+    }
+    // A credential can also expire without a change of the configuration.
+    check_rights(request, state, &caller).await?;
+    Ok(WaitOutcome::Ready(known, Some(wait)))
+}
+
+/// Keeps the newer of two states: they can arrive out of order.
+pub fn take_newer(known: &mut Arc<Operation>, newer: Option<Arc<Operation>>) {
+    if let Some(newer) = newer.filter(|newer| newer.updated_at > known.updated_at) {
+        *known = newer;
+    }
+}
+
+/// See [`reauthenticate`]. Boxed: it is seldom needed, and would enlarge every waiting
+/// request's future.
+pub async fn check_rights(
+    request: &HttpRequest,
+    state: &AppState,
+    caller: &CallerName,
+) -> Result<(), Problem> {
+    Box::pin(reauthenticate(request, state, caller)).await
+}

@@ -1,0 +1,136 @@
+//! `/offers/{offerId}/…`: actions on an offer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::domain::{FirstAnswer, Operation, ProblemCode};
+use crate::http::long_poll::{self, WaitOutcome};
+use crate::http::response::{replayed, response};
+use crate::http::{AppState, Problem, extract};
+use crate::ledger::{Claim, KeyState};
+use crate::operation::{Act, ActionRequest, reply};
+use crate::telemetry::AccessLog;
+
+/// When to repeat a request whose key is in use.
+const IN_USE_RETRY: Duration = Duration::from_secs(1);
+/// When the index of keys may have room again.
+const FULL_RETRY: Duration = Duration::from_secs(60);
+
+/// `POST /offers/{offerId}/{action}`
+///
+/// # Errors
+/// Any problem of the contract.
+pub async fn act<A: Act>(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let log = extract::access_log(&request)?;
+    let authenticated = extract::authenticate(&request, &state, &log).await?;
+    let permit = extract::permit::<A>(&request, &authenticated, &log)?;
+    extract::refuse_unsupported(&request)?;
+    let key = extract::idempotency_key(&request)?;
+    let notify = extract::action_body(&request, payload, state.limits.body).await?;
+    let wait = extract::preferred_wait(request.headers(), state.max_wait);
+    let claim = match key.map(|key| key.fingerprint(&permit, &notify)) {
+        None => None,
+        Some(fingerprint) => match state.ledger.key_state(fingerprint).await? {
+            KeyState::New(claim) => Some(claim),
+            KeyState::Stored(first) => return Ok(replay(&request, &state, &log, &first)),
+            KeyState::Finished(operation) => {
+                let first = FirstAnswer::of(operation);
+                return Ok(replay(&request, &state, &log, &first));
+            }
+            KeyState::Orphaned(claim, operation) => {
+                log.replayed.set(true);
+                let answer = answer(&request, &state, &log, operation, Some(claim), wait);
+                return Ok(replayed(answer.await));
+            }
+            KeyState::InUse => return Err(key_in_use()),
+            KeyState::Reused => return Err(key_reused()),
+            KeyState::Full => return Err(keys_full()),
+        },
+    };
+    let action = ActionRequest {
+        slot: authenticated.access.quotas.action_slot(permit.caller())?,
+        permit,
+        request_id: log.request_id.clone(),
+        notify,
+        claim,
+        wait,
+    };
+    let executed = state.operations.execute(action).await;
+    log.upstream.set(executed.upstream);
+    let operation = executed.result?;
+    Ok(answer(&request, &state, &log, operation, executed.claim, wait).await)
+}
+
+/// Answers with the operation when it is finished or the preferred wait is over; under a
+/// key that makes it the first answer.
+async fn answer(
+    request: &HttpRequest,
+    state: &AppState,
+    log: &AccessLog,
+    operation: Arc<Operation>,
+    claim: Option<Claim>,
+    wait: Option<Duration>,
+) -> HttpResponse {
+    let _first = log.operation.set(operation.id);
+    let outcome = long_poll::hold(request, state, Arc::clone(&operation), wait).await;
+    let (operation, waited) = match outcome {
+        Ok(WaitOutcome::Ready(newer, waited)) => (newer, waited),
+        // The key then stands for the operation, and the next request gets the first answer.
+        Ok(WaitOutcome::Disconnected) => {
+            return response(reply::action(&operation, None, &state.reply));
+        }
+        // The action is done, even if the caller has lost its rights meanwhile: then it
+        // learns what was known when it made the request.
+        Err(_lost) => {
+            log.refused.set(None);
+            (operation, None)
+        }
+    };
+    let answer = response(reply::action(&operation, waited, &state.reply));
+    if let Some(claim) = claim {
+        let first = FirstAnswer {
+            waited,
+            ..FirstAnswer::of(operation)
+        };
+        state.operations.store_first_answer(first, claim);
+    }
+    answer
+}
+
+/// Answers as the first time.
+fn replay(
+    request: &HttpRequest,
+    state: &AppState,
+    log: &AccessLog,
+    first: &FirstAnswer,
+) -> HttpResponse {
+    let _first = log.operation.set(first.operation.id);
+    let code = first.problem.as_ref().map(|problem| problem.code.as_str());
+    log.problem.set(code);
+    log.replayed.set(true);
+    let reply = reply::replay(first, request.path(), &state.reply);
+    replayed(response(reply))
+}
+
+fn key_in_use() -> Problem {
+    let detail = "The first request with this Idempotency-Key is still being processed. Retry \
+                  after 1 s with the same key.";
+    Problem::new(ProblemCode::IdempotencyKeyInUse, detail).retry_after(IN_USE_RETRY)
+}
+
+fn key_reused() -> Problem {
+    let detail = "This Idempotency-Key was already used for a different request; nothing was sent.";
+    Problem::new(ProblemCode::IdempotencyKeyReused, detail)
+}
+
+fn keys_full() -> Problem {
+    let detail = "The gateway cannot store more idempotency keys (ledger.idempotency_hours says \
+                  how long each is kept). Send the request without one, or retry later.";
+    Problem::new(ProblemCode::Overloaded, detail).retry_after(FULL_RETRY)
+}

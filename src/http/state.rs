@@ -1,0 +1,44 @@
+//! What the handlers of one thread share.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::access::CurrentAccess;
+use super::extract::BodyLimits;
+use super::guard::HeadLimits;
+use super::long_poll::LongPollLimit;
+use crate::ledger::LedgerClient;
+use crate::operation::{OperationService, ReplyConfig};
+
+/// What the handlers of one thread share.
+pub struct AppState {
+    /// The callers, their credentials and rights.
+    pub access: CurrentAccess,
+    /// Carries out actions.
+    pub operations: Rc<OperationService>,
+    /// Holds operations.
+    pub ledger: LedgerClient,
+    /// The configuration that answers depend on.
+    pub reply: ReplyConfig,
+    /// The longest that an answer is held back.
+    pub max_wait: Duration,
+    /// The time between two comments on a stream of events.
+    pub keepalive: Duration,
+    /// How many requests may wait at a time.
+    pub long_polls: LongPollLimit,
+    /// Set when waiting ends.
+    pub draining: CancellationToken,
+    /// The sizes of requests.
+    pub limits: RequestLimits,
+}
+
+/// The largest requests that are accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLimits {
+    /// Of the head.
+    pub head: HeadLimits,
+    /// Of the body.
+    pub body: BodyLimits,
+}
