@@ -1,11 +1,11 @@
-//! What a caller may be allowed to do to an offer.
+//! The actions that a caller may be allowed on an offer.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
 
-/// A right, and the act that it permits.
+/// An action, and the right to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
@@ -50,7 +50,7 @@ impl fmt::Display for Action {
     }
 }
 
-/// A word that is no action.
+/// The word is not an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of read, cancel, publish, go-live, write")]
 pub struct UnknownAction;

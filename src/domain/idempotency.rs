@@ -107,14 +107,14 @@ mod tests {
     use crate::domain::{Delivered, OperationError, Outcome};
 
     #[test]
-    fn only_what_did_nothing_gives_its_key_back() {
+    fn only_what_did_nothing_returns_its_key() {
         let refused = |http_status, code| {
             let mut operation = Operation::sample();
             operation.portal.http_status = http_status;
             operation.refuse(Delivered::Yes, OperationError::new(code, ""));
             operation.consumes_idempotency_key()
         };
-        // Nothing arrived, or only what was refused as unauthorized before.
+        // Nothing arrived, or only a request that got a 401.
         for code in [
             ProblemCode::PortalFailed,
             ProblemCode::PortalTimeout,

@@ -1,4 +1,4 @@
-//! One thing that a caller asked for, and what is known of it.
+//! An operation: one action that a caller requested, and everything known about it.
 
 use std::borrow::Cow;
 
@@ -34,24 +34,24 @@ macro_rules! words {
 }
 
 words! {
-    /// The status of what the caller asked for, in the words of Azure's status
-    /// monitors, so that the pollers of Azure's SDKs follow it unchanged.
+    /// The status of what the caller requested, in the words of Azure's status monitors, so
+    /// that the pollers of Azure's SDKs work unchanged.
     Status {
         /// Recorded, not yet answered by the vendor.
         NotStarted = "NotStarted",
-        /// Answered by the vendor, not yet known to be over.
+        /// Answered by the vendor, not known to have ended.
         Running = "Running",
-        /// Over: what was asked for is so.
+        /// Ended: what was requested has happened.
         Succeeded = "Succeeded",
-        /// Over: not confirmed; the operation's error says why.
+        /// Ended: not confirmed; the operation's error says why.
         Failed = "Failed",
-        /// Over: somebody called off what was asked for. A cancel never ends so.
+        /// Ended: what was requested was called off. Not the end of a cancel.
         Canceled = "Canceled",
     }
 }
 
 impl Status {
-    /// Whether nothing more will happen.
+    /// Whether the operation has ended.
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
@@ -66,15 +66,15 @@ words! {
     Outcome {
         /// The publish that the cancel met ended canceled.
         Canceled = "canceled",
-        /// Nothing was running when we asked.
+        /// Nothing was running when the cancel was sent.
         NothingToCancel = "nothingToCancel",
         /// The publish that the cancel met ended failed.
         AlreadyFailed = "alreadyFailed",
-        /// The publish that the cancel met completed before the cancel could bite.
+        /// The publish that the cancel met completed before the cancel could take effect.
         AlreadyCompleted = "alreadyCompleted",
         /// The publish that the cancel met still runs.
         NotCanceled = "notCanceled",
-        /// The evidence does not decide.
+        /// The evidence is not sufficient.
         Unknown = "unknown",
     }
 }
@@ -91,9 +91,9 @@ impl Outcome {
 }
 
 words! {
-    /// Did the vendor get the request?
+    /// Whether the vendor received the request.
     Delivered {
-        /// It provably never left.
+        /// It provably never left the gateway.
         No = "no",
         /// The vendor answered it.
         Yes = "yes",
@@ -102,18 +102,18 @@ words! {
     }
 }
 
-/// What the vendor said, freed of everything that is not ours to pass on.
+/// What the vendor said, as far as it is passed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortalFacts {
-    /// Status of its answer to the action; none while nothing was received.
+    /// Status of its answer to the action; none while there is no answer.
     pub http_status: Option<u16>,
     /// Its own latest word for the status, as plain text.
     pub status: Option<String>,
     /// Path of its own status monitor, if it named a recognized one.
     pub location: Option<String>,
-    /// Its `X-Ms-Correlation-Request-Id`, for a support call.
+    /// Its `X-Ms-Correlation-Request-Id`, for support requests.
     pub correlation_id: Option<String>,
-    /// Whether it got the request.
+    /// Whether it received the request.
     pub delivered: Delivered,
 }
 
@@ -157,19 +157,19 @@ pub fn now() -> Timestamp {
 pub struct Operation {
     /// Also the last segment of its Operation-Location.
     pub id: OperationId,
-    /// What was asked for.
+    /// What was requested.
     pub action: Action,
-    /// Where it stands.
+    /// How far it is.
     pub status: Status,
-    /// How it ended; none while unfinished, and none where the vendor refused.
+    /// How it ended; none while unfinished, and none if the vendor refused.
     pub outcome: Option<Outcome>,
     /// The offer, and its publisher.
     pub target: Target,
-    /// Who asked, and who alone may see it.
+    /// The caller, who alone may see it.
     pub requested_by: CallerName,
-    /// The request that asked.
+    /// The id of the request.
     pub request_id: RequestId,
-    /// The idempotency key of that request; never shown to callers.
+    /// The idempotency key of the request; never shown to callers.
     pub idempotency: Option<Box<Idempotency>>,
     /// When the intent was recorded.
     pub created_at: Timestamp,
@@ -179,12 +179,12 @@ pub struct Operation {
     pub portal: PortalFacts,
     /// Why it failed.
     pub error: Option<OperationError>,
-    /// What following it has found so far; never shown to callers.
+    /// What polling has found so far; never shown to callers.
     pub evidence: Evidence,
 }
 
 impl Operation {
-    /// The intent: what is recorded before the first byte goes to the vendor.
+    /// The intent: what is recorded before anything is sent to the vendor.
     #[must_use]
     pub fn intent(
         action: Action,
@@ -209,8 +209,8 @@ impl Operation {
                 status: None,
                 location: None,
                 correlation_id: None,
-                // Until the vendor's answer says otherwise: a crash from here
-                // on leaves it open whether the request went out.
+                // Until the vendor's answer says otherwise: after a crash it is open
+                // whether the request was sent.
                 delivered: Delivered::Unknown,
             },
             error: None,
@@ -218,8 +218,8 @@ impl Operation {
         }
     }
 
-    /// The vendor may have acted: what became of it is to be found out. What is over
-    /// stays as it is.
+    /// The vendor may have acted: polling has to find out the outcome. A finished operation
+    /// does not change.
     pub fn follow(&mut self, delivered: Delivered) {
         if self.status.is_final() {
             return;
@@ -229,8 +229,8 @@ impl Operation {
         self.touch();
     }
 
-    /// Keeps what a look has found, and the vendor's latest word, if it said one. What
-    /// is over stays as it is.
+    /// Records what a poll has found, and the vendor's latest word, if there was one. A
+    /// finished operation does not change.
     pub fn learn(&mut self, evidence: Evidence, word: Option<&str>) {
         if self.status.is_final() {
             return;
@@ -242,8 +242,8 @@ impl Operation {
         self.touch();
     }
 
-    /// Ends the operation with what became of it. There is nothing left to find out,
-    /// so the evidence is let go. What is over stays as it is.
+    /// Ends the operation with an outcome. The evidence is no longer needed. A finished
+    /// operation does not change.
     pub fn finish(&mut self, outcome: Outcome, error: Option<OperationError>) {
         if self.status.is_final() {
             return;
@@ -255,8 +255,8 @@ impl Operation {
         self.touch();
     }
 
-    /// Ends the operation without an outcome: the request was refused, or never left.
-    /// What is over stays as it is.
+    /// Ends the operation without an outcome: the request was refused, or never sent. A
+    /// finished operation does not change.
     pub fn refuse(&mut self, delivered: Delivered, error: OperationError) {
         if self.status.is_final() {
             return;
@@ -268,8 +268,8 @@ impl Operation {
         self.touch();
     }
 
-    /// Every change has a time of its own, later than the one before, whatever the
-    /// clock does: it tells the states of an operation apart.
+    /// Every change has its own time, later than the one before even if the clock goes back:
+    /// it identifies the states of an operation.
     fn touch(&mut self) {
         let next = self.updated_at.checked_add(SignedDuration::from_micros(1));
         self.updated_at = next.map_or_else(|_| now(), |next| next.max(now()));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_stays_as_it_is() {
+    fn a_finished_operation_does_not_change() {
         let mut finished = Operation::sample();
         finished.finish(Outcome::Canceled, None);
         let mut refused = Operation::sample();

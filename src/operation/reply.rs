@@ -260,3 +260,6 @@ impl<'a> OperationView<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
