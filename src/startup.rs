@@ -7,7 +7,6 @@ pub mod credentials;
 mod listeners;
 pub mod options;
 mod reload;
-mod secure;
 mod tls;
 mod watched;
 mod worker;

@@ -1,101 +1,255 @@
-//! Limits on what a connection may do besides what its handlers are busy with.
+//! A caller's connection: the byte stream below HTTP, plain or TLS, with the time limits
+//! that the HTTP library does not keep.
 //!
-//! actix-http times the first head of a connection and its idling, but neither a
-//! second head that never ends nor the rest of a chunked body that no handler wants
-//! to read. Without this, ten thousand half-sent requests would fill the gateway.
+//! actix-http limits the time of a connection's first head and nothing else: not a
+//! second head, not the rest of a body that no handler reads, and not a client that takes
+//! no answer. [`Connection`] has one deadline for all of these, which is moved as requests
+//! begin and end. When it has passed, the stream reports its end and HTTP closes the
+//! connection in its usual way; a write that is stuck fails.
 
-use std::any::Any;
-use std::cell::{Cell, RefCell};
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsFd;
-use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::Extensions;
-use tokio_util::sync::CancellationToken;
+use actix_web::web::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Counted, Problem};
-use crate::domain::ProblemCode;
 use crate::identity::PeerCertificate;
 
-/// How often a worker looks for connections that have overstayed.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
-/// How long the rest of an unwanted body is read on, so that its sender can read why.
+/// How long the rest of an unwanted body is read after the answer that refuses it, so
+/// that its sender can read the answer.
 const LINGER: Duration = Duration::from_secs(2);
-/// How many requests a connection may have at once, which over HTTP/2 can be several.
-/// One counts until its answer has been taken: answers that nobody reads are memory.
-const MAX_REQUESTS: usize = 256;
+/// How often HTTP may flush a long-lived answer without reading in between. It does not
+/// read while 32 KiB of further requests are waiting, and then polls without a pause.
+const MAX_FLUSHES_WITHOUT_READ: u32 = 64;
 
-/// A connection that speaks TLS.
-type Secure = Counted<TlsStream<tokio::net::TcpStream>>;
-
-thread_local! {
-    /// The connections of this worker; none until its first one.
-    static CONNECTIONS: RefCell<Option<Vec<Weak<Connection>>>> = const { RefCell::new(None) };
+/// Time limits of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionTimeouts {
+    /// Between an answer and the first byte of the next request.
+    pub idle: Duration,
+    /// For a request's head, or the rest of a body that was not wanted.
+    pub head: Duration,
+    /// Without the client taking anything of an answer.
+    pub write: Duration,
 }
 
-/// One connection, as far as its patience is concerned.
-struct Connection {
-    /// A second handle to the socket, to end it with.
-    socket: TcpStream,
-    /// When nothing may be outstanding any more; none while a handler is at work,
-    /// which has limits of its own.
-    deadline: Cell<Option<Instant>>,
-    patience: Duration,
-    /// Handlers at work: over HTTP/2 there can be several.
-    at_work: Cell<usize>,
-    /// Requests over HTTP/2 whose answers have not been taken; none: one at a time.
-    open: Option<Rc<Cell<usize>>>,
-    /// Set when it is gone; none where its requests go with it.
-    closed: Option<CancellationToken>,
-    /// When each of its streams must have been asked for more.
-    streams: RefCell<Vec<Weak<Cell<Instant>>>>,
-    /// Answers on it that are held back, or go on and on.
-    lasting: Cell<usize>,
-    /// Whether it had unread bytes when it was last looked at.
-    unread: Cell<bool>,
+/// What a connection is doing, and until when it may.
+#[derive(Clone, Copy)]
+enum ConnectionPhase {
+    /// Between requests. The first byte begins [`ConnectionPhase::Receiving`].
+    Idle(Instant),
+    /// Bytes have come, but no whole head yet.
+    Receiving(Instant),
+    /// A handler or its answer's body is at work, which have time limits of their own.
+    InFlight,
 }
 
-/// Begins to watch a connection: it is ended when no request has been in the hands of
-/// a handler for `patience`. Also notes the certificate of its client. For `on_connect`.
-pub fn watch_connection(io: &dyn Any, data: &mut Extensions, patience: Duration) {
-    let (stream, open, closed) = if let Some(secure) = io.downcast_ref::<Secure>() {
-        let (stream, session) = secure.get_ref().get_ref();
-        if let Some(chain) = session.peer_certificates() {
-            data.insert(PeerCertificate::new(chain));
+/// What requests and their connection share.
+struct ConnectionState {
+    timeouts: ConnectionTimeouts,
+    phase: Cell<ConnectionPhase>,
+    long_lived: Cell<bool>,
+}
+
+/// A stream that callers can be served on.
+pub trait CallerStream: AsyncRead + AsyncWrite + Unpin + 'static {
+    /// The other side, if it is still there.
+    fn peer_addr(&self) -> Option<SocketAddr>;
+
+    /// The certificate that the client has presented in the TLS handshake, if any.
+    fn peer_certificate(&self) -> Option<PeerCertificate>;
+}
+
+impl CallerStream for TcpStream {
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        Self::peer_addr(self).ok()
+    }
+
+    fn peer_certificate(&self) -> Option<PeerCertificate> {
+        None
+    }
+}
+
+impl CallerStream for TlsStream<TcpStream> {
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.get_ref().0.peer_addr().ok()
+    }
+
+    fn peer_certificate(&self) -> Option<PeerCertificate> {
+        let chain = self.get_ref().1.peer_certificates()?;
+        Some(PeerCertificate::new(chain))
+    }
+}
+
+/// A stream with time limits.
+pub struct Connection<S> {
+    stream: S,
+    state: Rc<ConnectionState>,
+    /// When a write that is stuck fails; none while the client takes what is sent.
+    write_deadline: Option<Instant>,
+    /// Never later than the deadline, often earlier: it is set again only when it has
+    /// fired, since a deadline moves with each request and seldom passes.
+    timer: Pin<Box<Sleep>>,
+    flushes_without_read: u32,
+}
+
+impl<S> Connection<S> {
+    /// A connection whose first request has not come. `first_head` is the time limit for
+    /// its head.
+    pub fn new(stream: S, timeouts: ConnectionTimeouts, first_head: Duration) -> Self {
+        let deadline = Instant::now() + first_head;
+        Self {
+            stream,
+            state: Rc::new(ConnectionState {
+                timeouts,
+                phase: Cell::new(ConnectionPhase::Receiving(deadline)),
+                long_lived: Cell::new(false),
+            }),
+            write_deadline: None,
+            timer: Box::pin(sleep_until(deadline)),
+            flushes_without_read: 0,
         }
-        (stream, secure.open(), Some(secure.closed()))
-    } else if let Some(stream) = io.downcast_ref::<tokio::net::TcpStream>() {
-        (stream, None, None)
-    } else {
-        return;
-    };
-    // Without a second descriptor (they may be used up) it goes unwatched.
-    let Ok(duplicate) = stream.as_fd().try_clone_to_owned() else {
-        return;
-    };
-    let connection = Rc::new(Connection {
-        socket: TcpStream::from(duplicate),
-        deadline: Cell::new(Some(Instant::now() + patience)),
-        patience,
-        at_work: Cell::new(0),
-        open,
-        closed,
-        streams: RefCell::default(),
-        lasting: Cell::default(),
-        unread: Cell::default(),
-    });
-    CONNECTIONS.with_borrow_mut(|known| {
-        known
-            .get_or_insert_with(|| {
-                tokio::task::spawn_local(sweep());
-                Vec::new()
-            })
-            .push(Rc::downgrade(&connection));
-    });
-    data.insert(connection);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let phase = match self.state.phase.get() {
+            ConnectionPhase::Idle(deadline) | ConnectionPhase::Receiving(deadline) => {
+                Some(deadline)
+            }
+            ConnectionPhase::InFlight => None,
+        };
+        match (phase, self.write_deadline) {
+            (Some(phase), Some(write)) => Some(phase.min(write)),
+            (phase, write) => phase.or(write),
+        }
+    }
+
+    /// Completes when the deadline has passed; else the task is woken when it does.
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.deadline() else {
+            return Poll::Pending;
+        };
+        if self.timer.deadline() > deadline {
+            self.timer.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(self.timer.as_mut().poll(context));
+            if self.timer.deadline() == deadline {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(deadline);
+        }
+    }
+
+    /// Notes bytes from the client, and refuses them if they come too late: a client
+    /// that never stops sending never lets [`Self::poll_deadline`] be asked.
+    fn receive(&self) -> io::Result<()> {
+        match self.state.phase.get() {
+            ConnectionPhase::Idle(_) => {
+                let deadline = Instant::now() + self.state.timeouts.head;
+                self.state.phase.set(ConnectionPhase::Receiving(deadline));
+                Ok(())
+            }
+            ConnectionPhase::Receiving(deadline) if deadline < Instant::now() => {
+                Err(io::ErrorKind::TimedOut.into())
+            }
+            ConnectionPhase::Receiving(_) | ConnectionPhase::InFlight => Ok(()),
+        }
+    }
+
+    /// The client takes nothing at present.
+    fn poll_stuck<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let limit = self.state.timeouts.write;
+        self.write_deadline
+            .get_or_insert_with(|| Instant::now() + limit);
+        let timed_out = self.poll_deadline(context);
+        timed_out.map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: CallerStream> Connection<S> {
+    /// The other side, if it is still there.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.stream.peer_addr()
+    }
+
+    /// Makes the connection known to its requests, with its client's certificate.
+    pub fn attach(&self, data: &mut Extensions) {
+        data.insert(Rc::clone(&self.state));
+        if let Some(certificate) = self.stream.peer_certificate() {
+            data.insert(certificate);
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.flushes_without_read = 0;
+        match Pin::new(&mut this.stream).poll_read(context, buffer) {
+            Poll::Ready(Ok(())) => Poll::Ready(this.receive()),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            // Nothing was read: the end of the stream.
+            Poll::Pending => this.poll_deadline(context).map(Ok),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.stream).poll_write(context, bytes) {
+            Poll::Ready(written) => {
+                this.write_deadline = None;
+                Poll::Ready(written)
+            }
+            Poll::Pending => this.poll_stuck(context),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.state.long_lived.get() {
+            this.flushes_without_read += 1;
+            if this.flushes_without_read > MAX_FLUSHES_WITHOUT_READ {
+                return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
+            }
+        }
+        match Pin::new(&mut this.stream).poll_flush(context) {
+            Poll::Ready(flushed) => {
+                this.write_deadline = None;
+                Poll::Ready(flushed)
+            }
+            Poll::Pending => this.poll_stuck(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.stream).poll_shutdown(context) {
+            Poll::Pending => this.poll_stuck(context),
+            end => end,
+        }
+    }
 }
 
 /// The certificate that the client of this request's connection has presented, and
@@ -106,177 +260,98 @@ pub fn peer_certificate(request: &HttpRequest) -> Option<&PeerCertificate> {
     request.conn_data()
 }
 
-/// Completes when the connection of this request is gone, and nobody can be answered.
-/// A handler over HTTP/1.1 does not live to see that.
-pub async fn closed(request: &HttpRequest) {
-    let connection = request.conn_data::<Rc<Connection>>();
-    match connection.and_then(|connection| connection.closed.clone()) {
-        Some(closed) => closed.cancelled_owned().await,
-        None => std::future::pending().await,
+fn state_of(request: &HttpRequest) -> Option<Rc<ConnectionState>> {
+    request.conn_data().cloned()
+}
+
+/// A request from its handler's start until its answer's body is complete. Its
+/// connection is not idle as long as this exists.
+pub struct InFlightRequest {
+    connection: Option<Rc<ConnectionState>>,
+    closes: bool,
+}
+
+impl InFlightRequest {
+    /// A request has reached us.
+    pub fn begin(request: &HttpRequest) -> Self {
+        let connection = state_of(request);
+        if let Some(connection) = &connection {
+            connection.phase.set(ConnectionPhase::InFlight);
+        }
+        Self {
+            connection,
+            closes: false,
+        }
+    }
+
+    /// The answer's body; `closes` if the connection is to be closed after it.
+    pub fn answer(mut self, body: BoxBody, closes: bool) -> InFlightBody {
+        self.closes = closes;
+        InFlightBody {
+            body,
+            _request: self,
+        }
     }
 }
 
-async fn sweep() {
-    let mut ticks = tokio::time::interval(SWEEP_EVERY);
-    loop {
-        ticks.tick().await;
+impl Drop for InFlightRequest {
+    fn drop(&mut self) {
+        let Some(connection) = &self.connection else {
+            return;
+        };
         let now = Instant::now();
-        CONNECTIONS.with_borrow_mut(|known| {
-            known.iter_mut().for_each(|known| {
-                known.retain(|connection| match connection.upgrade() {
-                    Some(connection) => {
-                        connection.end_if_overdue(now);
-                        true
-                    }
-                    None => false,
-                });
-            });
+        connection.phase.set(if self.closes {
+            ConnectionPhase::Receiving(now + LINGER)
+        } else {
+            ConnectionPhase::Idle(now + connection.timeouts.idle)
         });
     }
 }
 
-impl Connection {
-    fn end_if_overdue(&self, now: Instant) {
-        let is_overdue = self.deadline.get().is_some_and(|deadline| deadline < now);
-        if is_overdue || self.has_stalled(now) || self.is_stuffed() {
-            // It may be gone already.
-            let _gone = self.socket.shutdown(Shutdown::Both);
-        }
+/// An answer's body, which keeps its request in flight.
+pub struct InFlightBody {
+    body: BoxBody,
+    _request: InFlightRequest,
+}
+
+impl MessageBody for InFlightBody {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.body.as_pin_mut().poll_next(context)
     }
 }
 
-impl Connection {
-    /// Whether one of its streams has not been asked for more for long: its client takes
-    /// nothing, and so could not be told even that it is to get nothing any more.
-    fn has_stalled(&self, now: Instant) -> bool {
-        let mut streams = self.streams.borrow_mut();
-        streams.retain(|stream| stream.strong_count() > 0);
-        let asked = streams.iter().filter_map(Weak::upgrade);
-        asked.into_iter().any(|deadline| deadline.get() < now)
-    }
-}
+/// An answer that is held back, or a stream of events. Meanwhile its connection may not
+/// be filled with further requests: they would keep the end of the connection from being
+/// noticed.
+pub struct LongLivedResponse(Option<Rc<ConnectionState>>);
 
-impl Connection {
-    /// Whether more is sent behind a lasting answer than is read: actix-http stops
-    /// reading at 16 further requests and 128 KiB, and then neither rests nor notices
-    /// that the client goes.
-    fn is_stuffed(&self) -> bool {
-        if self.lasting.get() == 0 || self.open.is_some() {
-            return false;
-        }
-        let waits = self.socket.peek(&mut [0]).is_ok();
-        self.unread.replace(waits) && waits
-    }
-}
-
-/// An answer that is held back, or goes on and on.
-pub struct Lasting(Option<Rc<Connection>>);
-
-impl Lasting {
-    /// From now on.
+impl LongLivedResponse {
+    /// From now on until it is dropped.
     pub fn begin(request: &HttpRequest) -> Self {
-        let connection = request.conn_data::<Rc<Connection>>().cloned();
+        let connection = state_of(request);
         if let Some(connection) = &connection {
-            connection.lasting.update(|n| n + 1);
+            connection.long_lived.set(true);
         }
         Self(connection)
     }
 }
 
-impl Drop for Lasting {
+impl Drop for LongLivedResponse {
     fn drop(&mut self) {
         if let Some(connection) = &self.0 {
-            connection.lasting.update(|n| n - 1);
+            connection.long_lived.set(false);
         }
     }
 }
 
-/// A stream of events on its connection, which is ended if its client takes nothing.
-pub struct Streaming {
-    deadline: Rc<Cell<Instant>>,
-    patience: Duration,
-    _under_way: UnderWay,
-}
-
-impl Streaming {
-    /// The answer to this request goes on and on; its client may take nothing for
-    /// `patience`.
-    pub fn begin(request: &HttpRequest, patience: Duration) -> Self {
-        let deadline = Rc::new(Cell::new(Instant::now() + patience));
-        if let Some(connection) = request.conn_data::<Rc<Connection>>() {
-            let mut streams = connection.streams.borrow_mut();
-            streams.push(Rc::downgrade(&deadline));
-        }
-        Self {
-            deadline,
-            patience,
-            _under_way: UnderWay::begin(request),
-        }
-    }
-
-    /// Its client can take more at this moment.
-    pub fn asked(&self) {
-        self.deadline.set(Instant::now() + self.patience);
-    }
-}
-
-/// A request in the hands of its handler. While there is one, its connection is not
-/// ended; it ends when dropped, also midway.
-pub struct UnderWay {
-    connection: Option<Rc<Connection>>,
-    /// How long the connection may be without a request after this one.
-    left: Duration,
-}
-
-impl UnderWay {
-    /// A request has reached us.
-    pub fn begin(request: &HttpRequest) -> Self {
-        let connection = request.conn_data::<Rc<Connection>>().cloned();
-        if let Some(connection) = &connection {
-            connection.at_work.update(|n| n + 1);
-            connection.deadline.set(None);
-        }
-        Self {
-            left: connection.as_ref().map_or(LINGER, |c| c.patience),
-            connection,
-        }
-    }
-
-    /// That there is room for it on its connection.
-    ///
-    /// # Errors
-    /// 503 `overloaded`
-    pub fn check_room(&self) -> Result<(), Problem> {
-        // A request that its client has taken back is not open any more, but still at work.
-        let is_full = |connection: &Rc<Connection>| {
-            let open = connection.open.as_ref().map_or(0, |open| open.get());
-            open.max(connection.at_work.get()) > MAX_REQUESTS
-        };
-        if !self.connection.as_ref().is_some_and(is_full) {
-            return Ok(());
-        }
-        let detail = format!("A connection may have {MAX_REQUESTS} requests at once.");
-        Err(Problem::new(ProblemCode::Overloaded, detail).retry_after(Duration::from_secs(1)))
-    }
-
-    /// The answer is ready; `closes` if nothing more is wanted of this client. Over
-    /// HTTP/2 that concerns one request, and not the connection.
-    pub fn end(mut self, closes: bool) {
-        let connection = self.connection.as_ref();
-        if closes && connection.is_some_and(|connection| connection.open.is_none()) {
-            self.left = LINGER;
-        }
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        if let Some(connection) = &self.connection {
-            connection.at_work.update(|n| n - 1);
-            if connection.at_work.get() == 0 {
-                let deadline = Instant::now() + self.left;
-                connection.deadline.set(Some(deadline));
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,13 @@
 //! Around every route: limits before it, headers and problem documents after it.
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 
-use super::connection::UnderWay;
+use super::connection::{InFlightBody, InFlightRequest};
 use super::problem::ProblemContext;
 use super::quota::RateLimitState;
 use super::{AppState, Problem};
@@ -32,10 +32,9 @@ pub struct HeadLimits {
 pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    let under_way = UnderWay::begin(request.request());
-    let checked = under_way.check_room().and_then(|()| check_head(&request));
-    let response = match checked {
+) -> Result<ServiceResponse<InFlightBody>, Error> {
+    let in_flight = InFlightRequest::begin(request.request());
+    let response = match check_head(&request) {
         Err(problem) => request.error_response(problem),
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
     };
@@ -47,7 +46,6 @@ pub async fn guard(
         None => response,
     };
     let closes = response.response().head().connection_type() == ConnectionType::Close;
-    under_way.end(closes);
     let log = AccessLog::of(response.request());
     let left = response
         .request()
@@ -70,7 +68,7 @@ pub async fn guard(
     {
         headers.insert(REQUEST_ID, id);
     }
-    Ok(response)
+    Ok(response.map_body(|_, body| in_flight.answer(body, closes)))
 }
 
 fn check_head(request: &ServiceRequest) -> Result<(), Problem> {

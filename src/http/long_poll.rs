@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connection::{Lasting, closed};
+use super::connection::LongLivedResponse;
 use super::extract::reauthenticate;
 use super::quota::CallerSlot;
 use super::{AppState, Problem};
@@ -23,7 +23,7 @@ pub struct LongPollLimit(Arc<Semaphore>);
 pub struct WaitSlot {
     _of_all: OwnedSemaphorePermit,
     _of_the_caller: CallerSlot,
-    _lasting: Lasting,
+    _response: LongLivedResponse,
 }
 
 impl LongPollLimit {
@@ -44,18 +44,13 @@ impl WaitSlot {
         Some(Self {
             _of_all,
             _of_the_caller,
-            _lasting: Lasting::begin(request),
+            _response: LongLivedResponse::begin(request),
         })
     }
 }
 
-/// How a wait ended.
-pub enum WaitOutcome {
-    /// With this state of the operation, and the preference as it was applied.
-    Ready(Arc<Operation>, Option<Duration>),
-    /// The client has disconnected.
-    Disconnected,
-}
+/// The state that a wait ended with, and the preference as it was applied.
+pub type WaitOutcome = (Arc<Operation>, Option<Duration>);
 
 /// The operation when it is finished, when the wait is over, or when the gateway begins to
 /// drain; at once if no slot is free.
@@ -70,14 +65,14 @@ pub async fn hold(
     wait: Option<Duration>,
 ) -> Result<WaitOutcome, Problem> {
     let Some(wait) = wait else {
-        return Ok(WaitOutcome::Ready(operation, None));
+        return Ok((operation, None));
     };
     if operation.status.is_final() || wait.is_zero() {
-        return Ok(WaitOutcome::Ready(operation, Some(wait)));
+        return Ok((operation, Some(wait)));
     }
     match WaitSlot::acquire(request, state, &operation.requested_by) {
         Some(_slot) => until_finished(request, state, operation, wait).await,
-        None => Ok(WaitOutcome::Ready(operation, None)),
+        None => Ok((operation, None)),
     }
 }
 
@@ -95,20 +90,18 @@ async fn until_finished(
     let found = state.ledger.find(known.id).await?;
     take_newer(&mut known, found);
     let mut end = pin!(tokio::time::sleep(wait));
-    let mut gone = pin!(closed(request));
     while !known.status.is_final() {
         tokio::select! {
             biased;
             newer = updates.next() => take_newer(&mut known, newer),
             () = state.draining.cancelled() => break,
             () = &mut end => break,
-            () = &mut gone => return Ok(WaitOutcome::Disconnected),
             Ok(()) = rights.changed() => check_rights(request, state, &caller).await?,
         }
     }
     // A credential can also expire without a change of the configuration.
     check_rights(request, state, &caller).await?;
-    Ok(WaitOutcome::Ready(known, Some(wait)))
+    Ok((known, Some(wait)))
 }
 
 /// Keeps the newer of two states: they can arrive out of order.

@@ -1,30 +1,40 @@
 //! The two listeners: bound first, served until they are closed.
 //!
-//! Our own signal handling drains first; actix's would not. Nothing in a handler
-//! blocks, so one thread for that is enough.
+//! Both are set up without actix's signal handling, because a shutdown drains before it
+//! closes them. Handlers do not block, so one thread for blocking work is enough.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive};
+use actix_server::GracefulShutdownSignal;
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
+};
+use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_web::dev::{AppConfig, Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::worker::AppStateFactory;
-use super::{ListenerTls, StartError, secure};
+use super::{ListenerTls, StartError};
 use crate::admin::{self, HealthSources};
-use crate::http;
+use crate::http::{self, CallerStream, Connection, ConnectionTimeouts};
 use crate::settings;
 
-/// Connections that may wait to be accepted: a burst of callers is not turned away.
+/// Length of the queue of connections that are not accepted yet: room for a burst.
 const BACKLOG: u32 = 4096;
-/// How long the listeners may take to close once nothing is under way any more.
-pub const CLOSE_SECONDS: u64 = 2;
-/// How long a connection that is being closed may take over it.
-pub const DISCONNECT: Duration = Duration::from_secs(1);
+/// How long the listeners may take to close once no action is running.
+const CLOSE_SECONDS: u64 = 2;
+/// How long closing one connection may take.
+const DISCONNECT: Duration = Duration::from_secs(1);
+/// A client that takes nothing of an answer is cut off after this many intervals of
+/// `server.events_beat_seconds`.
+const WRITE_TIMEOUT_BEATS: u32 = 3;
 
-/// Listens, so that whoever starts us knows at once that nobody else does.
+/// Binds and listens.
 ///
 /// # Errors
 /// [`StartError::Bind`], which names the key that the address comes from.
@@ -46,7 +56,7 @@ pub fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, Start
     listen().map_err(failed)
 }
 
-/// Serves callers.
+/// Serves callers: HTTP/1.1, over TLS if it is configured.
 ///
 /// # Errors
 /// [`StartError`]
@@ -56,37 +66,85 @@ pub fn serve_public(
     tls: Option<&ListenerTls>,
     states: AppStateFactory,
 ) -> Result<ServerHandle, StartError> {
-    let running = match tls {
-        Some(tls) => secure::serve(listener, server, tls, states)?,
-        None => serve_plain(listener, server, states)?,
-    };
-    Ok(spawn(running))
-}
-
-fn serve_plain(
-    listener: TcpListener,
-    server: &settings::Server,
-    states: AppStateFactory,
-) -> io::Result<Server> {
     let workers = server.workers.get();
-    let patience = server.keep_alive + server.head_timeout;
-    let public = HttpServer::new(move || http::app(web::Data::new(states.here())))
+    let connections = server.max_connections.div_ceil(workers);
+    let builder = actix_server::Server::build()
         .disable_signals()
         .workers(workers)
         .worker_max_blocking_threads(1)
-        .max_connections(server.max_connections.div_ceil(workers))
-        .client_request_timeout(server.head_timeout)
-        .client_disconnect_timeout(DISCONNECT)
-        .keep_alive(server.keep_alive)
-        // Whoever closes its half is gone; nobody waits on its behalf.
-        .h1_allow_half_closed(false)
-        .on_connect(move |io, data| http::watch_connection(io, data, patience))
-        .shutdown_timeout(CLOSE_SECONDS)
-        .listen(listener)?;
-    Ok(public.run())
+        .max_concurrent_connections(connections)
+        .shutdown_timeout(CLOSE_SECONDS);
+    let http = HttpSettings {
+        timeouts: ConnectionTimeouts {
+            idle: server.keep_alive,
+            head: server.head_timeout,
+            write: server.events_beat * WRITE_TIMEOUT_BEATS,
+        },
+        states,
+        closing: builder.graceful_shutdown_signal(),
+    };
+    let builder = match tls {
+        Some(tls) => {
+            // A lower limit on handshakes than on connections would let a few slow
+            // clients keep all others out.
+            actix_tls::accept::max_concurrent_tls_connect(connections);
+            let mut acceptor = Acceptor::new(tls.server_config()?);
+            acceptor.set_handshake_timeout(server.head_timeout);
+            builder.listen("public", listener, move || {
+                let acceptor = acceptor.clone().map_err(drop);
+                acceptor.and_then(http.service::<TlsStream<TcpStream>>())
+            })?
+        }
+        None => builder.listen("public", listener, move || http.service::<TcpStream>())?,
+    };
+    Ok(spawn(builder.run()))
 }
 
-/// Serves the platform.
+/// What each worker's HTTP service is made from.
+#[derive(Clone)]
+struct HttpSettings {
+    timeouts: ConnectionTimeouts,
+    states: AppStateFactory,
+    closing: GracefulShutdownSignal,
+}
+
+impl HttpSettings {
+    /// HTTP/1.1 on streams of this kind, for the calling worker thread.
+    fn service<S: CallerStream>(
+        &self,
+    ) -> impl ServiceFactory<S, Config = (), Response = (), Error = (), InitError = ()> + use<S>
+    {
+        let timeouts = self.timeouts;
+        let closing = self.closing.clone();
+        let app = http::app(web::Data::new(self.states.here()))
+            .into_factory()
+            .map_err(|error| error.error_response());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let closing = closing.clone();
+                async move { closing.notified().await }
+            })
+            // The connection ends itself when it is idle.
+            .keep_alive(KeepAlive::Os)
+            // A client that closes its half has gone; its waits end.
+            .h1_allow_half_closed(false)
+            .client_request_timeout(timeouts.head)
+            .client_disconnect_timeout(DISCONNECT)
+            .on_connect_ext(|connection: &Connection<S>, data| connection.attach(data))
+            // No handler uses the scheme or the host that a configuration would name.
+            .h1(map_config(app, |()| AppConfig::default()));
+        fn_service(move |stream: S| async move {
+            // actix-http answers 408 to a first head that is late; leave it time for that.
+            let connection = Connection::new(stream, timeouts, timeouts.head + DISCONNECT);
+            let peer = connection.peer_addr();
+            Ok::<_, DispatchError>((connection, peer))
+        })
+        .and_then(http)
+        .map_err(drop)
+    }
+}
+
+/// Serves the platform: health.
 ///
 /// # Errors
 /// When the listener cannot be used.
@@ -114,10 +172,11 @@ fn spawn(running: Server) -> ServerHandle {
     handle
 }
 
-/// Closes a listener and its connections; a worker that is stuck is left behind.
+/// Closes a listener and its connections. A worker that does not end in time is left
+/// behind.
 pub async fn close(server: ServerHandle) {
-    let patience = Duration::from_secs(CLOSE_SECONDS + 1);
-    if tokio::time::timeout(patience, server.stop(true))
+    let limit = Duration::from_secs(CLOSE_SECONDS + 1);
+    if tokio::time::timeout(limit, server.stop(true))
         .await
         .is_err()
     {

@@ -22,9 +22,6 @@ use rustls::{
 use crate::identity::ClientCa;
 use crate::settings;
 
-/// The name of HTTP/2 (RFC 9113 section 3.1) in what TLS agrees on (ALPN, RFC 7301).
-pub const HTTP_2: &[u8] = b"h2";
-
 /// The TLS of the public listener. All clones are one.
 #[derive(Debug, Clone)]
 pub struct ListenerTls(Arc<Current>);
@@ -67,7 +64,8 @@ impl ListenerTls {
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(Arc::clone(&self.0) as _)
             .with_cert_resolver(Arc::clone(&self.0) as _);
-        config.alpn_protocols = vec![HTTP_2.to_vec(), b"http/1.1".to_vec()];
+        // A client that offers only others (ALPN, RFC 7301), such as h2, is refused.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }
 }

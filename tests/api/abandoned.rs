@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::client::{self, Answer};
 use crate::helpers::{KEY, World, spawn_toml};
 use crate::tls::{Secured, secured};
-use crate::tls_client::Http2;
+use crate::tls_client::{Wish, connect};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// One caller, who may wait once at a time.
@@ -117,18 +117,18 @@ async fn a_connection_that_is_stuffed_behind_a_wait_is_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn so_does_one_over_http2() {
+async fn a_wait_over_tls_that_is_given_up_leaves_its_key_to_the_next() {
     let Secured { world, ca, .. } = secured("").await;
     let key = ("Idempotency-Key", "\"one\"");
     let headers = [("X-Api-Key", KEY), key, ("Prefer", "wait=50")];
-    let connection = Http2::connect(world.address(), &ca).await;
-    let path = "/offers/stubborn-1/cancel";
-    let waiting = connection
-        .start("POST", path, &headers, true)
+    let mut stream = connect(world.address(), &Wish::new(&ca).config())
         .await
         .unwrap();
+    let path = "/offers/stubborn-1/cancel";
+    let bytes = client::request(world.address(), "POST", path, &headers, "");
+    stream.write_all(bytes.as_bytes()).await.unwrap();
     world.vendor.receives("stubborn-1/submissions", 1).await;
-    drop((waiting, connection));
+    drop(stream);
     let again = once_free(&world, &[key]).await;
     assert_eq!(again.status, 202, "{again:?}");
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
@@ -176,48 +176,4 @@ async fn head(stream: &mut TcpStream) -> Answer {
         }
         assert_ne!(read, 0, "no head");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stream_over_http2_ends_with_its_operation_and_frees_its_place() {
-    let Secured { world, ca, .. } = secured(ONE_WAIT).await;
-    let connection = Http2::connect(world.address(), &ca).await;
-    let headers = [("X-Api-Key", KEY)];
-    let events = format!("{}/events", stubborn(&world, "stubborn-1").await);
-    let first = connection
-        .start("GET", &events, &headers, true)
-        .await
-        .unwrap();
-    let (status, _body) = first.head().await.unwrap();
-    assert_eq!(status, 200);
-    let refused = connection.send("GET", &events, &headers, "").await;
-    refused.problem(429, "rate-limited");
-    // A connection that goes takes its streams along.
-    drop((_body, connection));
-    let deadline = Instant::now() + PATIENCE;
-    let connection = Http2::connect(world.address(), &ca).await;
-    let mut body = loop {
-        let exchange = connection
-            .start("GET", &events, &headers, true)
-            .await
-            .unwrap();
-        let (status, body) = exchange.head().await.unwrap();
-        if status == 200 {
-            break body;
-        }
-        assert!(Instant::now() < deadline);
-        sleep(Duration::from_millis(20)).await;
-    };
-    let finish = "offers/contoso/stubborn-1/finish";
-    let state = json!({"state": "failed"});
-    world.vendor.control("POST", finish, state).await;
-    let mut text = String::new();
-    while let Some(chunk) = body.data().await {
-        let chunk = chunk.unwrap();
-        body.flow_control().release_capacity(chunk.len()).unwrap();
-        text.push_str(std::str::from_utf8(&chunk).unwrap());
-    }
-    let last = text.rsplit("data: ").next().unwrap();
-    let last: Value = serde_json::from_str(last.trim()).unwrap();
-    assert_eq!(last["outcome"], "alreadyFailed", "{last}");
 }

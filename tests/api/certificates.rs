@@ -8,7 +8,7 @@ use crate::certs::{Ca, Issued};
 use crate::client::Answer;
 use crate::helpers::{KEY, World};
 use crate::tls::{Secured, secured};
-use crate::tls_client::{Http2, Wish, send};
+use crate::tls_client::{Wish, cancel_on, connect, send};
 
 const SPIFFE: &str = "spiffe://prod.internal/ns/release/sa/pipeline";
 
@@ -79,14 +79,16 @@ async fn a_certificate_names_its_caller_by_its_alternative_names() {
         assert_eq!(answer.status, 200, "{names:?}: {answer:?}");
         assert_eq!(answer.json()["requestedBy"], "release");
     }
-    // Over HTTP/2, for several requests of one connection.
+    // For several requests of one connection.
     let identity = scene.clients.client(&[SPIFFE]);
-    let (address, ca) = (scene.world().address(), &scene.secured.ca);
-    let connection = Http2::connect_as(address, ca, &identity).await;
+    let wish = Wish {
+        identity: Some(&identity),
+        ..Wish::new(&scene.secured.ca)
+    };
+    let address = scene.world().address();
+    let mut stream = connect(address, &wish.config()).await.unwrap();
     for _ in 0..2 {
-        let answer = connection
-            .send("POST", "/offers/sync-1/cancel", &[], "")
-            .await;
+        let answer = cancel_on(&mut stream, address, &[]).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 }

@@ -9,8 +9,6 @@ use tokio::time::{Instant, timeout};
 
 use crate::client::{self, Answer};
 use crate::helpers::{KEY, READER_KEY, World, spawn, spawn_undecided};
-use crate::tls::{Secured, secured};
-use crate::tls_client::Http2;
 
 /// How long until a stream must have said something.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -248,27 +246,6 @@ async fn where_nothing_happens_a_comment_does() {
         let block = events.block().await.expect("ended");
         comments += usize::from(block.starts_with(':'));
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_takes_nothing_is_cut_off() {
-    let Secured { world, ca, .. } = secured("[server]\nevents_beat_seconds = 1").await;
-    let id = begun(&world, "stubborn-1").await;
-    // Over HTTP/2 it can do so without the connection's notice.
-    let mut builder = h2::client::Builder::new();
-    builder.initial_window_size(0);
-    let connection = Http2::connect_with(world.address(), &ca, &mut builder).await;
-    let path = format!("/operations/{id}/events");
-    let headers = [("X-Api-Key", KEY)];
-    let exchange = connection
-        .start("GET", &path, &headers, true)
-        .await
-        .unwrap();
-    let (status, _body) = exchange.head().await.unwrap();
-    assert_eq!(status, 200);
-    timeout(PATIENCE, connection.closed())
-        .await
-        .expect("still open");
 }
 
 #[tokio::test(flavor = "multi_thread")]

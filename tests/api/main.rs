@@ -23,7 +23,6 @@ mod forged;
 mod harden;
 mod health;
 mod helpers;
-mod http2;
 mod idempotency;
 mod idempotency_key;
 mod identity;

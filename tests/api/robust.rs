@@ -152,6 +152,30 @@ async fn a_body_that_nobody_wants_is_not_read_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_and_takes_no_answers_is_cut_off() {
+    let world = spawn_toml(&format!("{IMPATIENT}\nevents_beat_seconds = 1")).await;
+    let mut stream = TcpStream::connect(world.address()).await.unwrap();
+    let more = "GET /problems/conflict HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+    let asking = async { while stream.write_all(more.as_bytes()).await.is_ok() {} };
+    timeout(Duration::from_secs(60), asking)
+        .await
+        .expect("still connected");
+    assert_eq!(world.cancel("sync-1").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_is_refused_in_plain_text() {
+    let world = spawn().await;
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings].concat();
+    let mut stream = TcpStream::connect(world.address()).await.unwrap();
+    stream.write_all(&preface).await.unwrap();
+    let said = closed(stream, Duration::from_secs(20)).await;
+    let said = said.expect("still open");
+    assert!(said.starts_with(b"HTTP/1.1 400 "), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_of_connections_is_survived() {
     let world = spawn_toml("[server]\nmax_connections = 16").await;
     let mut crowd = Vec::new();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::{Version, header};
+use actix_web::http::header;
 use actix_web::web::{BytesMut, Payload};
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -83,13 +83,10 @@ async fn read(
 }
 
 /// The length that the head announces, if it does. A head that names none, and no
-/// encoding either, has no body (RFC 9112 section 6.3); over HTTP/2 the end of a body
-/// is marked otherwise (RFC 9113 section 8.1), and it need not be announced.
+/// encoding either, has no body (RFC 9112 section 6.3).
 fn announced(request: &HttpRequest) -> Option<usize> {
     let headers = request.headers();
-    let marked_otherwise =
-        request.version() == Version::HTTP_2 && !headers.contains_key(header::CONTENT_LENGTH);
-    if marked_otherwise || headers.contains_key(header::TRANSFER_ENCODING) {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
         return None;
     }
     match headers.get(header::CONTENT_LENGTH) {
@@ -106,11 +103,9 @@ fn too_large(limits: BodyLimits) -> Problem {
     Problem::new(ProblemCode::BodyTooLarge, detail).closing()
 }
 
-/// Closing on unread data would reset the connection before the answer is read. Over
-/// HTTP/2 nothing is closed.
+/// Closing on unread data would reset the connection before the answer is read.
 async fn linger(request: &HttpRequest, mut payload: Payload) {
-    let multiplexed = request.version() == Version::HTTP_2;
-    if multiplexed || request.headers().contains_key(header::EXPECT) {
+    if request.headers().contains_key(header::EXPECT) {
         return;
     }
     let deadline = Instant::now() + LINGER;

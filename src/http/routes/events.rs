@@ -20,15 +20,12 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::operations;
 use crate::domain::{CallerName, Operation, ProblemCode};
-use crate::http::connection::{Streaming, closed};
 use crate::http::long_poll::{WaitSlot, check_rights, take_newer};
 use crate::http::{AppState, Problem, extract};
 use crate::ledger::Subscription;
 use crate::operation::reply;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// How many comments a client may leave unread before it counts as gone.
-const UNREAD: u32 = 3;
 /// Sent first: when to reconnect after the connection was lost, in milliseconds.
 const GREETING: &[u8] = b"retry: 2000\n\n";
 /// When a slot may be free again.
@@ -59,7 +56,6 @@ pub async fn stream(
     let found = state.ledger.find(operation.id).await?;
     take_newer(&mut operation, found);
     let events = Events {
-        streaming: Streaming::begin(&request, state.keepalive * UNREAD),
         _slot: slot,
         rights,
         keepalive: keepalive(state.keepalive),
@@ -109,8 +105,6 @@ struct Events {
     /// The state that the client has.
     last: Option<Timestamp>,
     next: Step,
-    /// While there is a stream, its connection is not idle.
-    streaming: Streaming,
     _slot: WaitSlot,
 }
 
@@ -132,7 +126,6 @@ impl Events {
 
     /// The next bytes; none at the end.
     async fn next(&mut self) -> Option<Bytes> {
-        self.streaming.asked();
         loop {
             match std::mem::replace(&mut self.next, Step::Wait) {
                 Step::Greet(operation) => {
@@ -165,10 +158,6 @@ impl Events {
         let known = self.last;
         tokio::select! {
             biased;
-            () = closed(&self.request) => {
-                self.next = Step::End;
-                None
-            }
             Ok(()) = self.rights.changed() => {
                 self.has_rights().await;
                 None

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::domain::{FirstAnswer, Operation, ProblemCode};
-use crate::http::long_poll::{self, WaitOutcome};
+use crate::http::long_poll;
 use crate::http::response::{replayed, response};
 use crate::http::{AppState, Problem, extract};
 use crate::ledger::{Claim, KeyState};
@@ -68,7 +68,8 @@ pub async fn act<A: Act>(
 }
 
 /// Answers with the operation when it is finished or the preferred wait is over; under a
-/// key that makes it the first answer.
+/// key that makes it the first answer. If the client disconnects before, the key stands for
+/// the operation, and the next request gets the first answer.
 async fn answer(
     request: &HttpRequest,
     state: &AppState,
@@ -80,11 +81,7 @@ async fn answer(
     let _first = log.operation.set(operation.id);
     let outcome = long_poll::hold(request, state, Arc::clone(&operation), wait).await;
     let (operation, waited) = match outcome {
-        Ok(WaitOutcome::Ready(newer, waited)) => (newer, waited),
-        // The key then stands for the operation, and the next request gets the first answer.
-        Ok(WaitOutcome::Disconnected) => {
-            return response(reply::action(&operation, None, &state.reply));
-        }
+        Ok(outcome) => outcome,
         // The action is done, even if the caller has lost its rights meanwhile: then it
         // learns what was known when it made the request.
         Err(_lost) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::domain::{Operation, OperationId, ProblemCode};
-use crate::http::long_poll::{self, WaitOutcome};
+use crate::http::long_poll;
 use crate::http::response::response;
 use crate::http::{AppState, Problem, extract};
 use crate::operation::reply;
@@ -22,11 +22,7 @@ pub async fn show(
     let log = extract::access_log(&request)?;
     let operation = load_owned(&request, &state, &log).await?;
     let wait = extract::preferred_wait(request.headers(), state.max_wait);
-    let outcome = long_poll::hold(&request, &state, Arc::clone(&operation), wait).await?;
-    let (operation, waited) = match outcome {
-        WaitOutcome::Ready(operation, waited) => (operation, waited),
-        WaitOutcome::Disconnected => (operation, None),
-    };
+    let (operation, waited) = long_poll::hold(&request, &state, operation, wait).await?;
     Ok(response(reply::monitor(&operation, waited, &state.reply)))
 }
 
