@@ -1,13 +1,13 @@
-//! Addresses that the vendor is asked to notify.
+//! Email addresses that the vendor notifies about an action.
 
-/// The most addresses that one request may name.
+/// The most addresses in one request.
 pub const MAX_EMAILS: usize = 20;
 
-/// An address that cannot change the meaning of the vendor's comma-separated list.
+/// An email address that is safe in the vendor's comma-separated list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email(Box<str>);
 
-/// Why a text is not an address. Never repeats the text.
+/// Why a text is not an address. Never contains the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be at most 254 ASCII characters with one \"@\" and no comma, semicolon, space or control character"
@@ -15,7 +15,8 @@ pub struct Email(Box<str>);
 pub struct InvalidEmail;
 
 impl Email {
-    /// Accepts ASCII with exactly one `@` that is neither first nor last.
+    /// Accepts up to 254 printable ASCII characters without comma and semicolon, with one `@`
+    /// that is neither first nor last.
     ///
     /// # Errors
     /// [`InvalidEmail`] for anything else.
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_addresses_and_nothing_that_could_add_another() {
+    fn accepts_addresses_and_refuses_lists() {
         assert_eq!(Email::parse("a@b.c").unwrap().as_str(), "a@b.c");
         let long = format!("{}@b.c", "x".repeat(251));
         for bad in [

@@ -1,13 +1,13 @@
-//! Patterns over identifiers: `*` stands for any run of characters, nothing
-//! else is special, and case counts.
+//! Patterns over identifiers: `*` matches any run of characters, nothing else is special,
+//! and case matters.
 
 use std::fmt;
 
-/// A pattern that an offer or publisher id matches or not.
+/// A pattern for offer or publisher ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob(Box<str>);
 
-/// A pattern that no legal identifier could ever match.
+/// Why a text is not a pattern: no valid identifier could match it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 128 characters of A-Z a-z 0-9 . _ - and *")]
 pub struct InvalidGlob;
@@ -16,9 +16,9 @@ impl Glob {
     /// Accepts the characters of an identifier and `*`.
     ///
     /// # Errors
-    /// [`InvalidGlob`] for an empty pattern, for one longer than an identifier,
-    /// and for any other character (`?`, `[`, `{` included: they are not special
-    /// here, so whoever writes them expects something else).
+    /// [`InvalidGlob`] for an empty pattern, for one longer than an identifier, and for any
+    /// other character. That includes `?`, `[` and `{`: they are not special here, which
+    /// their author may expect.
     pub fn parse(text: &str) -> Result<Self, InvalidGlob> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'*');
         if (1..=128).contains(&text.len()) && text.bytes().all(legal) && text != "." && text != ".."
@@ -29,13 +29,14 @@ impl Glob {
         }
     }
 
-    /// Whether the whole of `text` matches. Linear in the length of `text` for
-    /// one star, and never worse than the product of both lengths.
+    /// Whether the whole `text` matches. Takes time linear in its length for one star, and
+    /// at most the product of both lengths.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         let (pattern, text) = (self.0.as_bytes(), text.as_bytes());
         let (mut p, mut t) = (0, 0);
-        // Where to go back to: behind the last star, and the text it has eaten so far.
+        // Where to resume after a mismatch: behind the last star, which then matches one
+        // more character.
         let mut retry: Option<(usize, usize)> = None;
         while t < text.len() {
             match pattern.get(p) {
@@ -48,9 +49,9 @@ impl Glob {
                     t += 1;
                 }
                 _ => match retry {
-                    Some((star, eaten)) => {
+                    Some((star, end)) => {
                         p = star;
-                        t = eaten + 1;
+                        t = end + 1;
                         retry = Some((star, t));
                     }
                     None => return false,
@@ -79,7 +80,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn matches_whole_ids_and_minds_the_case() {
+    fn matches_whole_ids_and_is_case_sensitive() {
         let table = [
             ("*", "anything", true),
             ("contoso-*", "contoso-vm", true),
@@ -103,26 +104,26 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_could_match_no_id() {
+    fn refuses_patterns_that_match_no_id() {
         for bad in ["", ".", "..", "a b", "a?", "[ab]", "{a,b}", "a/b", "é"] {
             assert_eq!(Glob::parse(bad), Err(InvalidGlob), "{bad:?}");
         }
     }
 
-    /// The same thing, written as slowly and plainly as possible.
-    fn plainly(pattern: &[u8], text: &[u8]) -> bool {
+    /// The definition of a match, without regard to speed.
+    fn reference(pattern: &[u8], text: &[u8]) -> bool {
         match pattern.split_first() {
             None => text.is_empty(),
-            Some((b'*', rest)) => (0..=text.len()).any(|n| plainly(rest, &text[n..])),
-            Some((b, rest)) => text.first() == Some(b) && plainly(rest, &text[1..]),
+            Some((b'*', rest)) => (0..=text.len()).any(|n| reference(rest, &text[n..])),
+            Some((b, rest)) => text.first() == Some(b) && reference(rest, &text[1..]),
         }
     }
 
     proptest! {
         #[test]
-        fn agrees_with_the_plain_definition(pattern in "[ab*]{1,8}", text in "[ab]{0,10}") {
+        fn agrees_with_the_definition(pattern in "[ab*]{1,8}", text in "[ab]{0,10}") {
             let glob = Glob::parse(&pattern).unwrap();
-            prop_assert_eq!(glob.matches(&text), plainly(pattern.as_bytes(), text.as_bytes()));
+            prop_assert_eq!(glob.matches(&text), reference(pattern.as_bytes(), text.as_bytes()));
         }
     }
 }

@@ -1,90 +1,104 @@
-//! Identifiers: what a caller may name, in the only spelling that is let in.
+//! Identifiers, validated where they enter the program.
 //!
-//! The vendor's paths are built from these types, so none of them can hold a
-//! slash, a dot segment, a control character or anything percent-encoded.
+//! The vendor's paths are built from them, so none of them can contain a slash, a dot
+//! segment, a control character or a percent-encoded byte.
 
 use std::fmt;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-/// The longest offer, publisher or request id that is accepted, in characters.
+/// The longest offer, publisher or request id, in characters.
 const MAX_LENGTH: usize = 128;
 
-/// Why a text is not an identifier. Never repeats the text.
+/// Why a text is not an identifier. Never contains the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 128 characters of A-Z a-z 0-9 . _ - and neither \".\" nor \"..\"")]
 pub struct InvalidId;
 
-fn is_word(text: &str) -> bool {
-    (1..=MAX_LENGTH).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+/// Whether the text is 1 to `max` characters of `A-Z a-z 0-9 . _ -`.
+pub(super) fn is_word(text: &str, max: usize) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=max).contains(&text.len()) && text.bytes().all(legal)
 }
 
-fn parse_vendor_id(text: &str) -> Result<Arc<str>, InvalidId> {
-    if is_word(text) && text != "." && text != ".." {
-        Ok(text.into())
-    } else {
-        Err(InvalidId)
-    }
+fn is_path_segment(text: &str) -> bool {
+    is_word(text, MAX_LENGTH) && text != "." && text != ".."
 }
 
-macro_rules! vendor_id {
-    ($(#[$doc:meta])* $name:ident) => {
+/// A type for texts that pass a test: `Name` parses a text that `$is_valid` accepts, which
+/// `$rule` describes, and refuses others with `$error`.
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident($is_valid:expr, $rule:literal, $error:ident)) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-        pub struct $name(Arc<str>);
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, ::serde::Serialize)]
+        pub struct $name(::std::sync::Arc<str>);
 
         impl $name {
-            /// Accepts 1 to 128 of `A-Z a-z 0-9 . _ -`, but not `.` or `..`.
+            #[doc = concat!("Accepts ", $rule, ".")]
             ///
             /// # Errors
-            /// [`InvalidId`] for anything else.
-            pub fn parse(text: &str) -> Result<Self, InvalidId> {
-                parse_vendor_id(text).map(Self)
+            #[doc = concat!("[`", stringify!($error), "`] for anything else.")]
+            pub fn parse(text: &str) -> Result<Self, $error> {
+                match $is_valid(text) {
+                    true => Ok(Self(text.into())),
+                    false => Err($error),
+                }
             }
 
-            /// The identifier as it was given.
+            /// The text as it was given.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
     };
 }
+pub(super) use text_id;
 
-vendor_id! {
+text_id! {
     /// An offer on the marketplace, for example `contoso-vm`.
-    OfferId
+    OfferId(is_path_segment, "1 to 128 of `A-Z a-z 0-9 . _ -`, but not `.` or `..`", InvalidId)
 }
 
-vendor_id! {
+text_id! {
     /// A publisher (seller account) on the marketplace, for example `contoso`.
-    PublisherId
+    PublisherId(is_path_segment, "1 to 128 of `A-Z a-z 0-9 . _ -`, but not `.` or `..`", InvalidId)
 }
 
-/// An operation of the gateway: a UUIDv7, so that ids sort by time of creation.
+text_id! {
+    /// The id of a request in the log: the caller's `X-Request-Id`, or else a UUIDv7.
+    RequestId(|text| is_word(text, MAX_LENGTH), "1 to 128 of `A-Z a-z 0-9 . _ -`", InvalidId)
+}
+
+impl RequestId {
+    /// A new UUIDv7.
+    #[must_use]
+    pub fn generate() -> Self {
+        let mut text = Uuid::encode_buffer();
+        Self((&*Uuid::now_v7().as_hyphenated().encode_lower(&mut text)).into())
+    }
+}
+
+/// The id of an operation: a UUIDv7, so that ids sort by time of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct OperationId(Uuid);
 
 impl OperationId {
-    /// A new id of this moment.
+    /// A new UUIDv7.
     #[must_use]
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
     }
 
-    /// Accepts the hyphenated form of a UUID only.
+    /// Accepts only the hyphenated form of a UUID.
     ///
     /// # Errors
     /// [`InvalidId`] for anything else.
@@ -95,8 +109,8 @@ impl OperationId {
         Uuid::try_parse(text).map(Self).map_err(|_| InvalidId)
     }
 
-    /// When it was generated, to the millisecond; the beginning of time for an id that
-    /// is no UUIDv7.
+    /// The time of creation, to the millisecond; [`Timestamp::MIN`] for a UUID of another
+    /// version.
     #[must_use]
     pub fn created_at(self) -> Timestamp {
         let unix = self.0.get_timestamp().map(|time| time.to_unix());
@@ -107,7 +121,7 @@ impl OperationId {
         .unwrap_or(Timestamp::MIN)
     }
 
-    /// The id as a UUID, for storage.
+    /// The UUID, for storage.
     #[must_use]
     pub fn as_uuid(self) -> Uuid {
         self.0
@@ -126,58 +140,20 @@ impl fmt::Display for OperationId {
     }
 }
 
-/// The id under which a request can be found in the log: the caller's own
-/// `X-Request-Id`, or a UUIDv7.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-pub struct RequestId(Arc<str>);
-
-impl RequestId {
-    /// Accepts 1 to 128 of `A-Z a-z 0-9 . _ -`.
-    ///
-    /// # Errors
-    /// [`InvalidId`] for anything else; the gateway then makes its own.
-    pub fn parse(text: &str) -> Result<Self, InvalidId> {
-        if is_word(text) {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidId)
-        }
-    }
-
-    /// A new id of this moment.
-    #[must_use]
-    pub fn generate() -> Self {
-        let mut text = Uuid::encode_buffer();
-        Self((&*Uuid::now_v7().as_hyphenated().encode_lower(&mut text)).into())
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     #[test]
-    fn accepts_what_the_vendor_uses() {
+    fn accepts_the_vendors_ids() {
         for good in ["a", "contoso-vm", "A.b_c-9", "...", &"x".repeat(128)] {
             assert_eq!(OfferId::parse(good).unwrap().as_str(), good);
         }
     }
 
     #[test]
-    fn refuses_what_could_leave_its_path_segment() {
+    fn refuses_every_text_that_is_not_one_path_segment() {
         let long = "x".repeat(129);
         for bad in [
             "", ".", "..", "a/b", "a\\b", "a b", "a%2Fb", "a?b", "a#b", "a;b", "a\0", "a\r\n", "é",

@@ -1,7 +1,7 @@
-//! The words of the house: identifiers, actions, callers, operations, secrets.
+//! The vocabulary of the program: identifiers, actions, callers, operations, secrets.
 //!
-//! Everyone may import this module and it imports nobody. Whatever comes from
-//! outside is parsed into one of these types at the edge and never checked again.
+//! Every room may import this one, and it imports none. Input is parsed into these types
+//! where it enters the program and needs no further validation.
 
 mod action;
 mod caller;

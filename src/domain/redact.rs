@@ -1,34 +1,33 @@
-//! Takes secrets out of text that others wrote.
+//! Removes secrets from text of other systems.
 //!
-//! A hostile or careless vendor can reflect our Authorization header. Whatever
-//! text of theirs we use passes through here first: any 16 characters in a row
-//! of a known secret are cut out.
+//! A hostile or careless vendor can reflect our Authorization header. Its text passes
+//! through here before any use: every run of 16 characters of a known secret is replaced.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-/// This many characters in a row of a secret are as good as the secret.
+/// A run of this many characters of a secret is treated as the secret.
 const WINDOW: usize = 16;
 /// How many tokens of one owner are remembered, the live one among them.
 const MAX_TOKENS: usize = 32;
-/// What is put in place of a secret.
+/// The replacement of a secret.
 const MARK: &str = "[redacted]";
 
-/// Knows every secret that must not get out, as keyed hashes of its windows:
-/// the secrets themselves are not kept.
+/// Knows every secret that must not leave the gateway, as keyed hashes of its windows. The
+/// secrets themselves are not kept.
 #[derive(Default)]
 pub struct Redactor {
     hash: RollingHash,
     known: Mutex<KnownSecrets>,
-    /// All windows of what is known: exchanged as a whole, so that nobody who looks
-    /// waits for somebody who remembers.
+    /// All windows of the known secrets. Replaced as a whole, so that redacting does not
+    /// wait for an update.
     windows: RwLock<Arc<Windows>>,
 }
 
 /// By window length.
-type Windows = HashMap<usize, HashSet<u64, Plain>>;
+type Windows = HashMap<usize, HashSet<u64, Unhashed>>;
 
 /// Where one owner's tokens are remembered: those of others never push them out.
 #[derive(Clone, Default)]
@@ -44,9 +43,9 @@ impl TokenHistory {
     }
 }
 
-/// Polynomial over a random base, modulo the prime 2^61 - 1 (Rabin and Karp, 1987):
-/// the hash of the next window costs two multiplications. Without knowing the base
-/// nobody can make a text collide.
+/// A polynomial over a random base, modulo the prime 2^61 - 1 (Rabin and Karp, 1987): the
+/// hash of the next window costs two multiplications. A text that collides cannot be
+/// constructed without knowing the base.
 struct RollingHash {
     base: u64,
 }
@@ -64,7 +63,7 @@ impl RollingHash {
 
     fn multiply(a: u64, b: u64) -> u64 {
         let product = u128::from(a) * u128::from(b);
-        // Modulo a Mersenne prime, the bits above it are added to those below.
+        // Modulo a Mersenne prime, the high bits are added to the low ones.
         #[allow(clippy::cast_possible_truncation)] // both halves have at most 61 bits
         let folded = (product as u64 & Self::PRIME) + (product >> 61) as u64;
         folded % Self::PRIME
@@ -94,29 +93,29 @@ impl RollingHash {
 
 #[derive(Default)]
 struct KnownSecrets {
-    /// Windows of secrets from the configuration, kept for good.
+    /// Secrets of the configuration, kept until the process ends.
     configured: Vec<Fingerprint>,
-    /// Windows of tokens by owner, newest last.
+    /// Tokens by owner, newest last.
     tokens: HashMap<Arc<str>, VecDeque<Fingerprint>>,
 }
 
-/// The windows' hashes are random already: hashing them again would gain nothing.
+/// Hashes a number to itself: the hashes of windows are random already.
 #[derive(Clone, Copy, Default)]
-struct Plain;
+struct Unhashed;
 
-impl BuildHasher for Plain {
-    type Hasher = PlainHasher;
+impl BuildHasher for Unhashed {
+    type Hasher = UnhashedHasher;
 
-    fn build_hasher(&self) -> PlainHasher {
-        PlainHasher(0)
+    fn build_hasher(&self) -> UnhashedHasher {
+        UnhashedHasher(0)
     }
 }
 
-struct PlainHasher(u64);
+struct UnhashedHasher(u64);
 
-impl Hasher for PlainHasher {
+impl Hasher for UnhashedHasher {
     fn finish(&self) -> u64 {
-        // The map looks at the highest bits, which a number below 2^61 never sets.
+        // The map uses the highest bits, which are 0 in a number below 2^61.
         self.0.rotate_left(3)
     }
 
@@ -147,7 +146,7 @@ impl Redactor {
         }
     }
 
-    /// Remembers a secret of the configuration, also in its form-encoded spelling.
+    /// Remembers a secret of the configuration, plain and form-encoded.
     pub fn guard(&self, secret: &str) {
         let encoded = form_encoded(secret);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,7 +179,7 @@ impl Redactor {
         *self.windows.write().unwrap_or_else(PoisonError::into_inner) = windows;
     }
 
-    /// The text without any secret, or any 16 characters in a row of one.
+    /// The text with every secret, and every run of 16 characters of one, replaced.
     #[must_use]
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let windows = Arc::clone(&self.windows.read().unwrap_or_else(PoisonError::into_inner));
@@ -224,7 +223,7 @@ impl KnownSecrets {
     }
 }
 
-/// `text` with the (sorted) byte ranges replaced, neighbours as one.
+/// `text` with the sorted byte ranges replaced, adjacent ones by one mark.
 fn without(text: &str, ranges: &[(usize, usize)]) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut covered_to = 0;
@@ -247,7 +246,7 @@ fn without(text: &str, ranges: &[(usize, usize)]) -> String {
     clean
 }
 
-/// The secret as it stands in an `application/x-www-form-urlencoded` body.
+/// The secret as in an `application/x-www-form-urlencoded` body.
 fn form_encoded(secret: &str) -> String {
     let mut encoded = String::with_capacity(secret.len());
     for byte in secret.bytes() {
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn cuts_out_the_token_and_keeps_the_rest() {
+    fn removes_the_token_and_keeps_the_rest() {
         let text = format!("bad: Bearer {TOKEN}, sorry");
         assert_eq!(
             knowing(TOKEN).redact(&text),
@@ -284,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_in_a_row_are_enough_and_fifteen_are_not() {
+    fn a_run_of_sixteen_is_removed_and_of_fifteen_is_not() {
         let redactor = knowing(TOKEN);
         assert_eq!(redactor.redact(&TOKEN[7..23]), MARK);
         assert_eq!(redactor.redact(&TOKEN[7..22]), &TOKEN[7..22]);
@@ -302,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn former_tokens_count_too() {
+    fn former_tokens_are_removed_too() {
         let redactor = knowing(TOKEN);
         redactor
             .token_history("a")
@@ -311,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn one_owners_tokens_never_push_out_anothers() {
+    fn tokens_of_one_owner_never_displace_those_of_another() {
         let redactor = knowing(TOKEN);
         for number in 0..MAX_TOKENS * 3 {
             let token = format!("a-token-of-somebody-else-{number}");
@@ -322,13 +321,13 @@ mod tests {
     }
 
     #[test]
-    fn text_beside_the_secret_may_be_of_any_alphabet() {
+    fn the_text_around_a_secret_may_be_of_any_alphabet() {
         let text = format!("é{TOKEN}é");
         assert_eq!(knowing(TOKEN).redact(&text), "é[redacted]é");
     }
 
     #[test]
-    fn a_window_has_one_hash_wherever_it_stands() {
+    fn the_hash_of_a_window_does_not_depend_on_its_position() {
         let hash = RollingHash::default();
         let all: Vec<u64> = hash.windows(b"abcabcabc", 3).collect();
         assert_eq!(all.len(), 7);

@@ -1,11 +1,11 @@
 //! Names in a certificate (subject alternative names, RFC 5280 section 4.2.1.6).
 //!
-//! Only the two kinds that name a service: DNS names and URIs, SPIFFE IDs among
-//! the latter. The common name is not looked at anywhere (RFC 9525 section 6.3).
+//! Only the two kinds that name a service are supported: DNS names and URIs, which include
+//! SPIFFE IDs. The common name is never used (RFC 9525 section 6.3).
 
 use std::fmt;
 
-/// A DNS name or a URI that a client certificate carries.
+/// A DNS name or a URI in a client certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum San {
     /// A DNS name, in lower case.
@@ -14,7 +14,7 @@ pub enum San {
     Uri(Box<str>),
 }
 
-/// A text that is neither.
+/// Why a text is neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be a DNS name without wildcards, or a URI such as spiffe://domain/path (not a common name)"
@@ -22,11 +22,11 @@ pub enum San {
 pub struct InvalidSan;
 
 impl San {
-    /// Reads a name: a URI if it has a scheme, else a DNS name.
+    /// Parses a name: a URI if it has a scheme, else a DNS name.
     ///
     /// # Errors
-    /// [`InvalidSan`] for anything longer than 2,048 bytes, not ASCII, with spaces
-    /// or control characters, and for a DNS name with wildcards or illegal labels.
+    /// [`InvalidSan`] for a text that is longer than 2,048 bytes or contains spaces, control
+    /// or non-ASCII characters, and for a DNS name with wildcards or invalid labels.
     pub fn parse(text: &str) -> Result<Self, InvalidSan> {
         if text.len() > 2048 || !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(InvalidSan);
@@ -41,7 +41,7 @@ impl San {
     }
 }
 
-/// RFC 3986 section 3.1.
+/// As in RFC 3986, section 3.1.
 fn is_scheme(text: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
     text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(legal)

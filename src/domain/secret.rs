@@ -1,4 +1,4 @@
-//! Secrets as values: they cannot be printed, compared or serialized by accident.
+//! Types for secrets, which cannot be printed or serialized by accident.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-/// A secret text. Wiped when dropped; its `Debug` is a placeholder, and it has
-/// neither `Display` nor `Serialize`. Nor `Clone`: whoever needs it too gets an `Arc`
-/// of it, so that there is one copy to wipe.
+/// A secret text, wiped when dropped. Its `Debug` is a placeholder, and it has neither
+/// `Display` nor `Serialize`. It is shared by `Arc` and not cloned, so that there is one
+/// copy to wipe.
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Takes a secret into custody.
+    /// Wraps a secret.
     #[must_use]
     pub fn new(mut text: String) -> Self {
-        // Taken over as it is, a text with room to spare would be moved by the allocator,
-        // and stay where it was.
+        // Copied into an allocation of the exact size, then wiped: shrinking the original
+        // could move it and leave its bytes behind.
         let secret = Self(SecretString::from(text.as_str()));
         text.zeroize();
         secret
@@ -43,17 +43,17 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The SHA-256 of an API key: all that the gateway ever stores of one.
+/// The SHA-256 of an API key, the only form in which the gateway stores one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ApiKeyHash([u8; 32]);
 
-/// A text that is not 64 hexadecimal digits.
+/// Why a text is not a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be the 64 hexadecimal digits of a SHA-256; `offergate keys new` prints them")]
 pub struct InvalidApiKeyHash;
 
 impl ApiKeyHash {
-    /// Reads the hexadecimal form, in either case.
+    /// Parses the hexadecimal form, in either case.
     ///
     /// # Errors
     /// [`InvalidApiKeyHash`] unless it is exactly 64 hexadecimal digits.
@@ -72,13 +72,13 @@ impl ApiKeyHash {
         Ok(Self(bytes))
     }
 
-    /// The hash itself.
+    /// The bytes of the hash.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// The first 8 hexadecimal digits: enough to tell keys apart in a log.
+    /// The first 8 hexadecimal digits, which identify a key in a log.
     #[must_use]
     pub fn prefix(&self) -> String {
         let [a, b, c, d, ..] = self.0;
