@@ -6,7 +6,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::task::LocalSet;
 
-use super::{ConfigArgs, EXIT_UNAVAILABLE, block_on, harden, log_to, unavailable};
+use super::config_args::ConfigArgs;
+use super::exit::{EXIT_UNAVAILABLE, unavailable};
+use super::harden::harden;
+use super::runtime::{block_on, log_to};
 use crate::admin::{days_until, vendor_remedy};
 use crate::credential::Handle;
 use crate::domain::{PublisherId, Redactor};

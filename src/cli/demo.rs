@@ -14,9 +14,11 @@ use clap::Args;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
+use super::exit::unavailable;
 use super::keys::{hex, new_key};
+use super::plain;
+use super::runtime::{block_on, log_to};
 use super::shutdown::Shutdown;
-use super::{block_on, log_to, plain, unavailable};
 use crate::identity;
 use crate::sandbox::{Options, Sandbox};
 use crate::settings::{self, Settings, Source};

@@ -1,20 +1,20 @@
-//! What is in this process's memory stays there.
+//! Protects the secrets in this process's memory from other processes and core dumps.
 
 use crate::settings::Settings;
 
-/// Turns core dumps off and, on Linux, keeps other processes of the same user from
-/// attaching to this one (prctl(2), `PR_SET_DUMPABLE`), unless the configuration says
-/// otherwise.
+/// Turns off core dumps and, on Linux, prevents other processes of the same user from
+/// attaching to this one (prctl(2), `PR_SET_DUMPABLE`), unless `server.allow_debugger` is
+/// set.
 ///
 /// # Errors
-/// A sentence for a person, if the operating system refuses.
+/// A message for the operator if the operating system refuses.
 pub fn harden(settings: &Settings) -> Result<(), String> {
     if settings.server.allow_debugger {
         return Ok(());
     }
     let refused = |error| {
         format!(
-            "core dumps cannot be turned off ({error}); set server.allow_debugger = true to go on without"
+            "core dumps cannot be turned off ({error}); set server.allow_debugger = true to run without this protection"
         )
     };
     forbid().map_err(refused)

@@ -8,7 +8,8 @@ use actix_web::http::Method;
 use clap::Args;
 use tokio::task::LocalSet;
 
-use super::{block_on, plain};
+use super::plain;
+use super::runtime::block_on;
 
 /// Containers are asked every few seconds; a gateway that takes longer is not well.
 const PATIENCE: Duration = Duration::from_secs(3);

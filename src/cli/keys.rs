@@ -1,18 +1,18 @@
-//! `offergate keys new NAME`: makes an API key and shows it once.
+//! `offergate keys new NAME`: creates an API key and prints it once.
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::unavailable;
+use super::exit::{unavailable, usage};
 use crate::domain::CallerName;
 use crate::identity;
 
 #[derive(Subcommand)]
 pub enum KeysCommand {
-    /// Print a new API key, once, and the lines to put into the configuration
+    /// Create an API key, and print it with the configuration that accepts it
     New {
-        /// The caller's name
+        /// Name of the caller that will use the key
         name: String,
     },
 }
@@ -21,10 +21,7 @@ pub fn run(command: &KeysCommand) -> ExitCode {
     let KeysCommand::New { name } = command;
     let name = match CallerName::parse(name) {
         Ok(name) => name,
-        Err(error) => {
-            eprintln!("offergate: the caller's name {error}");
-            return ExitCode::from(2);
-        }
+        Err(error) => return usage(&format!("NAME {error}")),
     };
     match new_key() {
         Ok(key) => {
@@ -32,12 +29,12 @@ pub fn run(command: &KeysCommand) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => unavailable(&format!(
-            "the operating system gives no random bytes: {error}"
+            "the operating system provides no random bytes: {error}"
         )),
     }
 }
 
-/// 256 random bits, recognizable as ours to secret scanners.
+/// 256 random bits, with a prefix that secret scanners can recognize.
 pub fn new_key() -> Result<String, getrandom::Error> {
     let mut random = [0_u8; 32];
     getrandom::fill(&mut random)?;
@@ -53,11 +50,11 @@ fn instructions(name: &CallerName, key: &str) -> String {
     let hash = hex(identity::hash(key.as_bytes()).as_bytes());
     format!(
         "\
-API key of {name}; it is shown only now, give it to {name} and to nobody else:
+API key of {name}. It is shown only once; hand it to {name} over a secure channel:
 
 {key}
 
-Put this into the configuration, which holds only the key's hash:
+Add this to the configuration, which stores only the hash of the key:
 
 [[callers]]
 name = \"{name}\"

@@ -1,4 +1,4 @@
-//! One request over plain HTTP, to a gateway on this machine.
+//! A request over plain HTTP to a gateway on this machine.
 
 use std::time::Duration;
 
@@ -7,27 +7,27 @@ use actix_web::http::{Method, StatusCode, Uri};
 
 use crate::transport::{Body, Request, Transport, TransportOptions};
 
-/// The longest answer that is read, in bytes.
+/// The longest answer that is accepted, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// Sends a request without a body and reads the answer.
+/// Sends a request without a body and returns the status and body of the answer.
 ///
 /// # Errors
-/// A sentence for a person.
+/// A message for the operator.
 pub async fn send(
     method: Method,
     url: &str,
     headers: Vec<(HeaderName, HeaderValue)>,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<(StatusCode, String), String> {
-    let uri = Uri::try_from(url).map_err(|_| "this is not a URL".to_owned())?;
+    let uri = Uri::try_from(url).map_err(|_| "the URL is invalid".to_owned())?;
     if uri.scheme_str() != Some("http") {
         return Err("the URL must begin with http://".into());
     }
     let transport = Transport::new(&TransportOptions {
         ca_file: None,
-        connect_timeout: patience,
-        request_timeout: patience,
+        connect_timeout: timeout,
+        request_timeout: timeout,
         tls: false,
     })
     .map_err(|error| error.to_string())?;
@@ -47,6 +47,6 @@ pub async fn send(
         Body::Whole(bytes) | Body::Unverified(bytes) => {
             Ok((answer.status(), String::from_utf8_lossy(bytes).into_owned()))
         }
-        Body::Cut | Body::Unreadable => Err("its answer was cut".into()),
+        Body::Cut | Body::Unreadable => Err("the answer was cut off".into()),
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::exit::unavailable;
+use super::runtime::block_on;
 use super::shutdown::Shutdown;
-use super::{block_on, unavailable};
 use crate::sandbox::{Options, Sandbox};
 
 #[derive(Args)]

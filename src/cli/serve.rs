@@ -1,5 +1,5 @@
-//! `offergate serve`: runs the gateway until it is told to stop, then drains.
-//! Meanwhile it takes over changed configurations.
+//! `offergate serve`: runs the gateway until a signal ends it, and reloads a changed
+//! configuration meanwhile.
 
 use std::io;
 use std::process::ExitCode;
@@ -7,19 +7,17 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::config_args::{ConfigArgs, load};
+use super::exit::{EXIT_INTERRUPTED, EXIT_SOFTWARE, unavailable};
+use super::harden::harden;
+use super::runtime::{block_on, log_to};
 use super::shutdown::Shutdown;
-use super::{ConfigArgs, block_on, harden, load, log_to, unavailable};
 use crate::settings::{Loaded, Source};
-use crate::startup::{Gateway, Reloaded, Watched, log_warnings};
-
-/// A bug has ended it (`EX_SOFTWARE` of sysexits.h).
-const EXIT_SOFTWARE: u8 = 70;
-/// As a shell reports a process ended by SIGINT.
-const EXIT_INTERRUPTED: u8 = 130;
+use crate::startup::{FileSnapshot, FilesRead, Gateway, log_warnings};
 
 pub fn run(args: ConfigArgs) -> ExitCode {
     let source = args.source();
-    let begun = Watched::begin();
+    let snapshot = FileSnapshot::begin();
     let loaded = match load(&source) {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -31,55 +29,58 @@ pub fn run(args: ConfigArgs) -> ExitCode {
     if let Err(error) = harden(&loaded.settings) {
         return unavailable(&error);
     }
-    block_on(serve(source, begun, loaded))
+    block_on(serve(source, snapshot, loaded))
 }
 
-async fn serve(source: Source, begun: Watched, loaded: Loaded) -> ExitCode {
+async fn serve(source: Source, snapshot: FileSnapshot, loaded: Loaded) -> ExitCode {
     let Loaded {
         settings,
         warnings,
         files,
     } = loaded;
-    let watched = begun.with(Reloaded { files, whole: true });
+    let snapshot = snapshot.with(FilesRead {
+        files,
+        complete: true,
+    });
     log_warnings(&warnings);
-    let signals = Shutdown::listen().and_then(|shutdown| Ok((shutdown, hangups()?)));
-    let (mut shutdown, hangups) = match signals {
+    let signals = Shutdown::listen().and_then(|shutdown| Ok((shutdown, reload_requests()?)));
+    let (mut shutdown, reload_requests) = match signals {
         Ok(signals) => signals,
         Err(error) => return unavailable(&format!("signals cannot be handled: {error}")),
     };
     let gateway = match Gateway::start(settings).await {
         Ok(gateway) => gateway,
         Err(error) => {
-            tracing::error!(%error, "not started");
+            tracing::error!(%error, "the gateway cannot start");
             return unavailable(&error.to_string());
         }
     };
-    tokio::spawn(gateway.reloader().follow(source, watched, hangups));
-    let asked = tokio::select! {
-        () = shutdown.requested() => true,
+    tokio::spawn(gateway.reloader().follow(source, snapshot, reload_requests));
+    let code = tokio::select! {
+        () = shutdown.requested() => ExitCode::SUCCESS,
         () = gateway.failed() => {
-            tracing::error!("the watcher has stopped; shutting down to be restarted");
-            false
+            tracing::error!("the background thread has ended; shutting down for a restart");
+            ExitCode::from(EXIT_SOFTWARE)
         }
     };
     tokio::select! {
-        () = gateway.drain() => if asked { ExitCode::SUCCESS } else { ExitCode::from(EXIT_SOFTWARE) },
+        () = gateway.drain() => code,
         () = shutdown.requested() => {
-            tracing::warn!("told twice to stop; stopping at once");
+            tracing::warn!("second signal; stopping at once");
             ExitCode::from(EXIT_INTERRUPTED)
         }
     }
 }
 
-/// SIGHUP, from now on: to read the configuration again. Several that come at once
-/// count as one.
-fn hangups() -> io::Result<mpsc::Receiver<()>> {
+/// A request to reload for each SIGHUP from now on. Several at once count as one.
+fn reload_requests() -> io::Result<mpsc::Receiver<()>> {
     let mut hangup = signal(SignalKind::hangup())?;
-    let (tell, told) = mpsc::channel(1);
+    let (sender, requests) = mpsc::channel(1);
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            let _one_is_waiting_already = tell.try_send(());
+            // A full channel means that a reload is already due.
+            let _ = sender.try_send(());
         }
     });
-    Ok(told)
+    Ok(requests)
 }

@@ -1,20 +1,20 @@
-//! Waiting to be told to stop.
+//! Waiting for the signals that end the process.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT, from the moment this is made.
+/// Receives SIGTERM and SIGINT from its creation on.
 pub struct Shutdown {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Shutdown {
-    /// Takes over both signals.
+    /// Starts to handle both signals.
     ///
     /// # Errors
-    /// When the operating system refuses.
+    /// The operating system's error.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -22,7 +22,7 @@ impl Shutdown {
         })
     }
 
-    /// Completes at the next of them.
+    /// Completes at the next signal.
     pub async fn requested(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

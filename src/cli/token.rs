@@ -8,14 +8,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::task::LocalSet;
 
-use super::{ConfigArgs, block_on, harden, unavailable};
+use super::config_args::ConfigArgs;
+use super::exit::{unavailable, usage};
+use super::harden::harden;
+use super::runtime::block_on;
 use crate::credential::{Handle, TokenFacts};
 use crate::domain::Redactor;
 use crate::settings::Settings;
 use crate::startup::{credentials, options};
-
-/// The exit code of `clap` for wrong usage.
-const EXIT_USAGE: u8 = 2;
 
 #[derive(Subcommand)]
 pub enum TokenCommand {
@@ -39,8 +39,7 @@ pub fn run(command: TokenCommand) -> ExitCode {
     }
     settings.credentials.retain(|known, _| *known == name);
     if settings.credentials.is_empty() {
-        eprintln!("offergate: no such table under [credentials]");
-        return ExitCode::from(EXIT_USAGE);
+        return usage("there is no such table under [credentials]");
     }
     block_on(async { LocalSet::new().run_until(show(&settings)).await })
 }

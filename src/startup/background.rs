@@ -1,4 +1,5 @@
-//! The thread of keepers and poller, which no worker's end can take along.
+//! The background thread. It runs the poller and the refreshers, so that they do not depend
+//! on any worker thread.
 
 use std::io;
 use std::thread::JoinHandle;
@@ -15,37 +16,39 @@ use crate::transport::Transport;
 
 /// The running thread.
 pub struct Background {
-    /// Ends it.
+    /// Stops it.
     pub stop: CancellationToken,
-    /// Set when the thread has ended, for whatever reason.
+    /// Cancelled when the thread has ended, for whatever reason.
     pub ended: CancellationToken,
-    /// Where keepers of issuers' keys are handed in.
-    pub keep_keys: KeepKeys,
+    /// Starts further refreshers of issuers' keys on it.
+    pub key_refreshers: KeyRefresherSpawner,
     /// The thread itself.
     pub thread: JoinHandle<()>,
 }
 
-/// Takes in keepers of issuers' keys, which come and go with the configuration.
+/// Starts refreshers of issuers' keys, which come and go with the configuration.
 #[derive(Clone)]
-pub struct KeepKeys(mpsc::UnboundedSender<NewKeyRefresher>);
+pub struct KeyRefresherSpawner(mpsc::UnboundedSender<NewKeyRefresher>);
 
-impl KeepKeys {
-    /// Begins to keep these issuers' keys.
-    pub fn begin(&self, keepers: Vec<NewKeyRefresher>) {
-        for keeper in keepers {
-            if self.0.send(keeper).is_err() {
-                tracing::error!("the background thread has ended; an issuer's keys are not kept");
+impl KeyRefresherSpawner {
+    /// Starts these refreshers on the background thread.
+    pub fn spawn(&self, refreshers: Vec<NewKeyRefresher>) {
+        for refresher in refreshers {
+            if self.0.send(refresher).is_err() {
+                tracing::error!(
+                    "an issuer's keys are not refreshed: the background thread has ended"
+                );
             }
         }
     }
 }
 
 impl Background {
-    /// Runs the poller and the keepers, each with its own connections, until
-    /// stopped; ends early if one of them does.
+    /// Runs the poller and the refreshers, each with its own connections, until stopped.
+    /// Ends early if one of them does.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// The operating system's error if the thread cannot be created.
     pub fn start(
         poller: Poller,
         vendors: Vendors,
@@ -56,7 +59,7 @@ impl Background {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let (keep_keys, new_keepers) = mpsc::unbounded_channel();
+        let (key_refreshers, new_refreshers) = mpsc::unbounded_channel();
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
         let thread = std::thread::Builder::new()
@@ -68,11 +71,11 @@ impl Background {
                     for refresher in refreshers {
                         running.spawn_local(refresher.run(token_transport.client()));
                     }
-                    tokio::task::spawn_local(take_in(new_keepers));
+                    tokio::task::spawn_local(spawn_key_refreshers(new_refreshers));
                     tokio::select! {
                         () = poller.run(vendors.here()) => {}
                         Some(_) = running.join_next() => {
-                            tracing::error!("a token refresher has ended; stopping the background thread");
+                            tracing::error!("a token refresher has ended unexpectedly");
                         }
                     }
                 });
@@ -80,17 +83,17 @@ impl Background {
         Ok(Self {
             stop,
             ended,
-            keep_keys: KeepKeys(keep_keys),
+            key_refreshers: KeyRefresherSpawner(key_refreshers),
             thread,
         })
     }
 }
 
-async fn take_in(mut new_keepers: mpsc::UnboundedReceiver<NewKeyRefresher>) {
+async fn spawn_key_refreshers(mut new_refreshers: mpsc::UnboundedReceiver<NewKeyRefresher>) {
     while let Some(NewKeyRefresher {
         refresher,
         transport,
-    }) = new_keepers.recv().await
+    }) = new_refreshers.recv().await
     {
         tokio::task::spawn_local(refresher.run(transport.client()));
     }

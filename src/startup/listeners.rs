@@ -18,8 +18,9 @@ use actix_web::dev::{AppConfig, Server, ServerHandle};
 use actix_web::{App, HttpServer, web};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::error::StartError;
+use super::tls::ListenerTls;
 use super::worker::AppStateFactory;
-use super::{ListenerTls, StartError};
 use crate::admin::{self, HealthSources};
 use crate::http::{self, CallerStream, Connection, ConnectionTimeouts};
 use crate::settings;

@@ -1,13 +1,11 @@
-//! Another version of the configuration, taken over while requests flow: all of it
-//! or nothing of it.
+//! Applies a changed configuration while requests flow: all of it or nothing of it.
 //!
-//! Callers, their credentials, rules and limits, issuers and the listener's
-//! certificates are exchanged. A changed credential towards the vendor goes to its
-//! keeper, who uses it once it has earned a token. What differs elsewhere waits for a
-//! restart, and says so.
+//! Callers, their credentials, rules and limits, issuers, and the listener's certificates
+//! are replaced. A changed credential towards the vendor goes to its refresher, which uses
+//! it as soon as it has acquired a token with it. Every other change takes effect at the
+//! next restart, as the log and `/readyz` say.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,88 +14,79 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::access;
-use super::background::KeepKeys;
+use super::background::KeyRefresherSpawner;
 use super::credentials;
+use super::snapshot::{FileSnapshot, FilesRead};
 use super::tls::ListenerTls;
-use super::watched::Watched;
 use crate::credential::Handle;
 use crate::domain::Redactor;
 use crate::http::CurrentAccess;
 use crate::settings::{self, Credential, Loaded, Problem, Settings, Source};
 
-/// Between two looks at the files.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// What rules are about: rules for another vendor, or for other publishers, must not be
-/// applied to these.
+/// The interval between two checks of the files.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// The sections that rules refer to. Rules for another vendor or for other publishers must
+/// not be applied to the running ones.
 const FOUNDATIONS: [&str; 2] = ["portal", "publishers"];
-const REFUSED: &str = "configuration refused, the old one stays";
+const REFUSED: &str = "configuration refused; the previous version stays in effect";
 
-/// What has been read.
-pub struct Reloaded {
-    /// The files.
-    pub files: Vec<PathBuf>,
-    /// Whether these are all that there are: a broken version may name more.
-    pub whole: bool,
+/// Applies changed configurations to a running gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct Reloader(Arc<ReloaderState>);
+
+/// The parts of a running gateway that a reload can change.
+pub struct Reloadable {
+    pub access: CurrentAccess,
+    pub tls: Option<ListenerTls>,
+    pub key_refreshers: KeyRefresherSpawner,
+    pub credentials: BTreeMap<String, Handle>,
+    pub redactor: Arc<Redactor>,
 }
 
-/// Takes over other versions of the configuration. Cheap to clone.
-#[derive(Clone)]
-pub struct Reloader(Arc<Shared>);
-
-struct Shared {
-    /// As it was at the start: what cannot change without another.
+struct ReloaderState {
+    /// The settings of the start. What differs from them needs a restart.
     running: Settings,
-    access: CurrentAccess,
-    tls: Option<ListenerTls>,
-    keep_keys: KeepKeys,
-    credentials: BTreeMap<String, Handle>,
-    redactor: Arc<Redactor>,
+    parts: Reloadable,
     notices: ArcSwap<Vec<String>>,
-    /// One at a time; and the credentials as they were taken over last.
-    turn: Mutex<BTreeMap<String, Credential>>,
+    /// The credentials as applied last. Locked during a reload, so that two cannot overlap.
+    applied: Mutex<BTreeMap<String, Credential>>,
 }
 
 impl Reloader {
-    pub(super) fn new(
-        mut running: Settings,
-        access: CurrentAccess,
-        tls: Option<ListenerTls>,
-        keep_keys: KeepKeys,
-        credentials: BTreeMap<String, Handle>,
-        redactor: Arc<Redactor>,
-    ) -> Self {
-        // They are many, and nothing is compared with them.
+    pub(super) fn new(mut running: Settings, parts: Reloadable) -> Self {
+        // There can be many callers, and they are not part of the comparison.
         running.callers = Vec::new();
-        Self(Arc::new(Shared {
-            turn: Mutex::new(running.credentials.clone()),
-            credentials,
-            redactor,
+        Self(Arc::new(ReloaderState {
+            applied: Mutex::new(running.credentials.clone()),
             running,
-            access,
-            tls,
-            keep_keys,
+            parts,
             notices: ArcSwap::default(),
         }))
     }
 
-    /// What an operator should know of the last attempt: its problems, or what of it
-    /// waits for a restart.
+    /// What an operator should know: the problems of the last reload or its changes that
+    /// need a restart, and the issuers whose keys are missing.
     #[must_use]
-    pub fn notices(&self) -> Vec<String> {
-        self.0.notices.load().to_vec()
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.0.notices.load().to_vec();
+        warnings.extend(self.0.parts.access.load().identity.warnings());
+        warnings
     }
 
-    /// Reads the configuration again and takes it over, if all of it is good. Blocks
-    /// while it reads files. Returns the files that it consists of, as far as they are
-    /// known, and whether they are all.
-    pub fn reload(&self, source: &Source) -> Reloaded {
-        let mut latest = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Reads the configuration again and applies it if it has no problem. Blocks while it
+    /// reads files.
+    pub fn reload(&self, source: &Source) -> FilesRead {
+        let mut applied = self
+            .0
+            .applied
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match settings::reload(source, &self.0.running) {
             Ok(loaded) => {
-                self.take_over(&loaded, &mut latest);
-                Reloaded {
+                self.apply(&loaded, &mut applied);
+                FilesRead {
                     files: loaded.files,
-                    whole: true,
+                    complete: true,
                 }
             }
             Err(problems) => {
@@ -105,107 +94,105 @@ impl Reloader {
                     tracing::error!(
                         place = problem.place,
                         key = problem.key,
-                        "configuration refused: {}",
-                        problem.message
+                        problem = problem.message,
+                        "configuration refused"
                     );
                 }
                 let refused = problems.as_slice().iter();
-                self.notice(refused.map(|p| format!("{REFUSED}: {p}")));
-                Reloaded {
+                self.set_notices(refused.map(|p| format!("{REFUSED}: {p}")));
+                FilesRead {
                     files: problems.files().to_vec(),
-                    whole: false,
+                    complete: false,
                 }
             }
         }
     }
 
-    fn take_over(&self, loaded: &Loaded, latest: &mut BTreeMap<String, Credential>) {
-        let Shared {
-            running,
-            access,
-            tls,
-            keep_keys,
-            credentials,
-            redactor,
-            ..
-        } = &*self.0;
+    fn apply(&self, loaded: &Loaded, applied: &mut BTreeMap<String, Credential>) {
+        let ReloaderState { running, parts, .. } = &*self.0;
         let waiting = running.waiting_for_restart(&loaded.settings);
         let built = match waiting.iter().find(|section| FOUNDATIONS.contains(section)) {
             Some(section) => Err(format!(
-                "{section} has changed, on which the rules depend; that takes a restart"
+                "{section} has changed, which the rules depend on; restart to apply it"
             )),
-            None => access::build(&loaded.settings, Some(&access.load()))
+            None => access::build(&loaded.settings, Some(&parts.access.load()))
                 .map_err(|error| error.to_string()),
         };
         let (version, keepers) = match built {
             Ok(built) => built,
             Err(error) => {
                 tracing::error!(error, "configuration refused");
-                return self.notice([format!("{REFUSED}: {error}")]);
+                return self.set_notices([format!("{REFUSED}: {error}")]);
             }
         };
-        keep_keys.begin(keepers);
-        access.store(version);
-        if let (Some(listener), Some(tls)) = (tls, &loaded.settings.server.tls) {
-            listener.apply(tls, access.load().identity.client_ca());
+        parts.key_refreshers.spawn(keepers);
+        parts.access.store(version);
+        if let (Some(listener), Some(tls)) = (&parts.tls, &loaded.settings.server.tls) {
+            listener.apply(tls, parts.access.load().identity.client_ca());
         }
-        // Changed credentials go to their keepers, who try them before they use them.
-        credentials::rotate(latest, &loaded.settings.credentials, credentials, redactor);
-        latest.clone_from(&loaded.settings.credentials);
+        credentials::rotate(
+            applied,
+            &loaded.settings.credentials,
+            &parts.credentials,
+            &parts.redactor,
+        );
+        applied.clone_from(&loaded.settings.credentials);
         log_warnings(&loaded.warnings);
         for section in &waiting {
-            tracing::warn!(
-                section,
-                "configuration changed; this part waits for a restart"
-            );
+            tracing::warn!(section, "configuration change takes effect after a restart");
         }
         tracing::info!(
             callers = loaded.settings.callers.len(),
             issuers = loaded.settings.jwt_issuers.len(),
-            "configuration taken over"
+            "configuration reloaded"
         );
-        self.notice(waiting.iter().map(|section| {
-            format!("configuration: {section} has changed, which takes effect at a restart only")
+        self.set_notices(waiting.iter().map(|section| {
+            format!("configuration: {section} has changed, which takes effect after a restart")
         }));
     }
 
-    fn notice(&self, notices: impl IntoIterator<Item = String>) {
+    fn set_notices(&self, notices: impl IntoIterator<Item = String>) {
         self.0
             .notices
             .store(Arc::new(notices.into_iter().collect()));
     }
 
-    /// Reloads whenever one of the files changes, or it is `told` to; forever.
-    /// `watched` are the files of the version that runs.
-    pub async fn follow(self, source: Source, mut watched: Watched, mut told: mpsc::Receiver<()>) {
-        let mut ticks = interval(LOOK_EVERY);
+    /// Reloads whenever one of the files changes, and at each request; runs forever.
+    /// `snapshot` has the files of the running version.
+    pub async fn follow(
+        self,
+        source: Source,
+        mut snapshot: FileSnapshot,
+        mut requests: mpsc::Receiver<()>,
+    ) {
+        let mut ticks = interval(CHECK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let due = tokio::select! {
-                _ = ticks.tick() => watched.has_changed(),
-                Some(()) = told.recv() => true,
+                _ = ticks.tick() => snapshot.detect_change(),
+                Some(()) = requests.recv() => true,
             };
             if !due {
                 continue;
             }
-            let next = watched.again();
+            let next = snapshot.renewed();
             let (reloader, from) = (self.clone(), source.clone());
             match tokio::task::spawn_blocking(move || reloader.reload(&from)).await {
-                Ok(reloaded) => watched = next.with(reloaded),
-                Err(error) => tracing::error!(%error, "the configuration could not be read again"),
+                Ok(read) => snapshot = next.with(read),
+                Err(error) => tracing::error!(%error, "reloading the configuration has panicked"),
             }
         }
     }
 }
 
-/// Logs what can be used but deserves a look.
+/// Logs the warnings of a valid configuration.
 pub fn log_warnings(warnings: &[Problem]) {
     for warning in warnings {
         tracing::warn!(
             place = warning.place,
             key = warning.key,
-            "{}",
-            warning.message
+            problem = warning.message,
+            "configuration warning"
         );
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use offergate::startup::{Reloaded, Watched};
+use offergate::startup::{FileSnapshot, FilesRead};
 use tempfile::TempDir;
 
 use crate::certs::Ca;
@@ -102,7 +102,7 @@ api_key_sha256 = ["$nobody"]"#,
         let body = world.readiness(200).await;
         let warnings = body["warnings"].to_string();
         assert!(
-            warnings.contains("configuration refused, the old one stays"),
+            warnings.contains("configuration refused; the previous version stays in effect"),
             "{name}: {body}"
         );
         assert!(warnings.contains("test.toml"), "{name}: {body}");
@@ -122,7 +122,7 @@ async fn what_needs_a_restart_says_so_and_the_rest_is_taken_over() {
     let body = world.readiness(200).await;
     let warnings = body["warnings"].to_string();
     assert!(
-        warnings.contains("ledger has changed, which takes effect at a restart only"),
+        warnings.contains("ledger has changed, which takes effect after a restart"),
         "{body}"
     );
 }
@@ -144,7 +144,7 @@ async fn rules_for_another_vendor_are_not_applied_to_this_one() {
         assert_eq!(status(&world, NOBODY_KEY).await, 400, "{section}");
         assert_eq!(status(&world, KEY).await, 200, "{section}");
         let body = world.readiness(200).await;
-        let expected = format!("the old one stays: {section} has changed");
+        let expected = format!("the previous version stays in effect: {section} has changed");
         assert!(body["warnings"].to_string().contains(&expected), "{body}");
     }
     world.reload(&callers("$nobody", ALL)).await;
@@ -252,7 +252,7 @@ async fn a_changed_file_is_noticed() {
     // Exchanged as a mounted secret is: another file under the same name.
     std::fs::write(&new, callers(&hash(NOBODY_KEY), ALL)).unwrap();
     std::fs::rename(&new, &path).unwrap();
-    let line = served.process.says(says("configuration taken over")).await;
+    let line = served.process.says(says("configuration reloaded")).await;
     assert_eq!(line["callers"], 1);
     assert_eq!(with_key(&served, KEY).await, 401);
     assert_eq!(with_key(&served, NOBODY_KEY).await, 200);
@@ -292,20 +292,19 @@ async fn a_directory_that_goes_and_comes_is_noticed() {
     let mut process = Process::start(directory.path(), &arguments, &[]);
     process.says(says("offergate is listening")).await;
     std::fs::rename(&here, &away).unwrap();
-    process
-        .says(says("configuration refused: is not a directory"))
-        .await;
+    let line = process.says(says("configuration refused")).await;
+    assert_eq!(line["problem"], "is not a directory");
     std::fs::rename(&away, &here).unwrap();
-    process.says(says("configuration taken over")).await;
+    process.says(says("configuration reloaded")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exchanged_certificate_is_noticed() {
     let secured = secured("").await;
     let (world, files) = (&secured.world, secured.files.path());
-    let certificate = Watched::begin().with(Reloaded {
+    let certificate = FileSnapshot::begin().with(FilesRead {
         files: vec![files.join("server.pem"), files.join("server.key")],
-        whole: true,
+        complete: true,
     });
     let reloader = world.gateway.as_ref().unwrap().reloader();
     let (_tell, told) = tokio::sync::mpsc::channel(1);
@@ -326,7 +325,7 @@ async fn an_exchanged_certificate_is_noticed() {
 async fn a_hangup_is_heard_at_once() {
     let (_vendor, mut served) = served().await;
     served.process.signal("HUP");
-    served.process.says(says("configuration taken over")).await;
+    served.process.says(says("configuration reloaded")).await;
     assert_eq!(with_key(&served, KEY).await, 200);
     served.process.signal("TERM");
     assert_eq!(served.process.ended().await.code, Some(0));

@@ -161,7 +161,10 @@ async fn a_certificate_and_its_key_are_exchanged() {
         reconfigure(&world, &half).await;
         let ready = world.readiness(200).await;
         let warnings = ready["warnings"].to_string();
-        assert!(warnings.contains("the old one stays"), "{warnings}");
+        assert!(
+            warnings.contains("the previous version stays"),
+            "{warnings}"
+        );
         work.goes_on().await;
         let whole = Setup {
             files: Certified::second().files(),

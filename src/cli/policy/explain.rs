@@ -11,7 +11,9 @@ use tokio::task::LocalSet;
 use super::case::{Case, Explanation};
 use super::shown;
 use super::token::{self, KeysFrom};
-use crate::cli::{ConfigArgs, block_on, unavailable};
+use crate::cli::config_args::ConfigArgs;
+use crate::cli::exit::{unavailable, usage};
+use crate::cli::runtime::block_on;
 use crate::domain::{Action, CallerName, OfferId, PublisherId, Redactor};
 use crate::identity::{KeySet, Tokens};
 use crate::startup::access;
@@ -20,8 +22,6 @@ pub const AFTER_HELP: &str = "\
 Exit code: 0 allowed, 1 denied, 2 the question makes no sense, 78 the configuration is wrong.
 A token that is not checked is explained as if it were good; the output says so.";
 
-/// How `clap` reports what cannot be asked.
-const EXIT_USAGE: u8 = 2;
 /// The longest token that is read, in bytes. The gateway takes far shorter ones.
 const MAX_TOKEN: u64 = 64 * 1024;
 /// The longest key set that is read, in bytes; as the gateway does.
@@ -88,7 +88,7 @@ pub fn run(args: ExplainArgs) -> ExitCode {
     let path = match (args.who.caller, args.who.token) {
         (Some(name), _) => return print(&case.decide(&name, ""), &Redactor::default()),
         (None, Some(path)) => path,
-        (None, None) => return senseless("--caller or --token is needed"),
+        (None, None) => return usage("--caller or --token is needed"),
     };
     let keys = match (&args.jwks, args.offline) {
         (Some(path), _) => key_set(path).map(KeysFrom::File),
@@ -97,7 +97,7 @@ pub fn run(args: ExplainArgs) -> ExitCode {
     };
     match keys.and_then(|keys| Ok((keys, read_token(&path)?))) {
         Ok((keys, text)) => by_token(&case, access.identity.tokens(), &text, keys),
-        Err(message) => senseless(&message),
+        Err(message) => usage(&message),
     }
 }
 
@@ -122,11 +122,6 @@ fn print(explanation: &Explanation, redactor: &Redactor) -> ExitCode {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
-}
-
-fn senseless(message: &str) -> ExitCode {
-    eprintln!("offergate: {message}");
-    ExitCode::from(EXIT_USAGE)
 }
 
 /// The token in the file. Whoever gives the token for the file's name must not find it

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::ConfigArgs;
+use super::config_args::ConfigArgs;
 use crate::domain::{Action, Rule};
 
 /// The longest text of somebody else's that is shown, in characters.

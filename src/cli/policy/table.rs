@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::{actions, listed, shown};
-use crate::cli::ConfigArgs;
+use crate::cli::config_args::ConfigArgs;
 use crate::settings::{Caller, Settings};
 
 /// Between two columns.

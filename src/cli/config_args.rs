@@ -1,0 +1,54 @@
+//! The options that say where the configuration is, and reading it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::exit::EXIT_CONFIG;
+use crate::settings::{self, Loaded, Source};
+
+/// The prefixes of the environment variables that the configuration uses. Others are not
+/// kept, since they may be secret.
+const PREFIXES: [&str; 3] = ["OFFERGATE_", "AZURE_", "IDENTITY_"];
+
+#[derive(Args)]
+pub struct ConfigArgs {
+    /// Directory with base.toml and the profiles
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+    /// Profile: DIR/NAME.toml overrides base.toml
+    #[arg(long, value_name = "NAME", requires = "config")]
+    profile: Option<String>,
+}
+
+impl ConfigArgs {
+    /// The source of the configuration, to be read now and at each reload.
+    pub fn source(self) -> Source {
+        Source {
+            dir: self.config,
+            profile: self.profile,
+            // A variable that is not Unicode cannot be one of ours.
+            environment: std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .filter(|(name, _)| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+                .collect(),
+        }
+    }
+
+    /// Reads the configuration. Its problems are printed to standard error.
+    pub fn load(self) -> Result<Loaded, ExitCode> {
+        load(&self.source())
+    }
+}
+
+/// Reads the configuration. Its problems are printed to standard error.
+pub fn load(source: &Source) -> Result<Loaded, ExitCode> {
+    settings::load(source).map_err(|problems| {
+        let count = problems.as_slice().len();
+        eprintln!("offergate: the configuration has {count} problem(s):\n{problems}");
+        ExitCode::from(EXIT_CONFIG)
+    })
+}

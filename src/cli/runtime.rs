@@ -1,0 +1,39 @@
+//! What the commands run on: the asynchronous runtime and the log.
+
+use std::future::Future;
+use std::io;
+use std::process::ExitCode;
+
+use super::exit::unavailable;
+use crate::settings;
+use crate::telemetry::{self, LogGuard, LogOptions};
+
+/// Runs `main` on a multi-threaded runtime. On actix's single-threaded one, whatever blocks
+/// at shutdown would block everything.
+pub fn block_on(main: impl Future<Output = ExitCode>) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(main);
+            // A second signal ends the process without waiting for blocking tasks.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => unavailable(&format!("the runtime cannot be started: {error}")),
+    }
+}
+
+/// Starts the log.
+pub fn log_to(
+    settings: &settings::Telemetry,
+    writer: impl io::Write + Send + 'static,
+) -> Result<LogGuard, ExitCode> {
+    let options = LogOptions {
+        level: settings.log_level,
+        format: settings.log_format,
+    };
+    telemetry::init(options, writer).map_err(|error| unavailable(&error.to_string()))
+}

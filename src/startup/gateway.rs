@@ -1,0 +1,230 @@
+//! A running gateway, from binding its listeners to draining.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::background::Background;
+use super::error::StartError;
+use super::listeners::{bind, close, serve_admin, serve_public};
+use super::reload::{Reloadable, Reloader};
+use super::tls::ListenerTls;
+use super::worker::{AppStateFactory, Vendors};
+use super::{access, credentials, options};
+use crate::admin::HealthSources;
+use crate::domain::Redactor;
+use crate::http::{CurrentAccess, LongPollLimit};
+use crate::ledger::Ledger;
+use crate::operation::{Poller, ReplyConfig, ServiceShared};
+use crate::settings::{self, Settings};
+use crate::transport::Transport;
+
+/// A running gateway.
+pub struct Gateway {
+    public_address: SocketAddr,
+    admin_address: SocketAddr,
+    public_url: String,
+    reloader: Reloader,
+    drain: Duration,
+    health: HealthSources,
+    tasks: TaskTracker,
+    public: ServerHandle,
+    admin: ServerHandle,
+    background: Background,
+}
+
+impl Gateway {
+    /// Starts a gateway: binds its listeners, opens the ledger, begins to fetch tokens,
+    /// continues to follow unfinished operations, and serves.
+    ///
+    /// Must run inside a multi-threaded tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing keeps running then.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        // Bind first: a second instance fails before it touches anything else.
+        let public = bind(settings.server.listen, "server.listen")?;
+        let admin = bind(settings.admin.listen, "admin.listen")?;
+        let (public_address, admin_address) = (public.local_addr()?, admin.local_addr()?);
+        let public_url = public_url(&settings.server, public_address);
+
+        // Build what the settings describe.
+        let redactor = Arc::new(Redactor::default());
+        let (refreshers, handles) = credentials::refreshers(&settings, &redactor);
+        let vendors = Vendors {
+            transport: Transport::new(&options::portal_transport(&settings))?,
+            portal: options::portal(&settings, Arc::clone(&redactor)),
+            publishers: options::publishers(&settings, &handles),
+        };
+        let (access, key_keepers) = access::build(&settings, None)?;
+        let tls = settings.server.tls.as_ref();
+        let tls = tls.map(|tls| ListenerTls::new(tls, access.identity.client_ca()));
+        let access = CurrentAccess::new(access);
+        let token_transport = options::token_transport(&settings)?;
+        let ledger = open_ledger(&settings.ledger).await?;
+
+        // Start the background thread. A failure from here on stops it again.
+        let stop = CancellationToken::new();
+        let stop_on_failure = stop.clone().drop_guard();
+        let (poller, poller_handle) =
+            Poller::new(ledger.clone(), options::poller(&settings), stop.clone());
+        for operation in ledger.unfinished().await.map_err(StartError::Unfinished)? {
+            poller_handle.resume(Arc::new(operation));
+        }
+        let background =
+            Background::start(poller, vendors.clone(), refreshers, token_transport, stop)?;
+        background.key_refreshers.spawn(key_keepers);
+
+        // Prepare reloading.
+        let reloader = Reloader::new(
+            settings.clone(),
+            Reloadable {
+                access: access.clone(),
+                tls: tls.clone(),
+                key_refreshers: background.key_refreshers.clone(),
+                credentials: handles.clone(),
+                redactor,
+            },
+        );
+
+        // Serve.
+        let tasks = TaskTracker::new();
+        let draining = CancellationToken::new();
+        let operations = ServiceShared {
+            poller: poller_handle,
+            tasks: tasks.clone(),
+            draining: draining.clone(),
+            slots: Arc::new(Semaphore::new(settings.server.max_in_flight_actions)),
+            max_in_flight: settings.server.max_in_flight_actions,
+        };
+        let health = HealthSources {
+            ledger: ledger.clone(),
+            credentials: credentials::served(&settings, &handles, &vendors.publishers),
+            draining,
+            background_ended: background.ended.clone(),
+            warnings: {
+                let reloader = reloader.clone();
+                Arc::new(move || reloader.warnings())
+            },
+        };
+        let states = AppStateFactory {
+            access,
+            operations,
+            vendors,
+            ledger,
+            reply: ReplyConfig {
+                public_url: public_url.as_str().into(),
+                portal_url: settings.portal.base_url.as_str().into(),
+                poll: settings.operations.poll,
+            },
+            max_wait: settings.server.max_wait,
+            keepalive: settings.server.events_beat,
+            long_polls: LongPollLimit::among(settings.server.max_connections),
+            limits: options::limits(&settings.server),
+        };
+        let admin = serve_admin(admin, health.clone())?;
+        let public = serve_public(public, &settings.server, tls.as_ref(), states)?;
+        stop_on_failure.disarm();
+        tracing::info!(
+            listen = %public_address,
+            admin = %admin_address,
+            public_url,
+            "offergate is listening"
+        );
+        Ok(Self {
+            public_address,
+            admin_address,
+            public_url,
+            reloader,
+            drain: settings.server.drain,
+            health,
+            tasks,
+            public,
+            admin,
+            background,
+        })
+    }
+
+    /// The address of the public listener.
+    #[must_use]
+    pub fn public_address(&self) -> SocketAddr {
+        self.public_address
+    }
+
+    /// The address of the admin listener.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// The base address of operation locations.
+    #[must_use]
+    pub fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
+    /// Applies changed configurations to this gateway.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
+    }
+
+    /// Completes if the background thread has ended, which only a bug can cause. Operations
+    /// are not followed any more then, and tokens not renewed: the gateway must restart.
+    pub async fn failed(&self) {
+        self.background.ended.cancelled().await;
+    }
+
+    /// Shuts down: readiness fails, new actions are refused, running ones finish within
+    /// `server.drain_seconds`; then the listeners, the background thread and the ledger are
+    /// closed. The admin listener answers until the end.
+    pub async fn drain(self) {
+        tracing::info!("draining");
+        self.health.draining.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(self.drain, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                actions = self.tasks.len(),
+                "actions still running after server.drain_seconds; the next start follows them"
+            );
+        }
+        close(self.public).await;
+        self.background.stop.cancel();
+        let thread = self.background.thread;
+        if let Ok(Err(_)) = tokio::task::spawn_blocking(move || thread.join()).await {
+            tracing::error!("the background thread has panicked");
+        }
+        if let Err(error) = self.health.ledger.close().await {
+            tracing::error!(%error, "the ledger was not closed cleanly");
+        }
+        close(self.admin).await;
+        tracing::info!("stopped");
+    }
+}
+
+async fn open_ledger(settings: &settings::Ledger) -> Result<Ledger, StartError> {
+    let opened = Ledger::open(options::ledger(settings)).await;
+    opened.map_err(|source| StartError::Ledger {
+        path: settings.path.clone(),
+        source,
+    })
+}
+
+/// `server.public_url`, or else the address that was bound.
+fn public_url(server: &settings::Server, bound: SocketAddr) -> String {
+    let scheme = if server.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let configured = server.public_url.clone();
+    configured.unwrap_or_else(|| format!("{scheme}://{bound}"))
+}
