@@ -1,6 +1,6 @@
 //! What is asked, and the answer: the verdict, and the rules that it comes from.
 
-use super::{actions, listed, shown};
+use super::text::{actions, listed, shown};
 use crate::domain::{Action, CallerName, OfferId, PublisherId};
 use crate::policy::{Fit, Policy};
 use crate::settings::{Allow, Settings, nearest};

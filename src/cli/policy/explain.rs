@@ -9,7 +9,7 @@ use clap::Args;
 use tokio::task::LocalSet;
 
 use super::case::{Case, Explanation};
-use super::shown;
+use super::text::shown;
 use super::token::{self, KeysFrom};
 use crate::cli::config_args::ConfigArgs;
 use crate::cli::exit::{unavailable, usage};

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{listed, quoted, shown};
+use super::text::{listed, quoted, shown};
 use crate::identity::{Claims, Issuer, TokenError, TokenRules, UnverifiedToken};
 
 /// The reason in words, and as the log has it.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{actions, listed, shown};
+use super::text::{actions, listed, shown};
 use crate::cli::config_args::ConfigArgs;
 use crate::settings::{Caller, Settings};
 

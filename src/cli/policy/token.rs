@@ -4,7 +4,8 @@ use serde_json::Value;
 use tokio::task::spawn_local;
 
 use super::case::{Case, Explanation};
-use super::{listed, quoted, refusal, shown};
+use super::refusal;
+use super::text::{listed, quoted, shown};
 use crate::domain::IDENTIFYING_CLAIMS;
 use crate::identity::{
     CallerMatch, Claims, Issuer, KeySet, KeyStore, TokenError, Tokens, UnverifiedToken, VerifyError,
