@@ -33,7 +33,8 @@ use offergate::domain::{
 use offergate::identity::{
     ApiKeys, ClaimMatch, Issuer, KeySet, KeyStore, TokenRules, Tokens, hash,
 };
-use offergate::operation::outcome::{self, Case, Look, Patience};
+use offergate::identity::{ApiKeys, ClaimMatch, Issuer, KeySet, Keys, Rules, Tokens, hash};
+use offergate::operation::outcome::{self, Deadlines, Facts, Observation};
 use offergate::policy::{Cancel, Policy};
 use offergate::portal::{Location, RunState, Submission, action_answer};
 use offergate::transport::{Body, Transport, TransportOptions};
@@ -326,12 +327,13 @@ fn outcomes(c: &mut Criterion) {
         vendor_date: Some(answered),
         ..Evidence::default()
     };
-    let case = Case {
+    let facts = Facts {
+        action: Action::Cancel,
         named: None,
         delivered: Delivered::Yes,
         accepted: true,
     };
-    let patience = Patience {
+    let deadlines = Deadlines {
         settle: Duration::from_secs(30),
         give_up: Duration::from_secs(1800),
     };
@@ -339,7 +341,7 @@ fn outcomes(c: &mut Criterion) {
         ("50 submissions, one running", &list[..]),
         ("49 submissions, none running", &list[1..]),
     ] {
-        let look = Look {
+        let observation = Observation {
             at: answered,
             ended: answered,
             date: Some(answered),
@@ -348,7 +350,7 @@ fn outcomes(c: &mut Criterion) {
         c.bench_function(&format!("outcome::judge, {name}"), |b| {
             b.iter(|| {
                 let mut evidence = first.clone();
-                outcome::judge(case, black_box(&mut evidence), look, patience)
+                outcome::judge(facts, black_box(&mut evidence), observation, deadlines)
             })
         });
     }

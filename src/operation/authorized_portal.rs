@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::HeaderValue;
 use jiff::Timestamp;
 
-use super::outcome::{Look, Unseen};
+use super::outcome::{MissingReason, Observation};
 use crate::credential::{Handle, Unavailable};
 use crate::domain::{Email, PublisherId, Target, now};
 use crate::policy::{Cancel, Permit};
@@ -96,9 +96,9 @@ impl SubmissionsSnapshot {
     /// What it is for the judge, as long as there can be another. A list may be as old
     /// as its request, but that there is none is known only at the end.
     #[must_use]
-    pub fn look(&self) -> Look<'_> {
+    pub fn look(&self) -> Observation<'_> {
         let read = self.submissions.as_ref().ok();
-        Look {
+        Observation {
             at: if read.is_some() {
                 self.begun
             } else {
@@ -106,7 +106,7 @@ impl SubmissionsSnapshot {
             },
             ended: self.ended,
             date: read.and_then(|read| read.date),
-            submissions: read.map(|read| &*read.list).ok_or(Unseen::ForNow),
+            submissions: read.map(|read| &*read.list).ok_or(MissingReason::WillRetry),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::credential::Handle;
 use crate::domain::Redactor;
 use crate::http::{BodyLimits, HeadLimits, RequestLimits};
 use crate::ledger::{Durability, LedgerOptions, Retention};
-use crate::operation::outcome::Patience;
+use crate::operation::outcome::Deadlines;
 use crate::operation::{PollerOptions, Publishers};
 use crate::policy::Policy;
 use crate::portal::PortalOptions;
@@ -108,7 +108,7 @@ pub fn ledger(ledger: &settings::Ledger) -> LedgerOptions {
 pub fn poller(settings: &Settings) -> PollerOptions {
     PollerOptions {
         poll: settings.operations.poll,
-        patience: Patience {
+        deadlines: Deadlines {
             settle: settings.operations.settle,
             give_up: settings.operations.give_up,
         },

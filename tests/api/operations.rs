@@ -113,7 +113,7 @@ async fn an_operation_from_beginning_to_end() {
     expected["portal"]["status"] = over["portal"]["status"].clone();
     expected["error"] = json!({
         "code": "already-completed",
-        "message": "The publish completed before the cancel could take effect.",
+        "message": "The publish completed before the cancel took effect.",
     });
     assert_eq!(over, expected);
 }

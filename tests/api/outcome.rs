@@ -1,4 +1,4 @@
-//! What became of a cancel: the truth of the sandbox, told by the status monitor.
+//! What became of a cancel: the status monitor reports what the sandbox knows to be true.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::helpers::{Setup, World, spawn, spawn_with};
 
-/// A world whose vendor takes `bites` for a cancel, and whose gateway gives up soon.
-async fn impatient(bites: Duration) -> World {
+/// A world whose vendor takes `delay` for a cancel, and whose gateway gives up soon.
+async fn impatient(delay: Duration) -> World {
     spawn_with(Setup {
         vendor: Options {
-            cancel_after: bites,
+            cancel_after: delay,
             ..Options::default()
         },
         tune: |settings| settings.operations.give_up = Duration::from_millis(1500),
@@ -20,7 +20,7 @@ async fn impatient(bites: Duration) -> World {
     .await
 }
 
-/// A world in which a cancel never bites by itself.
+/// A world in which a cancel never takes effect by itself.
 async fn undecided() -> World {
     spawn_with(Setup {
         vendor: Options {
@@ -72,7 +72,7 @@ async fn every_scenario_ends_with_the_truth() {
     for ((offer, outcome, code), operation) in table.into_iter().zip(operations) {
         assert_ended(&operation, outcome, code);
         assert_eq!(operation["portal"]["delivered"], "yes");
-        // What the sandbox knows of it is what was told.
+        // The sandbox agrees.
         let path = format!("offers/contoso/{offer}");
         let truth = world.vendor.control("GET", &path, Value::Null).await;
         let became = truth["cancels"][0]["became"]
@@ -106,7 +106,7 @@ async fn a_publish_that_does_not_stop_is_not_canceled_whatever_the_location_says
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_vendor_that_failed_is_not_said_to_have_accepted_the_cancel() {
+async fn a_vendor_that_failed_is_not_reported_to_have_accepted_the_cancel() {
     let world = impatient(Duration::from_millis(300)).await;
     for (name, acts) in [("stubborn-no", false), ("stubborn-yes", true)] {
         let fault = json!({"kind": "status", "status": 503});
@@ -119,10 +119,7 @@ async fn a_vendor_that_failed_is_not_said_to_have_accepted_the_cancel() {
         assert_ended(&operation, "notCanceled", Some("not-canceled"));
         assert_eq!(operation["portal"]["delivered"], "yes");
         let message = operation["error"]["message"].as_str().unwrap();
-        assert!(
-            message.contains("did not say that it accepted it"),
-            "{message}"
-        );
+        assert!(message.contains("did not confirm"), "{message}");
     }
 }
 
@@ -146,7 +143,7 @@ async fn without_evidence_nothing_is_claimed() {
         world.vendor.order(order).await;
         names.push(name);
     }
-    // Over before anybody could look, and not dated: it could have ended long ago.
+    // Ended before the first poll, and not dated: it could have ended long ago.
     let undated = json!({"date": false, "cancelSeconds": 0, "submissions": [{}]});
     offer(&world, "PUT", "undated", undated).await;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -179,13 +176,16 @@ async fn a_publish_that_ended_at_once_was_met_if_it_ended_since() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publish_that_starts_later_never_counts() {
     let world = undecided().await;
-    let looked_at = |offer: &str| format!("offers/{offer}/submissions");
+    let submissions_of = |offer: &str| format!("offers/{offer}/submissions");
 
     // The one that the cancel met ends; another goes on.
     let answer = world.cancel("migrated-1").await;
     let truth = offer(&world, "GET", "migrated-1", Value::Null).await;
     let met = truth["submissions"][0]["id"].clone();
-    world.vendor.receives(&looked_at("migrated-1"), 2).await;
+    world
+        .vendor
+        .receives(&submissions_of("migrated-1"), 2)
+        .await;
     offer(&world, "POST", "migrated-1/publish", json!({})).await;
     offer(
         &world,
@@ -199,9 +199,9 @@ async fn a_publish_that_starts_later_never_counts() {
 
     // The one that the cancel met goes on; another is canceled.
     let answer = world.cancel("migrated-2").await;
-    let looks = world
+    let polls = world
         .vendor
-        .receives(&looked_at("migrated-2"), 2)
+        .receives(&submissions_of("migrated-2"), 2)
         .await
         .len();
     offer(&world, "POST", "migrated-2/publish", json!({})).await;
@@ -214,7 +214,7 @@ async fn a_publish_that_starts_later_never_counts() {
     .await;
     world
         .vendor
-        .receives(&looked_at("migrated-2"), looks + 3)
+        .receives(&submissions_of("migrated-2"), polls + 3)
         .await;
     let operation = world.operation(answer.json()["id"].as_str().unwrap()).await;
     assert_eq!(operation["status"], "Running", "{operation}");
@@ -228,20 +228,20 @@ async fn a_publish_that_starts_while_nothing_runs_does_not_count_either() {
     })
     .await;
     let answer = world.cancel("idle-1").await;
-    // The first look is over when the second is taken.
-    let looks = "offers/idle-1/submissions";
-    let before = world.vendor.receives(looks, 2).await.len();
+    // The first poll has finished when the second is made.
+    let polls = "offers/idle-1/submissions";
+    let before = world.vendor.receives(polls, 2).await.len();
     // By the vendor's clock, whose dates count whole seconds, surely later.
     let later = json!({"changedTime": "2099-01-01T00:00:00Z"});
     offer(&world, "POST", "idle-1/publish", later).await;
     let operation = world.ended(answer.json()["id"].as_str().unwrap()).await;
     assert_ended(&operation, "nothingToCancel", None);
-    let after = world.vendor.received(looks).await.len();
-    assert!(after > before + 2, "it was never looked at while it ran");
+    let after = world.vendor.received(polls).await.len();
+    assert!(after > before + 2, "it was never polled while it ran");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publish_right_after_a_look_that_saw_nothing_does_not_count() {
+async fn a_publish_right_after_an_observation_of_nothing_does_not_count() {
     let world = spawn_with(Setup {
         tune: |settings| settings.operations.settle = Duration::from_millis(1500),
         ..Setup::default()
@@ -249,9 +249,9 @@ async fn a_publish_right_after_a_look_that_saw_nothing_does_not_count() {
     .await;
     for (name, ends) in [("idle-1", false), ("empty-1", true), ("idle-2", true)] {
         let answer = world.cancel(name).await;
-        // The first look is over when the second is taken.
-        let looks = format!("offers/{name}/submissions");
-        world.vendor.receives(&looks, 2).await;
+        // The first poll has finished when the second is made.
+        let polls = format!("offers/{name}/submissions");
+        world.vendor.receives(&polls, 2).await;
         // By the vendor's clock it may have the very time of our answer.
         offer(&world, "POST", &format!("{name}/publish"), json!({})).await;
         if ends {

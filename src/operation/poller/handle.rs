@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::domain::{Operation, OperationId};
+use super::state_writer::operation_of;
+use crate::domain::Operation;
 use crate::ledger::{Claim, Write};
 
-/// A message to the poller.
-pub enum Enqueue {
-    /// Record this and poll its operation while that is unfinished. The key is released
-    /// when the write is durable.
-    Record(Write, Option<Claim>),
-    /// Poll this operation, which was just read from the ledger.
-    Resume(Arc<Operation>),
+/// A message to the poller: record this, and poll its operation while that is unfinished.
+pub struct Enqueue {
+    pub write: Write,
+    /// The key to release once the write is durable.
+    pub claim: Option<Claim>,
+    /// The operation was just read from the ledger.
+    pub is_recorded: bool,
 }
 
 /// Hands operations to the poller. Cheap to clone, usable from any thread.
@@ -33,31 +34,27 @@ impl PollerHandle {
     /// most, which bounds how many there are. `claim` is released once the write is
     /// durable, so that a repeated request finds the answer in the ledger.
     pub fn record(&self, write: Write, claim: Option<Claim>) {
-        self.send(Enqueue::Record(write, claim));
+        self.send(write, claim, false);
     }
 
     /// Polls an operation that was just read from the ledger.
     pub fn resume(&self, operation: Arc<Operation>) {
-        self.send(Enqueue::Resume(operation));
+        self.send(operation.into(), None, true);
     }
 
-    fn send(&self, message: Enqueue) {
+    fn send(&self, write: Write, claim: Option<Claim>, is_recorded: bool) {
+        let message = Enqueue {
+            write,
+            claim,
+            is_recorded,
+        };
         if let Err(returned) = self.0.send(message) {
             // Only at the very end of a shutdown.
-            let operation = returned.0.operation().map(tracing::field::display);
+            let operation = operation_of(&returned.0.write).map(tracing::field::display);
             tracing::warn!(
                 operation,
-                "the poller has stopped; the next start resumes the operation"
+                "poller stopped; the next start resumes the operation"
             );
-        }
-    }
-}
-
-impl Enqueue {
-    fn operation(&self) -> Option<OperationId> {
-        match self {
-            Self::Record(write, _) => super::state_writer::operation_of(write),
-            Self::Resume(operation) => Some(operation.id),
         }
     }
 }

@@ -1,21 +1,20 @@
 //! Polls every unfinished operation to its end, and records every result.
 //!
-//! An operation is first polled at the moment of the vendor's answer, then ever more
-//! rarely; a restart resumes where the last process was.
+//! An operation is polled at the moment of the vendor's answer, then at growing intervals;
+//! after a restart it is resumed. The [`scheduler`] says what is polled when, [`poll`]
+//! asks the vendor, [`outcome`](super::outcome) judges, the [`state_writer`] records.
 
-mod case;
-mod followed;
+mod fair_queue;
 mod handle;
-mod holds;
-mod lanes;
-mod look;
-#[cfg(test)]
-mod model;
+mod interval;
+mod now;
 mod offer;
-mod pace;
+mod poll;
 mod run;
+mod scheduler;
 mod state_writer;
-mod table;
+mod throttle;
+mod tracked;
 
 pub use handle::PollerHandle;
 pub use run::{Poller, PollerOptions};

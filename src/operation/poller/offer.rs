@@ -1,125 +1,109 @@
-//! An offer that is followed: who asks about it, and which looks at it are under way.
+//! An offer that is being polled: its operations, and which of its polls are running.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use tokio::time::Instant;
+use tokio_util::time::delay_queue;
 
-use super::followed::{Followed, Place};
-use super::table::Moment;
+use super::now::Now;
+use super::tracked::{Phase, TrackedOperation};
 use crate::domain::OperationId;
 use crate::portal::Location;
 
-/// First looks at one offer under way at once: who comes later waits together with
-/// others for the next one.
-pub const MAX_FIRST_LOOKS_AT_ONE: usize = 4;
-/// Words asked for in one look: they decide nothing, and cost a request each.
-const MAX_WORDS: usize = 8;
+/// A poll's kind: of operations that have had none, or of all that are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PollKind {
+    First,
+    Further,
+}
 
-/// An offer that is followed.
+/// Concurrent polls of one offer, by kind: operations that arrive while there are this
+/// many first polls share the next one.
+pub const MAX_POLLS_OF_ONE: [usize; 2] = [4, 1];
+/// Status texts read in one poll: they decide nothing, and cost a request each.
+const MAX_TEXTS: usize = 8;
+
+/// An offer that is being polled.
 #[derive(Default)]
-pub struct Offer {
+pub struct TrackedOffer {
     /// Its operations.
     pub members: Vec<OperationId>,
-    /// Waits in the lane of first looks.
-    pub waits_first: bool,
-    /// Waits in the lane of further looks.
-    pub waits: bool,
-    /// First looks under way.
-    pub first_looks: usize,
-    /// A further look is under way: only one is at a time.
-    pub looking: bool,
-    /// Its entry among the timers.
-    pub timer: Option<Instant>,
+    /// Whether it is in the queue, by [`PollKind`].
+    pub is_queued: [bool; 2],
+    /// Polls in flight, by [`PollKind`].
+    pub in_flight: [usize; 2],
+    /// Its timer: when, and its key in the timer queue.
+    pub timer: Option<(Instant, delay_queue::Key)>,
 }
 
-impl Offer {
-    /// Whether it is now to be put in the lane of first looks, for somebody who waits
-    /// for one.
-    pub fn lines_up_first(&mut self) -> bool {
-        self.first_looks < MAX_FIRST_LOOKS_AT_ONE && !std::mem::replace(&mut self.waits_first, true)
+impl TrackedOffer {
+    /// Marks it as queued, unless it is already, or has enough polls of this kind in
+    /// flight. Returns whether the caller has to queue it.
+    pub fn try_enqueue(&mut self, kind: PollKind) -> bool {
+        let kind = kind as usize;
+        self.in_flight[kind] < MAX_POLLS_OF_ONE[kind]
+            && !std::mem::replace(&mut self.is_queued[kind], true)
     }
 
-    /// Whether it is now to be put in the lane of further looks.
-    pub fn lines_up(&mut self) -> bool {
-        !self.looking && !std::mem::replace(&mut self.waits, true)
+    /// Whether its operations are in the queue of further polls.
+    fn awaits_poll(&self) -> bool {
+        self.is_queued[PollKind::Further as usize]
     }
 
-    /// A look begins: the offer has left the lane.
-    pub fn begins(&mut self, is_first: bool) {
-        if is_first {
-            self.first_looks += 1;
-        } else {
-            self.looking = true;
+    /// Whether a further poll is in flight.
+    pub fn is_polling(&self) -> bool {
+        self.in_flight[PollKind::Further as usize] > 0
+    }
+
+    /// Whether nothing is left to do about it.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.members.is_empty() && self.is_queued == [false; 2] && self.in_flight == [0; 2]
+    }
+
+    /// When something is due about one of its operations, if nothing happens before.
+    #[must_use]
+    pub fn wakes_for(&self, tracked: &TrackedOperation) -> Option<Instant> {
+        match tracked.phase {
+            Phase::Polling(_) => None,
+            Phase::Queued => Some(tracked.late_at()),
+            Phase::Waiting if self.awaits_poll() => Some(tracked.late_at()),
+            // The end of the poll sets it anew.
+            Phase::Waiting if self.is_polling() => None,
+            Phase::Waiting => Some(tracked.due),
         }
     }
 
-    /// A look is over.
-    pub fn ends(&mut self, is_first: bool) {
-        if is_first {
-            self.first_looks = self.first_looks.saturating_sub(1);
-        } else {
-            self.looking = false;
-        }
-    }
-
-    /// Whether nothing is to be known of it any more.
+    /// Whether this operation of its has been queued for too long.
     #[must_use]
-    pub fn is_over(&self) -> bool {
-        let is_in_line = self.waits || self.waits_first;
-        self.members.is_empty() && !is_in_line && !self.looking && self.first_looks == 0
-    }
-
-    /// When something is to be done about one of its operations, if nothing happens
-    /// before.
-    #[must_use]
-    pub fn wakes_for(&self, followed: &Followed) -> Option<Instant> {
-        match followed.place {
-            Place::Looking(_) => None,
-            Place::Fresh => Some(followed.late_at()),
-            Place::Idle if self.waits => Some(followed.late_at()),
-            // The look's end sets it anew.
-            Place::Idle if self.looking => None,
-            Place::Idle => Some(followed.due),
-        }
-    }
-
-    /// Whether this operation of its has waited in line for too long.
-    #[must_use]
-    pub fn is_late(&self, followed: &Followed, now: Moment) -> bool {
-        let is_in_line = match followed.place {
-            Place::Fresh => true,
-            Place::Idle => self.waits,
-            Place::Looking(_) => false,
+    pub fn is_late(&self, tracked: &TrackedOperation, now: Now) -> bool {
+        let is_queued = match tracked.phase {
+            Phase::Queued => true,
+            Phase::Waiting => self.awaits_poll(),
+            Phase::Polling(_) => false,
         };
-        is_in_line && followed.late_at() <= now.instant
-    }
-
-    /// These are followed no longer.
-    pub fn leave(&mut self, gone: &HashSet<OperationId>) {
-        if !gone.is_empty() {
-            self.members.retain(|id| !gone.contains(id));
-        }
+        is_queued && tracked.late_at() <= now.instant
     }
 }
 
-/// Of the places that these name, those to ask for a word: the ones that have not been
-/// asked for longest.
-pub fn words_of<'a>(members: impl Iterator<Item = &'a Followed>) -> Vec<Location> {
+/// The locations whose status texts are read in the next poll of these operations: those
+/// that were read longest ago.
+pub fn texts_to_read<'a>(members: impl Iterator<Item = &'a TrackedOperation>) -> Vec<Location> {
     let mut asked: Vec<(u64, Location)> = Vec::new();
     let mut known: HashMap<Location, usize> = HashMap::new();
-    for followed in members {
-        let Some(location) = followed.location else {
+    for tracked in members {
+        let Some(location) = tracked.location else {
             continue;
         };
         match known.get(&location) {
-            Some(at) => asked[*at].0 = asked[*at].0.max(followed.word_asked),
+            Some(at) => asked[*at].0 = asked[*at].0.max(tracked.text_asked),
             None => {
                 known.insert(location, asked.len());
-                asked.push((followed.word_asked, location));
+                asked.push((tracked.text_asked, location));
             }
         }
     }
-    asked.sort_by_key(|(look, _)| *look);
-    asked.truncate(MAX_WORDS);
+    asked.sort_by_key(|(poll, _)| *poll);
+    asked.truncate(MAX_TEXTS);
     asked.into_iter().map(|(_, location)| location).collect()
 }

@@ -2,34 +2,32 @@
 //! Only polls and writes in flight are futures; everything that waits is data.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::case;
 use super::handle::{Enqueue, PollerHandle};
-use super::look::{Seen, look};
+use super::now::Now;
+use super::poll::{PollResult, poll};
+use super::scheduler::{PollTask, Scheduler};
 use super::state_writer::StateWriter;
-use super::table::{Errand, Moment, Table};
-use crate::ledger::{Claim, Ledger, Write};
+use crate::domain::Operation;
+use crate::ledger::Ledger;
 use crate::operation::authorized_portal::AuthorizedPortal;
-use crate::operation::outcome::Patience;
-
-/// How long the poller sleeps when nothing is due.
-const IDLE: Duration = Duration::from_secs(3600);
+use crate::operation::outcome::{Deadlines, assume_sent};
 
 /// The poller's settings.
 #[derive(Debug, Clone, Copy)]
 pub struct PollerOptions {
     /// The shortest time between two polls of one operation; it grows to a minute.
     pub poll: Duration,
-    /// See [`Patience`].
-    pub patience: Patience,
+    /// How long to wait for evidence.
+    pub deadlines: Deadlines,
 }
 
 /// The poller, before it runs.
@@ -41,11 +39,11 @@ pub struct Poller {
 }
 
 /// The poller at work.
-struct Running {
+struct RunningPoller {
     portal: Rc<AuthorizedPortal>,
-    table: Table,
+    scheduler: Scheduler,
     writer: StateWriter,
-    looks: FuturesUnordered<LocalBoxFuture<'static, (Errand, Seen)>>,
+    polls: FuturesUnordered<LocalBoxFuture<'static, (PollTask, PollResult)>>,
 }
 
 impl Poller {
@@ -69,17 +67,15 @@ impl Poller {
 
     /// Runs until stopped.
     pub async fn run(mut self, portal: AuthorizedPortal) {
-        let mut running = Running {
+        let mut running = RunningPoller {
             portal: Rc::new(portal),
-            table: Table::new(self.options.poll, self.options.patience),
+            scheduler: Scheduler::new(self.options.poll, self.options.deadlines),
             writer: StateWriter::new(self.ledger),
-            looks: FuturesUnordered::new(),
+            polls: FuturesUnordered::new(),
         };
         let stopped = self.stop.cancelled();
         tokio::pin!(stopped);
         loop {
-            let wake_at = running.table.wakes_at();
-            let wake_at = wake_at.unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {
                 () = &mut stopped => break,
                 Some(message) = self.incoming.recv() => {
@@ -89,9 +85,15 @@ impl Poller {
                         running.take_in(message);
                     }
                 }
-                Some((errand, seen)) = running.looks.next() => running.seen(&errand, &seen),
+                Some((task, result)) = running.polls.next() => {
+                    let changed = running.scheduler.poll_finished(&task, &result, Now::read());
+                    running.record_all(changed);
+                }
+                Some(target) = running.scheduler.next_due() => {
+                    let ended = running.scheduler.wake(&target, Now::read());
+                    running.record_all(ended);
+                }
                 Some(()) = running.writer.progress() => {}
-                () = sleep_until(wake_at) => running.wake(),
             }
             running.start_polls();
         }
@@ -103,55 +105,46 @@ impl Poller {
     }
 }
 
-impl Running {
-    fn take_in(&mut self, message: Enqueue) {
-        match message {
-            Enqueue::Record(write, claim) => self.record(write, claim, false),
-            Enqueue::Resume(operation) => self.record(operation.into(), None, true),
-        }
-    }
-
-    /// Writes what is not in the ledger yet while the first poll is on its way: neither
+impl RunningPoller {
+    /// Writes what is not in the ledger yet while the first poll is in flight: neither
     /// waits for the other.
-    fn record(&mut self, mut write: Write, claim: Option<Claim>, is_recorded: bool) {
+    fn take_in(&mut self, message: Enqueue) {
+        let Enqueue {
+            mut write,
+            claim,
+            is_recorded,
+        } = message;
         if let Some(mut operation) = write.operation.take() {
             let is_final = operation.status.is_final();
-            // The state of an operation that is already polled is newer here.
-            if is_final || !self.table.follows(operation.id) {
-                let has_changed = case::begin(&mut operation);
-                if has_changed || !is_recorded {
-                    write.operation = Some(operation.clone());
+            // The state of an operation that is polled already is newer here.
+            if is_final || !self.scheduler.tracks(operation.id) {
+                if assume_sent(&mut operation) || !is_recorded {
+                    write.operation = Some(Arc::clone(&operation));
                 }
                 if is_final {
-                    self.table.drop_finished(operation.id);
+                    self.scheduler.remove(operation.id);
                 } else {
-                    self.table.add(operation, Moment::now());
+                    self.scheduler.add(operation, Now::read());
                 }
             }
         }
         self.writer.record(write, claim);
     }
 
+    fn record_all(&mut self, operations: Vec<Arc<Operation>>) {
+        for operation in operations {
+            self.writer.record(operation.into(), None);
+        }
+    }
+
     fn start_polls(&mut self) {
-        while let Some(mut errand) = self.table.next_look(Moment::now()) {
+        while let Some(mut task) = self.scheduler.next_poll(Now::read()) {
             let portal = Rc::clone(&self.portal);
-            self.looks.push(Box::pin(async move {
-                let locations = std::mem::take(&mut errand.locations);
-                let seen = look(portal, Rc::clone(&errand.target), locations).await;
-                (errand, seen)
+            self.polls.push(Box::pin(async move {
+                let locations = std::mem::take(&mut task.locations);
+                let result = poll(portal, Rc::clone(&task.target), locations).await;
+                (task, result)
             }));
-        }
-    }
-
-    fn seen(&mut self, errand: &Errand, seen: &Seen) {
-        for changed in self.table.seen(errand, seen, Moment::now()) {
-            self.writer.record(changed.into(), None);
-        }
-    }
-
-    fn wake(&mut self) {
-        for over in self.table.wake(Moment::now()) {
-            self.writer.record(over.into(), None);
         }
     }
 }

@@ -1,25 +1,25 @@
-//! The outcome and the operation's states, against a simulated vendor: whatever happens
-//! there and on the way, what we say in the end agrees with what it did.
+//! The outcome and the operation's states, checked against a simulated vendor: whatever
+//! happens there and on the way, the reported outcome agrees with what the vendor did.
 //!
 //! # What counts as the truth
 //!
-//! If our cancel arrived while a publish ran, that one was met, and an end that we name
-//! must be its end, without any tolerance; nor may we say that nothing was running.
+//! If our cancel arrived while a publish ran, it applied to that one: a reported end must
+//! be its end, without any tolerance, and "nothing was running" is wrong.
 //!
-//! If it arrived when nothing ran, or never, nothing was met, and the contract allows to
-//! name a publish that ran at about that time. About means, from when our request left
-//! to when the vendor answered, and
+//! If it arrived when nothing ran, or never, it applied to none, and the contract allows to
+//! report a publish that ran at about that time: from when our request was sent to when the
+//! vendor answered, and
 //!
 //! - before: 10 s and the request's duration (the contract's slack), and 1 s more, by
 //!   which a `Date` may be early;
-//! - after: 5 s if the answer is dated (a look within 2 s of noticing it, on a request
-//!   of 2 s; or one dated by no more than 4 s later, and `Date` is up to 1 s early), and
-//!   in any case 4 s from when it left (the same without a date).
+//! - after: 5 s if the answer is dated (an observation within 2 s of noticing it, on a
+//!   request of 2 s; or one dated no more than 4 s later, and `Date` is up to 1 s early),
+//!   and in any case 4 s from when it was sent (the same without a date).
 //!
-//! The same tolerance stands for what was met where the vendor names an old publish, or
-//! its lists lag; then both ends are as much wider. Where our cancel never arrived, that
-//! nothing was running must be so of some moment between sending and noticing. Unknown
-//! is never wrong, so [`plain`] says where it is not good enough.
+//! The same tolerance holds where the vendor names an old publish, or its lists lag; then
+//! both ends are as much wider. Where our cancel never arrived, "nothing was running" must
+//! be true of some moment between sending and noticing. Unknown is never wrong, so
+//! [`plain`] says where it is not good enough.
 
 mod plain;
 mod plan;
@@ -31,17 +31,17 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::case::{self, Worth};
+use super::terms::{Deadlines, MissingReason, Observation};
+use super::update::{self, Effect};
 use crate::domain::{
     Action, CallerName, Delivered, Evidence, Operation, OperationError, Outcome, ProblemCode,
     RequestId, Status, Target,
 };
-use crate::operation::outcome::{Look, Patience, Unseen};
 use crate::portal::{Location, RunState};
-use plan::{Back, Event, Glance, Names, Request, plan};
+use plan::{Back, Event, Names, PlannedObservation, Request, plan};
 use world::{Happening, World, end};
 
-const PATIENCE: Patience = Patience {
+const DEADLINES: Deadlines = Deadlines {
     settle: std::time::Duration::from_secs(30),
     give_up: std::time::Duration::from_secs(1800),
 };
@@ -49,7 +49,7 @@ const SLACK: i64 = 10_000 + 1_000;
 const PROMPT: i64 = 2_000;
 const AFTER_ANSWER: i64 = 5_000;
 
-/// Our side: the operation, every state that it had, and what is true of it.
+/// Our side: the operation, its states so far, and what is true of it.
 struct Ours {
     world: World,
     operation: Arc<Operation>,
@@ -59,9 +59,9 @@ struct Ours {
     left: i64,
     noticed: i64,
     arrived: Option<i64>,
-    /// The publish that our cancel met, where that is beyond doubt.
+    /// The publish that our cancel applied to, where that is beyond doubt.
     met: Option<Uuid>,
-    /// The latest moment that is about that of our cancel.
+    /// The latest moment that counts as the time of our cancel.
     latest: i64,
     location: Option<Location>,
 }
@@ -126,7 +126,7 @@ impl Ours {
         }
         let certain = world.lag == 0 && !matches!(request.names, Names::Old(_));
         let mut operation = Arc::new(operation);
-        case::begin(&mut operation);
+        update::assume_sent(&mut operation);
         Self {
             met: met.filter(|_| certain),
             latest,
@@ -144,7 +144,7 @@ impl Ours {
     fn go(&mut self, event: &Event) -> Result<(), TestCaseError> {
         match event {
             Event::World(happenings) => self.world.happen(happenings),
-            Event::Look(glance) => self.look(glance)?,
+            Event::Observe(planned) => self.observe(planned)?,
             Event::Saved => self.durable = self.states.len(),
             Event::Restart(back) => self.restart(*back),
             Event::Clock(by) => self.world.jump(*by),
@@ -152,33 +152,39 @@ impl Ours {
         Ok(())
     }
 
-    fn look(&mut self, glance: &Glance) -> Result<(), TestCaseError> {
+    fn observe(&mut self, planned: &PlannedObservation) -> Result<(), TestCaseError> {
         let (begun, begun_at) = (self.world.our_time(), self.world.now);
-        self.world.happen(&glance.before);
+        self.world.happen(&planned.before);
         let list = self.world.list();
-        let date = glance.dated.then(|| self.world.date());
-        self.world.happen(&glance.after);
+        let date = planned.dated.then(|| self.world.date());
+        self.world.happen(&planned.after);
         let ended = self.world.our_time();
-        let is_last = ended >= case::gives_up_at(&self.operation, PATIENCE) + PATIENCE.grace();
+        let is_last = ended >= update::gives_up_at(&self.operation, DEADLINES) + DEADLINES.grace();
         let unread = if is_last {
-            Unseen::Unread
+            MissingReason::ReadFailed
         } else {
-            Unseen::ForNow
+            MissingReason::WillRetry
         };
-        let look = Look {
-            at: if glance.succeeds { begun } else { ended },
+        let observation = Observation {
+            at: if planned.succeeds { begun } else { ended },
             ended,
-            date: date.filter(|_| glance.succeeds),
-            submissions: glance.succeeds.then_some(&list[..]).ok_or(unread),
+            date: date.filter(|_| planned.succeeds),
+            submissions: planned.succeeds.then_some(&list[..]).ok_or(unread),
         };
         let before = Arc::clone(&self.operation);
-        let worth = case::weigh(&mut self.operation, self.location, look, None, PATIENCE);
-        if before.status.is_final() || worth == Worth::Nothing {
+        let effect = update::observe(
+            &mut self.operation,
+            self.location,
+            observation,
+            None,
+            DEADLINES,
+        );
+        if before.status.is_final() || effect == Effect::Unchanged {
             prop_assert_eq!(&before, &self.operation);
             return Ok(());
         }
         prop_assert!(self.operation.updated_at > before.updated_at);
-        prop_assert_eq!(worth == Worth::Ended, self.operation.status.is_final());
+        prop_assert_eq!(effect == Effect::Ended, self.operation.status.is_final());
         self.states.push(Arc::clone(&self.operation));
         if let Some(outcome) = self.operation.outcome {
             self.hold_against_truth(outcome, begun_at)?;
@@ -197,13 +203,13 @@ impl Ours {
             self.location = None;
         }
         let mut found = Arc::new(found);
-        if case::begin(&mut found) {
+        if update::assume_sent(&mut found) {
             self.states.push(Arc::clone(&found));
         }
         self.operation = found;
     }
 
-    fn hold_against_truth(&self, outcome: Outcome, looked: i64) -> Result<(), TestCaseError> {
+    fn hold_against_truth(&self, outcome: Outcome, observed: i64) -> Result<(), TestCaseError> {
         let lag = self.world.lag;
         let earliest = self.left - SLACK - (self.noticed - self.left) - lag;
         let counts = |run: &&world::Run| match self.met {
@@ -224,7 +230,7 @@ impl Ours {
             Outcome::AlreadyCompleted => ended(RunState::Completed),
             Outcome::NotCanceled => met
                 .iter()
-                .any(|run| run.ended.is_none_or(|(ended, _)| ended >= looked - lag)),
+                .any(|run| run.ended.is_none_or(|(ended, _)| ended >= observed - lag)),
             Outcome::NothingToCancel => !self.world.runs.iter().any(|run| match self.arrived {
                 Some(at) => run.ran_at(at) && run.started < at - lag,
                 None => run.started < self.left - lag && run.ran_at(self.noticed),
@@ -235,21 +241,21 @@ impl Ours {
         Ok(())
     }
 
-    /// Looks on until the end, which must come in time.
+    /// Observes on until the end, which must come in time.
     fn finish(&mut self) -> Result<(), TestCaseError> {
         for _ in 0..40 {
             if self.operation.status.is_final() {
                 break;
             }
             self.world.pass(50_000);
-            self.look(&prompt_look())?;
+            self.observe(&prompt_observation())?;
         }
         prop_assert!(self.operation.status.is_final(), "no end");
-        // Whatever comes now changes nothing.
+        // Nothing changes any more.
         let over = Arc::clone(&self.operation);
         self.durable = self.states.len();
         self.restart(9);
-        self.look(&prompt_look())?;
+        self.observe(&prompt_observation())?;
         let again = Arc::make_mut(&mut self.operation);
         again.follow(Delivered::Yes);
         again.learn(Evidence::default(), Some("running"));
@@ -261,8 +267,8 @@ impl Ours {
     }
 }
 
-fn prompt_look() -> Glance {
-    Glance {
+fn prompt_observation() -> PlannedObservation {
+    PlannedObservation {
         before: vec![Happening::Pass(100)],
         after: vec![Happening::Pass(100)],
         succeeds: true,
@@ -270,7 +276,7 @@ fn prompt_look() -> Glance {
     }
 }
 
-/// More than usual: what is rare is what this is for. `PROPTEST_CASES` asks for more.
+/// More than usual: rare sequences are what this is for. `PROPTEST_CASES` asks for more.
 fn many() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig {

@@ -1,5 +1,5 @@
-//! How often the vendor is looked at, told by its journal: shared, fair, ever more
-//! rarely, and not while it asks to be left alone.
+//! How often the vendor is polled, by its journal: shared, fair, at growing intervals, and
+//! not while it is throttling.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::helpers::{Setup, World, spawn_with};
 
-/// The interval of these tests: long beside what a look takes.
+/// The interval of these tests: long compared with a poll.
 const POLL: Duration = Duration::from_millis(200);
 /// What the time of a request's arrival may be off by.
 const SLACK: Duration = Duration::from_millis(30);
@@ -26,7 +26,7 @@ async fn world(toml: &str) -> World {
     .await
 }
 
-fn looks(offer: &str) -> String {
+fn polls(offer: &str) -> String {
     format!("offers/{offer}/submissions")
 }
 
@@ -49,7 +49,7 @@ fn id(answer: &crate::client::Answer) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn looks_become_rarer_and_readers_cause_none() {
+async fn polls_become_rarer_and_readers_cause_none() {
     let world = world("").await;
     let id = id(&world.cancel("stubborn-1").await);
     let (done, reads) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -60,7 +60,7 @@ async fn looks_become_rarer_and_readers_cause_none() {
         }
     };
     let vendor = async {
-        let entries = world.vendor.receives(&looks("stubborn-1"), 9).await;
+        let entries = world.vendor.receives(&polls("stubborn-1"), 9).await;
         done.store(true, Ordering::Relaxed);
         entries
     };
@@ -75,10 +75,10 @@ async fn looks_become_rarer_and_readers_cause_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operations_of_one_offer_share_their_looks() {
+async fn operations_of_one_offer_share_their_polls() {
     const COUNT: usize = 100;
     let world = world("").await;
-    // Looks that would overlap, if they could.
+    // Polls that would overlap, if they could.
     let slow = Duration::from_millis(500);
     let fault = json!({"kind": "delay", "ms": 500});
     let order = json!({"on": "submissions", "offer": "stubborn-1", "times": 0, "fault": fault});
@@ -88,19 +88,19 @@ async fn operations_of_one_offer_share_their_looks() {
     let cancels = world.vendor.cancels("stubborn-1").await;
     let last_cancel = cancels.iter().map(time).max().unwrap();
 
-    let soon = world.vendor.received(&looks("stubborn-1")).await.len();
-    let entries = world.vendor.receives(&looks("stubborn-1"), soon + 7).await;
-    // The four that came first; and one each time that one of them is over.
+    let soon = world.vendor.received(&polls("stubborn-1")).await.len();
+    let entries = world.vendor.receives(&polls("stubborn-1"), soon + 7).await;
+    // The first four, and one more whenever one of them has finished.
     let is_first = |entry: &&Value| time(entry) < last_cancel + slow + POLL / 2;
     let first = entries.iter().filter(is_first).count();
-    assert!((1..=12).contains(&first), "{first} first looks");
-    // Who was in two looks at a time is together from the one after the next on.
+    assert!((1..=12).contains(&first), "{first} first polls");
+    // Operations of two concurrent polls share them from the one after the next on.
     let further = gaps(&entries[first + 2..]);
     assert!(further.len() >= 3, "{further:?}");
     let apart = slow + POLL - SLACK;
     assert!(further.iter().all(|gap| *gap >= apart), "{further:?}");
 
-    // Every one of them learns the end from the same few looks.
+    // All of them end by the same few polls.
     let finish = "offers/contoso/stubborn-1/finish";
     let canceled = json!({"state": "canceled"});
     world.vendor.control("POST", finish, canceled).await;
@@ -110,7 +110,7 @@ async fn operations_of_one_offer_share_their_looks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_vendor_that_asks_for_time_gets_it() {
+async fn retry_after_is_respected() {
     let refusal = |status: u16| {
         let header = json!({"Retry-After": "2"});
         json!({"kind": "status", "status": status, "headers": header})
@@ -118,9 +118,9 @@ async fn a_vendor_that_asks_for_time_gets_it() {
     let throttle = json!({"kind": "throttle", "retryAfterSeconds": 2});
     for fault in [throttle, refusal(500), refusal(503), refusal(504)] {
         let world = world("").await;
-        // Another offer of the publisher is followed already.
+        // Another offer of the publisher is polled already.
         id(&world.cancel("stubborn-other").await);
-        world.vendor.receives(&looks("stubborn-other"), 2).await;
+        world.vendor.receives(&polls("stubborn-other"), 2).await;
         let order = json!({"on": "submissions", "offer": "stubborn-1", "skip": 1, "times": 1, "fault": fault});
         world.vendor.order(order).await;
         id(&world.cancel("stubborn-1").await);
@@ -132,16 +132,16 @@ async fn a_vendor_that_asks_for_time_gets_it() {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        // A first look is not held back, if it is at another offer.
+        // A first poll of another offer is not held.
         id(&world.cancel("stubborn-new").await);
-        let first = world.vendor.receives(&looks("stubborn-new"), 1).await;
+        let first = world.vendor.receives(&polls("stubborn-new"), 1).await;
         assert!(between(&refused, &first[0]) < Duration::from_secs(2));
         let since = |entry: &&Value| time(entry) > time(&refused);
         let asked = Duration::from_secs(2) - SLACK;
         for offer in ["stubborn-1", "stubborn-other"] {
-            let count = world.vendor.received(&looks(offer)).await.len();
-            let entries = world.vendor.receives(&looks(offer), count + 1).await;
-            // What was on its way when the answer came is none that follows it.
+            let count = world.vendor.received(&polls(offer)).await.len();
+            let entries = world.vendor.receives(&polls(offer), count + 1).await;
+            // A request that was in flight when the answer came does not count.
             let next = entries.iter().filter(since);
             let mut waits = next.map(|next| between(&refused, next));
             let next = waits
@@ -153,25 +153,25 @@ async fn a_vendor_that_asks_for_time_gets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_vendor_that_refuses_its_words_is_asked_for_its_list_all_the_same() {
+async fn refused_status_texts_do_not_hold_the_list() {
     let world = world("").await;
     let header = json!({"Retry-After": "2"});
     let fault = json!({"kind": "status", "status": 503, "headers": header});
     let order = json!({"on": "operations", "offer": "stubborn-1", "times": 1, "fault": fault});
     world.vendor.order(order).await;
     id(&world.cancel("stubborn-1").await);
-    let words = "offers/stubborn-1/operations/";
-    let refused = world.vendor.receives(words, 1).await.remove(0);
-    let next = world.vendor.receives(words, 2).await.remove(1);
+    let texts = "offers/stubborn-1/operations/";
+    let refused = world.vendor.receives(texts, 1).await.remove(0);
+    let next = world.vendor.receives(texts, 2).await.remove(1);
     assert!(between(&refused, &next) >= Duration::from_secs(2) - SLACK);
-    let lists = world.vendor.received(&looks("stubborn-1")).await;
+    let lists = world.vendor.received(&polls("stubborn-1")).await;
     let meanwhile = |entry: &&Value| time(entry) > time(&refused) && time(entry) < time(&next);
     let meanwhile = lists.iter().filter(meanwhile).count();
     assert!(meanwhile >= 3, "{meanwhile} lists");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operation_ends_in_time_although_the_vendor_wants_to_be_left_alone() {
+async fn an_operation_ends_in_time_although_the_vendor_is_throttling() {
     let world = spawn_with(Setup {
         tune: |settings| settings.operations.give_up = Duration::from_millis(1500),
         ..Setup::default()
@@ -186,8 +186,8 @@ async fn an_operation_ends_in_time_although_the_vendor_wants_to_be_left_alone() 
     assert_eq!(operation["outcome"], "unknown", "{operation}");
     assert_eq!(operation["error"]["code"], "outcome-unknown");
     let message = operation["error"]["message"].as_str().unwrap();
-    assert!(message.contains("asked to be left alone"), "{message}");
-    assert_eq!(world.vendor.received(&looks("migrated-1")).await.len(), 1);
+    assert!(message.contains("throttling (429)"), "{message}");
+    assert_eq!(world.vendor.received(&polls("migrated-1")).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,7 +216,7 @@ allow = [ { actions = ["*"], publishers = ["*"], offers = ["*"] } ]
         ..Setup::default()
     })
     .await;
-    // More that are followed already than there are places for further looks.
+    // More operations than there are slots for further polls.
     let names = |kind: &str| {
         (0..100)
             .map(|n| format!("stubborn-{kind}{n}"))
@@ -230,7 +230,7 @@ allow = [ { actions = ["*"], publishers = ["*"], offers = ["*"] } ]
     for kind in ["old", "older"] {
         cancel(kind).await;
         for name in names(kind) {
-            world.vendor.receives(&looks(&name), 1).await;
+            world.vendor.receives(&polls(&name), 1).await;
         }
     }
     let fault = json!({"kind": "hang"});
@@ -249,7 +249,7 @@ allow = [ { actions = ["*"], publishers = ["*"], offers = ["*"] } ]
         }
     };
     until(192).await;
-    // And more new ones than there are places for first looks.
+    // And more new ones than there are slots for first polls.
     for kind in ["new", "newer", "newest"] {
         cancel(kind).await;
     }
@@ -266,6 +266,6 @@ allow = [ { actions = ["*"], publishers = ["*"], offers = ["*"] } ]
         "{:?}",
         begun.elapsed()
     );
-    // Half of the places of either kind, and no more.
+    // Half of the slots of either kind, and no more.
     assert_eq!(hanging().await, 192 + 256);
 }

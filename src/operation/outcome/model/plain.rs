@@ -1,9 +1,9 @@
-//! Where the evidence is plain, the answer must be: so that the model cannot be
-//! satisfied by knowing nothing.
+//! Where the evidence is plain, the outcome must be known: otherwise "unknown" would
+//! satisfy the model.
 
 use super::*;
 
-/// Long enough before our cancel to be none of its business.
+/// Long enough before our cancel not to matter.
 const LONG_AGO: i64 = 60_000;
 
 fn request_of(took: i64, back: Back, names: Names) -> Request {
@@ -74,7 +74,7 @@ proptest! {
     ) {
         let back = Back::Answer { dated, cut: false };
         let mut ours = begin(clocks, &history, true, &request_of(took, back, names));
-        ours.look(&prompt_look())?;
+        ours.observe(&prompt_observation())?;
         if restarts {
             ours.durable = ours.states.len();
             ours.restart(9);
@@ -100,7 +100,7 @@ proptest! {
         let request = request_of(took, back, Names::Nothing);
         let mut ours = begin(clocks, &history, true, &request);
         ours.world.pass(late);
-        ours.look(&prompt_look())?;
+        ours.observe(&prompt_observation())?;
         ours.world.happen(&[Happening::Pass(5_000), Happening::End(state), publish()]);
         ours.finish()?;
         prop_assert_eq!(ours.operation.outcome, Some(outcome_of(state)));
@@ -117,7 +117,7 @@ proptest! {
         let back = Back::Answer { dated: true, cut: false };
         let mut ours = begin(clocks, &history, false, &request_of(took, back, names));
         ours.world.pass(late);
-        ours.look(&prompt_look())?;
+        ours.observe(&prompt_observation())?;
         // Later than what a cancel may have changed.
         ours.world.happen(&[Happening::Pass(PROMPT), publish()]);
         ours.finish()?;
@@ -125,7 +125,7 @@ proptest! {
     }
 
     #[test]
-    fn what_starts_after_a_look_at_once_saw_nothing_never_counts(
+    fn what_starts_after_an_immediate_observation_of_nothing_never_counts(
         clocks in clocks(),
         history in prop::collection::vec(end(), 0..3),
         dated in any::<bool>(),
@@ -140,11 +140,11 @@ proptest! {
         let dated = dated || !history.is_empty();
         let back = Back::Answer { dated, cut: false };
         let mut ours = begin(clocks, &history, false, &request_of(took, back, names));
-        ours.look(&prompt_look())?;
+        ours.observe(&prompt_observation())?;
         let publish = Happening::Publish { timed, strange: false };
         ours.world.happen(&[Happening::Pass(after), publish]);
         if let Some((lasts, state)) = ended {
-            ours.look(&prompt_look())?;
+            ours.observe(&prompt_observation())?;
             ours.world.happen(&[Happening::Pass(lasts), Happening::End(state)]);
         }
         if restarts {
@@ -156,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn what_ended_before_the_first_look_is_told_by_its_date(
+    fn what_ended_before_the_first_observation_is_told_by_its_date(
         clocks in clocks(),
         history in prop::collection::vec(end(), 0..3),
         names in names(),
@@ -165,7 +165,7 @@ proptest! {
         let mut request = request_of(400, Back::Answer { dated: true, cut: false }, names);
         request.at_vendor = vec![Happening::End(state)];
         let mut ours = begin(clocks, &history, true, &request);
-        ours.look(&prompt_look())?;
+        ours.observe(&prompt_observation())?;
         prop_assert_eq!(ours.operation.outcome, Some(outcome_of(state)));
     }
 

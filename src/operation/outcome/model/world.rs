@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::portal::{RunState, Submission};
 
-/// Something that happens at the vendor, whoever brought it about.
+/// Something that happens at the vendor, for any reason.
 #[derive(Debug, Clone)]
 pub enum Happening {
     /// Time passes.

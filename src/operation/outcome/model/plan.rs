@@ -1,9 +1,9 @@
-//! What happens in one case of the model, drawn at random.
+//! One case of the model, drawn at random.
 
 use jiff::SignedDuration;
 use proptest::prelude::*;
 
-use super::prompt_look;
+use super::prompt_observation;
 use super::world::{Happening, happenings, time};
 
 /// Our cancel's way.
@@ -46,7 +46,7 @@ pub enum Names {
 #[derive(Debug, Clone)]
 pub enum Event {
     World(Vec<Happening>),
-    Look(Glance),
+    Observe(PlannedObservation),
     /// The present state is durable.
     Saved,
     /// We start again, so many unsaved states back.
@@ -55,9 +55,9 @@ pub enum Event {
     Clock(SignedDuration),
 }
 
-/// One look: what happens before the vendor reads its list, and until we have it.
+/// One observation: what happens before the vendor reads its list, and until we have it.
 #[derive(Debug, Clone)]
-pub struct Glance {
+pub struct PlannedObservation {
     pub before: Vec<Happening>,
     pub after: Vec<Happening>,
     pub succeeds: bool,
@@ -105,9 +105,9 @@ fn request() -> impl Strategy<Value = Request> {
     })
 }
 
-fn glance() -> impl Strategy<Value = Glance> {
+fn planned() -> impl Strategy<Value = PlannedObservation> {
     let odds = (prop::bool::weighted(0.85), prop::bool::weighted(0.8));
-    (happenings(2), happenings(2), odds).prop_map(|(before, after, odds)| Glance {
+    (happenings(2), happenings(2), odds).prop_map(|(before, after, odds)| PlannedObservation {
         before,
         after,
         succeeds: odds.0,
@@ -119,8 +119,8 @@ fn event() -> impl Strategy<Value = Event> {
     let hours = prop_oneof![Just(-48_i64), 0..2_i64];
     prop_oneof![
         4 => happenings(3).prop_map(Event::World),
-        6 => glance().prop_map(Event::Look),
-        2 => Just(Event::Look(prompt_look())),
+        6 => planned().prop_map(Event::Observe),
+        2 => Just(Event::Observe(prompt_observation())),
         1 => Just(Event::Saved),
         1 => (0..6_usize).prop_map(Event::Restart),
         1 => hours.prop_map(|hours| Event::Clock(SignedDuration::from_hours(hours))),

@@ -1,0 +1,96 @@
+//! One poll: what it asks the portal for, and what it brings.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::domain::Target;
+use crate::operation::authorized_portal::{AuthorizedPortal, ReadFailure, SubmissionsSnapshot};
+use crate::portal::Location;
+
+/// How much longer than the list the status texts may take: they decide nothing.
+const TEXTS_LATE: Duration = Duration::from_secs(1);
+
+/// What one poll brought.
+pub struct PollResult {
+    /// The offer's submissions.
+    pub snapshot: SubmissionsSnapshot,
+    /// The portal's status texts: where it was asked for one, and what it gave.
+    texts: HashMap<Location, Option<String>>,
+    /// How long the portal asked for no requests for status texts.
+    pub texts_retry_after: Option<Duration>,
+}
+
+impl PollResult {
+    #[cfg(test)]
+    pub fn new(
+        snapshot: SubmissionsSnapshot,
+        asked: &[Location],
+        texts_retry_after: Option<Duration>,
+    ) -> Self {
+        Self {
+            snapshot,
+            texts: asked.iter().map(|location| (*location, None)).collect(),
+            texts_retry_after,
+        }
+    }
+
+    /// The portal's status text at a location.
+    #[must_use]
+    pub fn status_text(&self, location: Location) -> Option<&str> {
+        self.texts.get(&location)?.as_deref()
+    }
+
+    /// Whether the portal was asked for its status text there.
+    #[must_use]
+    pub fn has_asked(&self, location: Location) -> bool {
+        self.texts.contains_key(&location)
+    }
+
+    /// How long the portal asked for no requests for submissions.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let failure = self.snapshot.submissions.as_ref().err();
+        failure.and_then(ReadFailure::retry_after)
+    }
+}
+
+/// Reads the offer's submissions, and beside them the status texts at these locations
+/// one after the other: at most two requests at a time.
+pub async fn poll(
+    portal: Rc<AuthorizedPortal>,
+    target: Rc<Target>,
+    locations: Vec<Location>,
+) -> PollResult {
+    let (mut texts, mut texts_retry_after) = (HashMap::new(), None);
+    let snapshot = {
+        let reading = async {
+            for location in locations {
+                let text = texts.entry(location).or_insert(None);
+                match portal.status_word(&target, location).await {
+                    Ok(found) => *text = found,
+                    Err(failure) => texts_retry_after = failure.retry_after(),
+                }
+                if texts_retry_after.is_some() {
+                    break;
+                }
+            }
+        };
+        let snapshot = portal.submissions(&target);
+        tokio::pin!(reading, snapshot);
+        tokio::select! {
+            snapshot = &mut snapshot => {
+                let _in_time = timeout(TEXTS_LATE, reading).await;
+                snapshot
+            }
+            () = &mut reading => snapshot.await,
+        }
+    };
+    PollResult {
+        snapshot,
+        texts,
+        texts_retry_after,
+    }
+}
