@@ -16,9 +16,8 @@ use super::now::Now;
 use super::offer::{PollKind, TrackedOffer, texts_to_read};
 use super::poll::PollResult;
 use super::throttle::Throttle;
-use super::tracked::{Phase, Rules, TrackedOperation};
-use crate::domain::Target;
-use crate::domain::{Operation, OperationId, PublisherId};
+use super::tracked::{Phase, PollRules, TrackedOperation};
+use crate::domain::{Operation, OperationId, PublisherId, Target};
 use crate::operation::outcome::{Deadlines, Effect, MissingReason};
 use crate::portal::Location;
 
@@ -44,7 +43,7 @@ pub struct PollTask {
 
 /// All operations that are polled.
 pub struct Scheduler {
-    rules: Rules,
+    rules: PollRules,
     operations: HashMap<OperationId, TrackedOperation>,
     offers: HashMap<Rc<Target>, TrackedOffer>,
     throttle: Throttle,
@@ -59,7 +58,7 @@ impl Scheduler {
     #[must_use]
     pub fn new(poll: Duration, deadlines: Deadlines) -> Self {
         Self {
-            rules: Rules {
+            rules: PollRules {
                 interval: PollInterval::new(poll),
                 deadlines,
             },

@@ -24,7 +24,7 @@ const JUST_AFTER: Duration = Duration::from_millis(2);
 
 /// What decides when an operation is polled, and how long.
 #[derive(Debug, Clone, Copy)]
-pub struct Rules {
+pub struct PollRules {
     pub interval: PollInterval,
     pub deadlines: Deadlines,
 }
@@ -95,7 +95,7 @@ impl TrackedOperation {
     }
 
     /// Resumes where an earlier process was.
-    pub fn resume(&mut self, rules: Rules, now: Now) {
+    pub fn resume(&mut self, rules: PollRules, now: Now) {
         let answered_at = self.operation.evidence.answered_at;
         let elapsed = answered_at
             .and_then(|at| Duration::try_from(now.at.duration_since(at)).ok())
@@ -107,7 +107,7 @@ impl TrackedOperation {
     }
 
     /// Waits for its next poll; `hold` is how long the vendor asked for no requests.
-    pub fn schedule_next(&mut self, rules: Rules, hold: Duration, now: Now) {
+    pub fn schedule_next(&mut self, rules: PollRules, hold: Duration, now: Now) {
         let gives_up_in = until(outcome::gives_up_at(&self.operation, rules.deadlines), now);
         if gives_up_in.is_zero() {
             self.gives_up = self.gives_up.min(now.instant);
@@ -133,7 +133,7 @@ impl TrackedOperation {
     }
 
     /// It is due while the vendor asks for no requests: waits no longer than that.
-    pub fn postpone(&mut self, rules: Rules, hold: Duration, now: Now) {
+    pub fn postpone(&mut self, rules: PollRules, hold: Duration, now: Now) {
         if self.gives_up <= now.instant {
             return self.schedule_next(rules, hold, now);
         }
