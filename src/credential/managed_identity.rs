@@ -101,13 +101,13 @@ impl ManagedIdentity {
     fn request(&self) -> Option<Request> {
         let (url, api_version, header) = match &self.endpoint {
             ManagedEndpoint::Imds { url } => {
-                let proof = HeaderValue::from_static("true");
-                (url, "2018-02-01", (METADATA, proof))
+                let value = HeaderValue::from_static("true");
+                (url, "2018-02-01", (METADATA, value))
             }
             ManagedEndpoint::AppService { url, header } => {
-                let mut proof = HeaderValue::from_str(header.expose()).ok()?;
-                proof.set_sensitive(true);
-                (url, "2019-08-01", (IDENTITY_HEADER, proof))
+                let mut value = HeaderValue::from_str(header.expose()).ok()?;
+                value.set_sensitive(true);
+                (url, "2019-08-01", (IDENTITY_HEADER, value))
             }
         };
         let query = serde_urlencoded::to_string(TokenQuery {

@@ -46,7 +46,7 @@ pub struct AuthorizedPortal {
 /// Why a call brought no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallFailure<E> {
-    /// There is no token to send it with, or none to send it again with.
+    /// No token, or no newer one after a 401.
     #[error("{0}")]
     NoToken(Unavailable),
     /// The vendor's API gave no answer that can be used.
@@ -74,27 +74,27 @@ impl ReadFailure {
 
 /// An action's answer, or why there is none.
 pub struct Exchange {
-    /// What came back.
+    /// The answer.
     pub answer: Result<Answer, SendFailure>,
     /// Time spent waiting for the vendor, without waiting for a token.
     pub took: Duration,
-    /// Whether the vendor has answered 401 at least once, so that it did get a request.
+    /// Whether the vendor has answered 401 at least once: it did receive a request.
     pub refused_once: bool,
 }
 
 /// One reading of an offer's submissions.
 pub struct SubmissionsSnapshot {
-    /// When the request that brought them was begun; our clock.
+    /// When the request began; our clock.
     pub begun: Timestamp,
-    /// When they were there, or were known not to come; our clock.
+    /// When it ended, with or without them; our clock.
     pub ended: Timestamp,
-    /// What the vendor gave.
+    /// The submissions, or why they could not be read.
     pub submissions: Result<Submissions, ReadFailure>,
 }
 
 impl SubmissionsSnapshot {
-    /// What it is for the judge, as long as there can be another. A list may be as old
-    /// as its request, but that there is none is known only at the end.
+    /// The observation that the outcome is judged by. A list counts as of the moment of its
+    /// request; a failed read counts as of its end.
     #[must_use]
     pub fn look(&self) -> Observation<'_> {
         let read = self.submissions.as_ref().ok();

@@ -132,3 +132,71 @@ impl HttpClient {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    /// Sends a request to a server that closes its first `closing` connections after the
+    /// request and answers on later ones. Returns the outcome and how many there were.
+    async fn send(method: Method, closing: u32) -> (Result<StatusCode, SendError>, u32) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        let accepted = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&accepted);
+        let server = tokio::task::spawn_local(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                counted.set(counted.get() + 1);
+                let _read = stream.read(&mut [0; 1024]).await.unwrap();
+                if counted.get() > closing {
+                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                    stream.write_all(answer).await.unwrap();
+                }
+            }
+        });
+        let limit = Duration::from_secs(10);
+        let options = TransportOptions {
+            ca_file: None,
+            connect_timeout: limit,
+            request_timeout: limit,
+            tls: false,
+        };
+        let client = Transport::new(&options).unwrap().client();
+        let request = Request {
+            method,
+            uri: uri.parse().unwrap(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+            max_answer: 9,
+        };
+        let outcome = client.send(request).await.map(|answer| answer.status());
+        server.abort();
+        (outcome, accepted.get())
+    }
+
+    #[tokio::test]
+    async fn a_get_without_an_answer_is_sent_once_more_and_a_post_is_not() {
+        let closed = Err(SendError::Lost(Lost::Closed));
+        let cases = async {
+            for (method, closing, expected) in [
+                (Method::GET, 0, (Ok(StatusCode::OK), 1)),
+                (Method::GET, 1, (Ok(StatusCode::OK), 2)),
+                (Method::GET, 9, (closed, 2)),
+                (Method::POST, 1, (closed, 1)),
+                (Method::PUT, 1, (closed, 1)),
+            ] {
+                let name = format!("{method}, {closing}");
+                assert_eq!(send(method, closing).await, expected, "{name}");
+            }
+        };
+        LocalSet::new().run_until(cases).await;
+    }
+}

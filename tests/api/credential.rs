@@ -185,8 +185,8 @@ async fn while_there_is_no_token_nothing_is_sent() {
             "AADSTS7000215, invalid_client): the client secret is wrong",
         ),
         (entra(7_000_222), "the client secret has expired"),
-        (entra(90_002), "there is no such tenant"),
-        (entra(700_016), "there is no such application"),
+        (entra(90_002), "unknown tenant"),
+        (entra(700_016), "unknown application"),
         (entra(500_011), "the resource or scope is unknown"),
         (grants(json!({})), "has no access_token"),
         (
@@ -199,11 +199,11 @@ async fn while_there_is_no_token_nothing_is_sent() {
         ),
         (
             grants(json!({"access_token": "a b\r\nc", "expires_in": 3599})),
-            "header's value",
+            "a header cannot carry",
         ),
         (
             grants(json!({"access_token": token, "expires_in": "soon"})),
-            "no number of seconds",
+            "not a number of seconds",
         ),
         (
             grants(json!({"access_token": token, "expires_in": 20})),

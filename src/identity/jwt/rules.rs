@@ -36,7 +36,7 @@ pub enum TokenError {
     Expired,
     /// `nbf` has not come.
     NotYet,
-    /// `aud` names somebody else.
+    /// `aud` does not name the gateway.
     Audience,
     /// `exp`, `iss` or `aud` is missing or malformed.
     Claims,
