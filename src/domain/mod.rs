@@ -7,6 +7,7 @@ mod action;
 mod caller;
 mod email;
 mod evidence;
+mod first_answer;
 mod glob;
 mod idempotency;
 mod ids;
@@ -21,8 +22,9 @@ pub use action::{Action, UnknownAction};
 pub use caller::{Caller, CallerName, IDENTIFYING_CLAIMS, InvalidCallerName, Rule};
 pub use email::{Email, InvalidEmail, MAX_EMAILS};
 pub use evidence::Evidence;
+pub use first_answer::{FirstAnswer, PortalProblem};
 pub use glob::{Glob, InvalidGlob};
-pub use idempotency::{Digest, FirstAnswer, Idempotency, PortalProblem};
+pub use idempotency::{Digest, Idempotency};
 pub use ids::{InvalidId, OfferId, OperationId, PublisherId, RequestId};
 pub use operation::{
     Delivered, Operation, OperationError, Outcome, PortalError, PortalFacts, Status, now,

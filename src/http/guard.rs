@@ -16,15 +16,6 @@ use crate::telemetry::AccessLog;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Bounds on a request's head.
-#[derive(Debug, Clone, Copy)]
-pub struct HeadLimits {
-    /// The longest request target, in bytes.
-    pub max_uri_bytes: usize,
-    /// The longest sum of header names and values, in bytes.
-    pub max_header_bytes: usize,
-}
-
 /// The middleware.
 ///
 /// # Errors

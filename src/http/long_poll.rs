@@ -6,18 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::connection::LongLivedResponse;
 use super::extract::reauthenticate;
 use super::quota::CallerSlot;
 use super::{AppState, Problem};
 use crate::domain::{CallerName, Operation};
-
-/// How many requests may wait, over all threads: fewer than there may be connections, so
-/// that the rest stay free for requests that do not wait.
-#[derive(Clone)]
-pub struct LongPollLimit(Arc<Semaphore>);
 
 /// A waiting request's slot.
 pub struct WaitSlot {
@@ -26,21 +21,12 @@ pub struct WaitSlot {
     _response: LongLivedResponse,
 }
 
-impl LongPollLimit {
-    /// The limit of a gateway with this many connections.
-    #[must_use]
-    pub fn among(connections: usize) -> Self {
-        let waiting = connections - connections / 10;
-        Self(Arc::new(Semaphore::new(waiting)))
-    }
-}
-
 impl WaitSlot {
     /// A slot for this caller's request, if one is free.
     #[must_use]
     pub fn acquire(request: &HttpRequest, state: &AppState, caller: &CallerName) -> Option<Self> {
         let _of_the_caller = state.access.load().quotas.wait_slot(caller)?;
-        let _of_all = Arc::clone(&state.long_polls.0).try_acquire_owned().ok()?;
+        let _of_all = state.long_polls.acquire()?;
         Some(Self {
             _of_all,
             _of_the_caller,

@@ -26,12 +26,9 @@ use routes::{events, offers, operations, problems};
 
 pub use access::{Access, CurrentAccess};
 pub use connection::{CallerStream, Connection, ConnectionTimeouts, peer_certificate};
-pub use extract::BodyLimits;
-pub use guard::HeadLimits;
-pub use long_poll::LongPollLimit;
 pub use problem::Problem;
-pub use quota::{Limits as CallerLimits, Quotas, Rate};
-pub use state::{AppState, RequestLimits};
+pub use quota::{Limits as CallerLimits, LongPollLimit, Quotas, Rate};
+pub use state::{AppState, BodyLimits, HeadLimits, RequestLimits};
 
 /// The application of one thread.
 pub fn app(

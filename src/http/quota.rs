@@ -1,5 +1,5 @@
-//! A caller's limits: its request rate, and how many actions and waiting requests it may
-//! have at a time.
+//! Limits on callers: the request rate of each, and how many actions and waiting requests
+//! there may be at a time.
 //!
 //! The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
 
@@ -64,6 +64,26 @@ pub struct RateLimitState {
 
 /// A caller's slot, returned when dropped; none where there is no limit.
 pub type CallerSlot = Option<OwnedSemaphorePermit>;
+
+/// How many requests may wait, over all threads: fewer than there may be connections, so
+/// that the rest stay free for requests that do not wait.
+#[derive(Clone)]
+pub struct LongPollLimit(Arc<Semaphore>);
+
+impl LongPollLimit {
+    /// The limit of a gateway with this many connections.
+    #[must_use]
+    pub fn among(connections: usize) -> Self {
+        let waiting = connections - connections / 10;
+        Self(Arc::new(Semaphore::new(waiting)))
+    }
+
+    /// A slot, if one is free.
+    #[must_use]
+    pub fn acquire(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_owned().ok()
+    }
+}
 
 impl Quotas {
     /// The limits of these callers. Of a limit that is the same as `earlier`, as much is used

@@ -6,9 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::access::CurrentAccess;
-use super::extract::BodyLimits;
-use super::guard::HeadLimits;
-use super::long_poll::LongPollLimit;
+use super::quota::LongPollLimit;
 use crate::ledger::LedgerClient;
 use crate::operation::{OperationService, ReplyConfig};
 
@@ -41,4 +39,22 @@ pub struct RequestLimits {
     pub head: HeadLimits,
     /// Of the body.
     pub body: BodyLimits,
+}
+
+/// The largest request head that is accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadLimits {
+    /// The longest request target, in bytes.
+    pub max_uri_bytes: usize,
+    /// The longest sum of header names and values, in bytes.
+    pub max_header_bytes: usize,
+}
+
+/// The largest and slowest body that is accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimits {
+    /// The longest body, in bytes.
+    pub max_bytes: usize,
+    /// The longest time for all of it.
+    pub timeout: Duration,
 }

@@ -44,7 +44,7 @@ pub enum ClaimResult {
     New(Claim),
     /// The first request with it is still being answered.
     InUse,
-    /// The first request with it asked for something else, and is being answered.
+    /// The first request with it was a different one, and is being answered.
     Reused,
     /// The first request with it was answered with this, which is being written.
     Unwritten(Arc<FirstAnswer>),

@@ -5,16 +5,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::act::Act;
 use super::authorized_portal::{CallFailure, Exchange, SendFailure};
 use super::failure::RequestFailure;
-use super::service::Act;
 use crate::domain::{
     Delivered, Operation, OperationError, PortalError, PortalProblem, ProblemCode, now,
 };
 use crate::portal::{Answer, Lost, Meaning, Refusal, SendError, Unreachable};
 
 /// The code of a problem, and when to repeat the request, if the vendor said so.
-type Problem = (ProblemCode, Option<Duration>);
+type ProblemAndWait = (ProblemCode, Option<Duration>);
 
 /// Writes what came back into the operation. Returns the problem that the caller is to be
 /// answered with, if it is not the operation itself.
@@ -44,7 +44,7 @@ pub fn apply<A: Act>(operation: &mut Arc<Operation>, exchange: Exchange) -> Opti
     })
 }
 
-fn apply_answer<A: Act>(operation: &mut Operation, answer: Answer) -> Option<Problem> {
+fn apply_answer<A: Act>(operation: &mut Operation, answer: Answer) -> Option<ProblemAndWait> {
     let target = &operation.target;
     let portal = &mut operation.portal;
     portal.http_status = Some(answer.http_status);
@@ -93,7 +93,7 @@ fn apply_failure(
     operation: &mut Operation,
     failure: SendFailure,
     delivered: Delivered,
-) -> Option<Problem> {
+) -> Option<ProblemAndWait> {
     match failure {
         CallFailure::Portal(SendError::Lost(lost)) => {
             tracing::warn!(operation = %operation.id, request_id = %operation.request_id, %lost, "no answer from the vendor; the operation is polled");
@@ -130,7 +130,7 @@ fn refuse(
     delivered: Delivered,
     code: ProblemCode,
     message: impl Into<Cow<'static, str>>,
-) -> Problem {
+) -> ProblemAndWait {
     operation.refuse(delivered, OperationError::new(code, message));
     (code, None)
 }

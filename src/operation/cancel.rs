@@ -1,8 +1,8 @@
 //! `cancel`: stops whatever the vendor is doing to an offer. A publish or a go-live is one
 //! more file like this one.
 
+use super::act::Act;
 use super::authorized_portal::{AuthorizedPortal, Exchange};
-use super::service::Act;
 use crate::domain::{Email, Operation, Outcome};
 use crate::policy::{Cancel, Permit};
 

@@ -1,4 +1,4 @@
-//! Why a request is answered with a problem document instead of what it asked for.
+//! Why a request is answered with a problem document.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,13 +1,14 @@
-//! Actions: what callers ask for, how it is sent, and how its end is found out.
+//! Actions: how they are sent, followed to their end, and answered.
 //!
-//! [`OperationService`] carries out any action for which the policy gave a
-//! [`Permit`](crate::policy::Permit); `poller` polls what is unfinished to its end; `outcome`
-//! decides from the evidence what became of it; [`reply`] turns an operation, or a
+//! [`OperationService`] carries out any action for which the policy granted a
+//! [`Permit`](crate::policy::Permit). `poller` polls unfinished operations to their end,
+//! [`outcome`] judges the evidence, and [`reply`] turns an operation, or a
 //! [`RequestFailure`], into the answer.
 //!
-//! A new action is a file beside `cancel`, which says how it is sent; a route in `http`;
-//! and a judge of its outcome.
+//! A new action is a file like `cancel` with an [`Act`], a judge of its outcome, and a
+//! route in `http`.
 
+mod act;
 mod answer;
 mod authorized_portal;
 mod cancel;
@@ -17,8 +18,9 @@ mod poller;
 pub mod reply;
 mod service;
 
+pub use act::Act;
 pub use authorized_portal::{AuthorizedPortal, Publishers};
 pub use failure::RequestFailure;
 pub use poller::{Poller, PollerHandle, PollerOptions};
 pub use reply::{ProblemContext, Reply, ReplyConfig};
-pub use service::{Act, ActionRequest, Executed, OperationService, ServiceShared};
+pub use service::{ActionRequest, Executed, OperationService, ServiceShared};

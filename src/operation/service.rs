@@ -4,7 +4,6 @@
 //! before it is answered. An action runs in a task of its own, so that a client that
 //! disconnects does not stop what has begun. What one action adds is an [`Act`].
 
-use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::act::Act;
 use super::answer;
-use super::authorized_portal::{AuthorizedPortal, Exchange};
+use super::authorized_portal::AuthorizedPortal;
 use super::failure::RequestFailure;
 use super::poller::PollerHandle;
 use crate::domain::{
@@ -23,20 +23,6 @@ use crate::domain::{
 };
 use crate::ledger::{Claim, LedgerClient, LedgerError, Write};
 use crate::policy::{Permit, Right};
-
-/// What one action adds: how it is sent, and what it means that the vendor finished it at
-/// once. How its outcome is judged is decided in `outcome`, by the operation's action.
-pub trait Act: Right + Sized + 'static {
-    /// Sends it to the vendor, once.
-    fn send(
-        portal: &AuthorizedPortal,
-        permit: &Permit<Self>,
-        notify: &[Email],
-    ) -> impl Future<Output = Exchange>;
-
-    /// Ends the operation: the vendor says that it has done what was asked for.
-    fn finish(operation: &mut Operation);
-}
 
 /// What the operation services of all threads share.
 #[derive(Clone)]
@@ -168,7 +154,7 @@ impl OperationService {
         if let Some(claim) = claim.take_if(|_| !operation.consumes_idempotency_key()) {
             claim.release();
         }
-        // Whoever waits for the end is answered then: until then the key stays in use.
+        // A caller that waits gets its first answer later: the key stays in use until then.
         let waits = failure.is_none() && wait.is_some_and(|wait| !wait.is_zero());
         let open = claim.take_if(|_| waits && !operation.status.is_final());
         let answer = claim.as_ref().and_then(|_| {

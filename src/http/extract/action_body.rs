@@ -10,21 +10,12 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{Email, MAX_EMAILS, ProblemCode};
-use crate::http::Problem;
+use crate::http::{BodyLimits, Problem};
 
 /// How long, and how much, is read on after a body has turned out to be too large, so that
 /// its sender can read the answer.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 16 * 1024 * 1024;
-
-/// The largest and slowest body that is accepted.
-#[derive(Debug, Clone, Copy)]
-pub struct BodyLimits {
-    /// The longest body, in bytes.
-    pub max_bytes: usize,
-    /// The longest time for all of it.
-    pub timeout: Duration,
-}
 
 /// The addresses that an action's body names.
 ///

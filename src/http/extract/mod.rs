@@ -14,7 +14,7 @@ use super::Problem;
 use crate::domain::ProblemCode;
 use crate::telemetry::AccessLog;
 
-pub use action_body::{BodyLimits, action_body};
+pub use action_body::action_body;
 pub use caller::{Authenticated, authenticate, reauthenticate};
 pub use idempotency_key::{idempotency_key, refuse_idempotency_key};
 pub use offer::{permit, refuse_unsupported};
