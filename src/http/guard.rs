@@ -1,4 +1,5 @@
-//! Around every route: limits before it, headers and problem documents after it.
+//! The middleware around every route: limits on the head before it; headers and problem
+//! documents after it.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -7,19 +8,20 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 
+use super::access_log::AccessLog;
 use super::connection::{InFlightBody, InFlightRequest};
 use super::problem::ProblemContext;
 use super::quota::RateLimitState;
 use super::{AppState, Problem};
 use crate::domain::ProblemCode;
-use crate::telemetry::AccessLog;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header that carries a request's id, both ways.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The middleware.
 ///
 /// # Errors
-/// None of its own: whatever goes wrong in a handler becomes a problem document.
+/// None of its own: every error of a handler becomes a problem document.
 pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -36,7 +38,6 @@ pub async fn guard(
         }
         None => response,
     };
-    let closes = response.response().head().connection_type() == ConnectionType::Close;
     let log = AccessLog::of(response.request());
     let left = response
         .request()
@@ -59,21 +60,23 @@ pub async fn guard(
     {
         headers.insert(REQUEST_ID, id);
     }
+    let closes = response.response().head().connection_type() == ConnectionType::Close;
     Ok(response.map_body(|_, body| in_flight.answer(body, closes)))
 }
 
 fn check_head(request: &ServiceRequest) -> Result<(), Problem> {
     let Some(gate) = request.app_data::<web::Data<AppState>>() else {
-        return Err(Problem::new(
-            ProblemCode::InternalError,
-            "The gateway is not set up.",
-        ));
+        let detail = "The gateway is not set up. Tell its operator the requestId.";
+        return Err(Problem::new(ProblemCode::InternalError, detail));
     };
     let limits = &gate.limits.head;
     let uri = request.uri();
     let uri_bytes = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
     if uri_bytes > limits.max_uri_bytes {
-        let detail = format!("The URI may have at most {} bytes.", limits.max_uri_bytes);
+        let detail = format!(
+            "The request target is longer than {} bytes (server.max_uri_bytes).",
+            limits.max_uri_bytes
+        );
         return Err(Problem::new(ProblemCode::UriTooLong, detail).closing());
     }
     let header_bytes: usize = request
@@ -83,7 +86,8 @@ fn check_head(request: &ServiceRequest) -> Result<(), Problem> {
         .sum();
     if header_bytes > limits.max_header_bytes {
         let detail = format!(
-            "All headers together may have at most {} bytes.",
+            "All headers together are longer than {} bytes (server.max_header_bytes). Send \
+             fewer or shorter ones.",
             limits.max_header_bytes
         );
         return Err(Problem::new(ProblemCode::HeadersTooLarge, detail).closing());
@@ -97,18 +101,16 @@ fn render(request: &HttpRequest, error: &Error) -> HttpResponse {
         Some(problem) => problem,
         None => {
             let status = error.as_response_error().status_code().as_u16();
-            tracing::error!(status, "an error that is no problem");
-            foreign = Problem::new(
-                ProblemCode::InternalError,
-                "The request could not be handled.",
-            );
+            tracing::error!(status, "unhandled error in a handler; answered 500");
+            let detail = "Unexpected error in the gateway. Tell its operator the requestId.";
+            foreign = Problem::new(ProblemCode::InternalError, detail);
             &foreign
         }
     };
     answer(request, problem)
 }
 
-/// A problem as the answer to a request, and noted in its record.
+/// A problem as the answer to a request; its code is noted for the access log.
 pub fn answer(request: &HttpRequest, problem: &Problem) -> HttpResponse {
     let log = AccessLog::of(request);
     if let Some(log) = &log {

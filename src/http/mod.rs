@@ -4,6 +4,7 @@
 //! request says. A [`Problem`] is the only error, rendered by the guard around all routes.
 
 mod access;
+mod access_log;
 mod connection;
 mod extract;
 mod guard;
@@ -21,7 +22,7 @@ use tracing_actix_web::TracingLogger;
 
 use crate::domain::ProblemCode;
 use crate::policy::Cancel;
-use crate::telemetry::{AccessSpan, RouteTemplate};
+use access_log::{RequestSpan, RouteTemplate};
 use routes::{events, offers, operations, problems};
 
 pub use access::{Access, CurrentAccess};
@@ -47,7 +48,7 @@ pub fn app(
         .configure(routes)
         .default_service(web::to(route_not_found))
         .wrap(from_fn(guard::guard))
-        .wrap(TracingLogger::<AccessSpan>::new())
+        .wrap(TracingLogger::<RequestSpan>::new())
 }
 
 /// Every route of the public listener. Scopes are matched by their plain prefix, so that

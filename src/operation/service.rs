@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::Instrument;
 
 use super::act::Act;
 use super::answer;
@@ -103,11 +104,12 @@ impl OperationService {
         };
         let intent = Arc::new(request.intent());
         let (service, operation) = (Rc::clone(self), Arc::clone(&intent));
-        let task = tokio::task::spawn_local(async move {
+        let action = async move {
             let executed = service.carry_out(request, operation).await;
             drop(admission);
             executed
-        });
+        };
+        let task = tokio::task::spawn_local(action.in_current_span());
         task.await.unwrap_or_else(|_panicked| {
             tracing::error!(operation = %intent.id, request_id = %intent.request_id, "the task of an action ended early; its operation is polled");
             let failure = RequestFailure::interrupted(&intent);

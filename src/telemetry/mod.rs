@@ -1,10 +1,9 @@
-//! How the gateway reports: the log's form and the names of its fields.
+//! How the gateway reports: the form of the log, its way out, and shared fields.
 
-mod access;
-mod json;
-mod off_thread;
+mod fields;
 mod subscriber;
+mod writer;
 
-pub use access::{AccessLog, AccessSpan, RouteTemplate};
-pub use off_thread::LogGuard;
-pub use subscriber::{LogFormat, LogLevel, LogOptions, NoLog, init};
+pub use fields::request_span;
+pub use subscriber::{AlreadyLogging, LogFormat, LogLevel, LogOptions, init};
+pub use tracing_appender::non_blocking::WorkerGuard as LogGuard;

@@ -1,31 +1,35 @@
-//! Where log lines go: one JSON object a line, written off the request's thread.
+//! What is logged, and in which form.
 
-use std::io::{self, Write};
+use std::fmt;
+use std::io::Write;
 
+use jiff::Timestamp;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
+use tracing_appender::non_blocking::{NonBlocking, WorkerGuard as LogGuard};
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::json::JsonLines;
-use super::off_thread::{LogGuard, OffThread, off_thread};
+use super::writer::non_blocking;
 
-/// The target of everything that is our own.
+/// The target of all our own events.
 const OURS: &str = env!("CARGO_CRATE_NAME");
 
-/// How much to say. Dependencies stay at `warn`: at lower levels they print what
-/// they send.
+/// Which of our own events are logged. Dependencies stay at `warn`: at lower levels they
+/// print what they send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Only what somebody must look at.
+    /// Failures that need an operator.
     Error,
-    /// And what may become that.
+    /// And what may become one.
     Warn,
-    /// And one line a request.
+    /// And one line for each request, and each operation's end.
     Info,
-    /// And the steps of following an operation.
+    /// And the steps of polling an operation.
     Debug,
     /// And everything else.
     Trace,
@@ -43,7 +47,7 @@ impl LogLevel {
     }
 }
 
-/// How lines look.
+/// The form of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// One JSON object a line.
@@ -55,51 +59,60 @@ pub enum LogFormat {
 /// What to log, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct LogOptions {
-    /// How much.
+    /// The least important level that is logged.
     pub level: LogLevel,
-    /// In which form.
+    /// The form of a line.
     pub format: LogFormat,
 }
 
-/// Nothing can be logged.
+/// This process logs already.
 #[derive(Debug, thiserror::Error)]
-pub enum NoLog {
-    /// Somebody else in this process logs already.
-    #[error("logging is set up already")]
-    Taken,
-    /// There can be no thread for it.
-    #[error("logging needs a thread: {0}")]
-    Thread(#[from] io::Error),
-}
+#[error("logging is set up already")]
+pub struct AlreadyLogging;
 
-/// Logs for the whole process into `writer` until the guard is dropped, which
-/// writes what still waits.
+/// Logs for the whole process into `writer` until the guard is dropped.
 ///
 /// # Errors
-/// [`NoLog`]
-pub fn init(options: LogOptions, writer: impl Write + Send + 'static) -> Result<LogGuard, NoLog> {
-    let (writer, guard) = off_thread(writer)?;
-    build(options, writer)
-        .try_init()
-        .map_err(|_| NoLog::Taken)?;
+/// [`AlreadyLogging`]
+pub fn init(
+    options: LogOptions,
+    writer: impl Write + Send + 'static,
+) -> Result<LogGuard, AlreadyLogging> {
+    let (writer, guard) = non_blocking(writer);
+    let subscriber = subscriber(options, writer);
+    subscriber.try_init().map_err(|_| AlreadyLogging)?;
     Ok(guard)
 }
 
-fn build(options: LogOptions, writer: OffThread) -> Box<dyn Subscriber + Send + Sync + 'static> {
+fn subscriber(
+    options: LogOptions,
+    writer: NonBlocking,
+) -> Box<dyn Subscriber + Send + Sync + 'static> {
     let filter = Targets::new()
         .with_default(Level::WARN)
         .with_target(OURS, options.level.as_tracing())
-        // A line for each malformed request: anybody could fill the log with them.
+        // It has a line for each malformed request, which any client could fill the log with.
         .with_target("actix_http", LevelFilter::OFF);
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_timer(Microseconds)
+        .with_writer(writer);
     match options.format {
         LogFormat::Json => {
-            let json = layer.event_format(JsonLines);
+            let json = lines.json().flatten_event(true).with_span_list(false);
             Box::new(Registry::default().with(filter).with(json))
         }
         LogFormat::Pretty => {
-            let pretty = layer.with_ansi(false).with_target(false).compact();
+            let pretty = lines.with_ansi(false).with_target(false).compact();
             Box::new(Registry::default().with(filter).with(pretty))
         }
+    }
+}
+
+/// RFC 3339 in UTC, with six digits of fraction.
+struct Microseconds;
+
+impl FormatTime for Microseconds {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{:.6}", Timestamp::now())
     }
 }

@@ -34,6 +34,7 @@ mod kinds;
 mod ledger;
 mod limits;
 mod location;
+mod log;
 mod marks;
 mod mint;
 mod oidc;

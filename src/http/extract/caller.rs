@@ -8,10 +8,10 @@ use actix_web::{HttpMessage, HttpRequest};
 
 use super::access_log;
 use crate::domain::{Caller, CallerName, ProblemCode};
+use crate::http::access_log::AccessLog;
 use crate::http::connection::peer_certificate;
 use crate::http::{Access, AppState, Problem};
 use crate::identity::{AuthenticatedCaller, AuthenticationError, Presented};
-use crate::telemetry::AccessLog;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// When to repeat a request whose token's keys were not available.

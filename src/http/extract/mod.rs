@@ -11,8 +11,8 @@ use std::rc::Rc;
 use actix_web::HttpRequest;
 
 use super::Problem;
+use super::access_log::AccessLog;
 use crate::domain::ProblemCode;
-use crate::telemetry::AccessLog;
 
 pub use action_body::action_body;
 pub use caller::{Authenticated, authenticate, reauthenticate};

@@ -6,8 +6,8 @@ use actix_web::http::header;
 use super::Authenticated;
 use crate::domain::{Caller, OfferId, ProblemCode, PublisherId};
 use crate::http::Problem;
+use crate::http::access_log::AccessLog;
 use crate::policy::{Permit, Right};
-use crate::telemetry::AccessLog;
 
 /// The caller's permit for the offer in the path.
 ///

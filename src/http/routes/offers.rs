@@ -6,12 +6,12 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::domain::{FirstAnswer, Operation, ProblemCode};
+use crate::http::access_log::AccessLog;
 use crate::http::long_poll;
 use crate::http::response::{replayed, response};
 use crate::http::{AppState, Problem, extract};
 use crate::ledger::{Claim, KeyState};
 use crate::operation::{Act, ActionRequest, reply};
-use crate::telemetry::AccessLog;
 
 /// When to repeat a request whose key is in use.
 const IN_USE_RETRY: Duration = Duration::from_secs(1);

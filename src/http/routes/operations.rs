@@ -5,11 +5,11 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::domain::{Operation, OperationId, ProblemCode};
+use crate::http::access_log::AccessLog;
 use crate::http::long_poll;
 use crate::http::response::response;
 use crate::http::{AppState, Problem, extract};
 use crate::operation::reply;
-use crate::telemetry::AccessLog;
 
 /// `GET /operations/{id}`: always 200 with the operation, if it is the caller's own.
 ///

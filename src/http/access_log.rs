@@ -1,8 +1,7 @@
-//! One line a request, whatever becomes of it.
+//! One line in the log for each request, and the span that its other events are in.
 //!
-//! The line is written when the request ends, also when its client has gone away
-//! before. It holds identifiers that were parsed, never raw paths, queries,
-//! headers or bodies: nothing that a caller or the vendor can type breaks a line.
+//! The line is written when the request ends, also when its client has gone before. It
+//! holds identifiers that were parsed, never raw paths, queries, headers or bodies.
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -11,33 +10,34 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::HeaderName;
-use actix_web::{Error, HttpMessage};
+use actix_web::http::Method;
+use actix_web::{Error, HttpMessage, HttpRequest};
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
+use super::guard::REQUEST_ID;
 use crate::domain::{CallerName, OfferId, OperationId, PublisherId, RequestId};
+use crate::telemetry::request_span;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Logged for a request whose client was gone before its answer (as nginx does).
+/// Logged as the status where the client had gone before its answer (as nginx does).
 const CLIENT_GONE: u16 = 499;
 
-/// What is learnt of a request on its way, for its line in the log.
+/// What becomes known of a request, for its line in the log.
 pub struct AccessLog {
-    /// Under which it can be found.
+    /// The id that it is found by.
     pub request_id: RequestId,
-    /// Who asked, once known.
+    /// The caller, once it is authenticated.
     pub caller: OnceCell<CallerName>,
-    /// The credential that says so: the beginning of a key's stored hash, a token's
-    /// issuer and subject, a certificate's name; never the credential itself.
+    /// The label of the accepted credential: the beginning of a key's stored hash, a
+    /// token's issuer and subject, or a certificate's name; never the credential itself.
     pub credential: OnceCell<Arc<str>>,
-    /// Why a credential was refused, which its sender is not told.
+    /// Why a credential was refused, which its sender does not learn.
     pub refused: Cell<Option<&'static str>>,
-    /// For which publisher, once known.
+    /// The publisher that it is about.
     pub publisher: OnceCell<PublisherId>,
-    /// About which offer, once known.
+    /// The offer that it is about.
     pub offer: OnceCell<OfferId>,
-    /// Which operation was begun or asked about.
+    /// The operation that it began or asked for.
     pub operation: OnceCell<OperationId>,
     /// The problem's code, if it ended in one.
     pub problem: Cell<Option<&'static str>>,
@@ -68,7 +68,7 @@ impl AccessLog {
             problem: Cell::new(None),
             replayed: Cell::new(false),
             upstream: Cell::new(None),
-            method: method(request),
+            method: method(request.method()),
             started: Instant::now(),
             route: Cell::new("-"),
             status: Cell::new(CLIENT_GONE),
@@ -77,7 +77,7 @@ impl AccessLog {
 
     /// The record of a request; none if the middleware that begins it is missing.
     #[must_use]
-    pub fn of(request: &actix_web::HttpRequest) -> Option<Rc<Self>> {
+    pub fn of(request: &HttpRequest) -> Option<Rc<Self>> {
         request.extensions().get::<Rc<Self>>().cloned()
     }
 }
@@ -105,7 +105,7 @@ impl Drop for AccessLog {
     }
 }
 
-/// The caller's own id if it is one and the only one; else a new one.
+/// The caller's own id if there is exactly one and it is valid; else a new one.
 fn request_id(request: &ServiceRequest) -> RequestId {
     let mut given = request.headers().get_all(REQUEST_ID);
     match (given.next(), given.next()) {
@@ -118,33 +118,32 @@ fn request_id(request: &ServiceRequest) -> RequestId {
     }
 }
 
-/// A method's name, if it is one that HTTP knows.
-fn method(request: &ServiceRequest) -> &'static str {
-    match request.method().as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        "TRACE" => "TRACE",
-        "CONNECT" => "CONNECT",
+/// A method's name, if it is a standard one: others are text of the caller's choice.
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::TRACE => "TRACE",
+        Method::CONNECT => "CONNECT",
         _ => "other",
     }
 }
 
-/// Begins the record of each request, in place of the stock span, which logs queries
-/// and the `Debug` of errors.
-pub struct AccessSpan;
+/// Begins the record and the span of each request. The stock span would log the query
+/// string and the `Debug` of errors.
+pub struct RequestSpan;
 
-impl RootSpanBuilder for AccessSpan {
+impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
         let log = Rc::new(AccessLog::begin(request));
+        let span = request_span(&log.request_id);
         request.extensions_mut().insert(log);
-        // Every event carries the request id itself; a span for it would be
-        // formatted for each request and printed for none.
-        Span::none()
+        span
     }
 
     fn on_request_end<B: MessageBody>(_span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
@@ -157,11 +156,11 @@ impl RootSpanBuilder for AccessSpan {
                     }
                 }
             }
-            // Every error has been turned into a response further in; if one gets
-            // here, actix answers it with its own status.
+            // The guard turns every error into a response; actix answers one that gets
+            // past it with the error's own status.
             Err(error) => tracing::error!(
                 status = error.as_response_error().status_code().as_u16(),
-                "a request ended in an unhandled error"
+                "unhandled error outside the guard"
             ),
         }
     }

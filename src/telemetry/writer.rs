@@ -1,0 +1,149 @@
+//! The log's way out: lines are written by a thread of their own, many at a time, so that
+//! no request waits for a slow disk or pays for waking another thread.
+
+use std::io::{self, Write};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
+
+use tracing_appender::non_blocking::{
+    ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard as LogGuard,
+};
+
+/// How long the thread leaves the queue alone after it has written: meanwhile it is not
+/// woken, and the lines of this time are written together.
+const GATHER: Duration = Duration::from_millis(50);
+/// Lines that may wait; further ones are dropped and counted. About 6 MiB.
+const MAX_WAITING: usize = 16 * 1024;
+/// A batch of this size, in bytes, is written although more lines are waiting.
+const MAX_BATCH: usize = 64 * 1024;
+
+/// Starts the thread that writes into `writer`. When the guard is dropped, what is
+/// waiting is written, for a second at most.
+pub fn non_blocking(writer: impl Write + Send + 'static) -> (NonBlocking, LogGuard) {
+    let dropped = Arc::new(OnceLock::new());
+    let batches = Batches {
+        writer,
+        lines: Vec::new(),
+        dropped: Arc::clone(&dropped),
+        reported: 0,
+    };
+    let (lines, guard) = NonBlockingBuilder::default()
+        .thread_name("log")
+        .buffered_lines_limit(MAX_WAITING)
+        .finish(batches);
+    dropped.get_or_init(|| lines.error_counter());
+    (lines, guard)
+}
+
+/// Collects lines until the queue is empty, which is when it is flushed.
+struct Batches<W> {
+    writer: W,
+    lines: Vec<u8>,
+    dropped: Arc<OnceLock<ErrorCounter>>,
+    /// How many dropped lines the log has mentioned.
+    reported: usize,
+}
+
+impl<W: Write> Batches<W> {
+    fn write_out(&mut self) {
+        // A log that cannot be written cannot say so either.
+        let _unwritable = self.writer.write_all(&self.lines);
+        self.lines.clear();
+    }
+
+    /// How many lines were dropped since this was last asked.
+    fn take_dropped(&mut self) -> usize {
+        let dropped = self.dropped.get().map_or(0, ErrorCounter::dropped_lines);
+        let new = dropped - self.reported;
+        self.reported = dropped;
+        new
+    }
+}
+
+impl<W: Write> Write for Batches<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.lines.extend_from_slice(line);
+        if self.lines.len() >= MAX_BATCH {
+            self.write_out();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.write_out();
+        let _unwritable = self.writer.flush();
+        let lines = self.take_dropped();
+        if lines > 0 {
+            tracing::warn!(
+                lines,
+                "log lines dropped: they were not written fast enough"
+            );
+        }
+        thread::sleep(GATHER);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_line_is_written_in_its_order_before_the_end() {
+        let page = Page::default();
+        let (mut log, guard) = non_blocking(page.clone());
+        let lines: String = (0..1000).map(|n| format!("line {n}\n")).collect();
+        for line in lines.split_inclusive('\n') {
+            log.write_all(line.as_bytes()).unwrap();
+        }
+        drop(guard);
+        let written = page.0.lock().unwrap().clone();
+        assert_eq!(String::from_utf8(written).unwrap(), lines);
+    }
+
+    #[test]
+    fn a_log_that_is_not_read_blocks_nothing_and_counts_what_it_drops() {
+        let stuck = Page::default();
+        let reader_is_away = stuck.0.lock().unwrap();
+        let (mut log, guard) = non_blocking(stuck.clone());
+        let mut batches = Batches {
+            writer: io::sink(),
+            lines: Vec::new(),
+            dropped: Arc::new(OnceLock::from(log.error_counter())),
+            reported: 0,
+        };
+        assert_eq!(batches.take_dropped(), 0);
+        // What a batch holds may be taken from the queue before the writer is stuck.
+        let line = [b'x'; 64];
+        for _ in 0..2 * MAX_WAITING {
+            log.write_all(&line).unwrap();
+        }
+        let dropped = batches.take_dropped();
+        assert!(
+            dropped >= MAX_WAITING - 2 * MAX_BATCH / line.len(),
+            "{dropped}"
+        );
+        assert_eq!(batches.take_dropped(), 0);
+        drop(reader_is_away);
+        drop(guard);
+        let written = stuck.0.lock().unwrap().len() / line.len();
+        assert_eq!(written + dropped, 2 * MAX_WAITING);
+    }
+}
