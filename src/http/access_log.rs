@@ -11,14 +11,16 @@ use std::time::{Duration, Instant};
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
+use actix_web::http::header::HeaderName;
 use actix_web::{Error, HttpMessage, HttpRequest};
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
-use super::guard::REQUEST_ID;
 use crate::domain::{CallerName, OfferId, OperationId, PublisherId, RequestId};
 use crate::telemetry::request_span;
 
+/// The header that carries a request's id, both ways.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Logged as the status where the client had gone before its answer (as nginx does).
 const CLIENT_GONE: u16 = 499;
 

@@ -4,19 +4,16 @@
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 
-use super::access_log::AccessLog;
+use super::access_log::{AccessLog, REQUEST_ID};
 use super::connection::{InFlightBody, InFlightRequest};
 use super::problem::ProblemContext;
 use super::quota::RateLimitState;
 use super::{AppState, Problem};
 use crate::domain::ProblemCode;
-
-/// The header that carries a request's id, both ways.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The middleware.
 ///
