@@ -1,4 +1,4 @@
-//! Who may ask, and for what: one version of it, exchanged as a whole.
+//! Callers and what they may do, replaced as a whole when the configuration is reloaded.
 
 use std::sync::Arc;
 
@@ -9,57 +9,57 @@ use super::quota::Quotas;
 use crate::identity::Authenticator;
 use crate::policy::Policy;
 
-/// One version of callers, their credentials, rules and limits. A request keeps the
-/// one that it began with to its end.
+/// One version of callers, their credentials, rules and limits. A request uses the
+/// version that it began with.
 pub struct Access {
-    /// Who callers are.
+    /// Authenticates callers.
     pub identity: Authenticator,
-    /// What they may.
+    /// Authorizes them.
     pub policy: Policy,
-    /// How much of it.
+    /// Their rate and concurrency limits.
     pub quotas: Quotas,
 }
 
-/// The version that new requests are under. Cheap to clone; all clones are the same.
+/// The version for new requests. Clones share it.
 #[derive(Clone)]
-pub struct CurrentAccess(Arc<Current>);
+pub struct CurrentAccess(Arc<AccessVersions>);
 
-struct Current {
-    version: ArcSwap<Access>,
-    exchanged: watch::Sender<()>,
+struct AccessVersions {
+    current: ArcSwap<Access>,
+    replaced: watch::Sender<()>,
 }
 
 impl CurrentAccess {
     /// Begins with this version.
     #[must_use]
     pub fn new(first: Access) -> Self {
-        Self(Arc::new(Current {
-            version: ArcSwap::from_pointee(first),
-            exchanged: watch::Sender::new(()),
+        Self(Arc::new(AccessVersions {
+            current: ArcSwap::from_pointee(first),
+            replaced: watch::Sender::new(()),
         }))
     }
 
-    /// The version of this moment, for a moment.
+    /// The current version, for short use.
     #[must_use]
     pub fn load(&self) -> Guard<Arc<Access>> {
-        self.0.version.load()
+        self.0.current.load()
     }
 
-    /// The version of this moment, to be kept.
+    /// The current version, to be kept.
     #[must_use]
     pub fn load_full(&self) -> Arc<Access> {
-        self.0.version.load_full()
+        self.0.current.load_full()
     }
 
-    /// Exchanges it, and tells those who are being served under an earlier one.
+    /// Replaces the version and notifies [`Self::changes`].
     pub fn store(&self, version: Access) {
-        self.0.version.store(Arc::new(version));
-        self.0.exchanged.send_replace(());
+        self.0.current.store(Arc::new(version));
+        self.0.replaced.send_replace(());
     }
 
-    /// Changes with every exchange from now on.
+    /// Changes whenever the version is replaced from now on.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {
-        self.0.exchanged.subscribe()
+        self.0.replaced.subscribe()
     }
 }

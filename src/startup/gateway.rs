@@ -112,7 +112,7 @@ impl Gateway {
                 Arc::new(move || reloader.warnings())
             },
         };
-        let states = AppStateFactory {
+        let app_state = AppStateFactory {
             access,
             operations,
             vendors,
@@ -128,7 +128,7 @@ impl Gateway {
             limits: options::limits(&settings.server),
         };
         let admin = serve_admin(admin, health.clone())?;
-        let public = serve_public(public, &settings.server, tls.as_ref(), states)?;
+        let public = serve_public(public, &settings.server, tls.as_ref(), app_state)?;
         stop_on_failure.disarm();
         tracing::info!(
             listen = %public_address,

@@ -65,7 +65,7 @@ pub fn serve_public(
     listener: TcpListener,
     server: &settings::Server,
     tls: Option<&ListenerTls>,
-    states: AppStateFactory,
+    app_state: AppStateFactory,
 ) -> Result<ServerHandle, StartError> {
     let workers = server.workers.get();
     let connections = server.max_connections.div_ceil(workers);
@@ -81,7 +81,7 @@ pub fn serve_public(
             head: server.head_timeout,
             write: server.events_beat * WRITE_TIMEOUT_BEATS,
         },
-        states,
+        app_state,
         closing: builder.graceful_shutdown_signal(),
     };
     let builder = match tls {
@@ -105,7 +105,7 @@ pub fn serve_public(
 #[derive(Clone)]
 struct HttpSettings {
     timeouts: ConnectionTimeouts,
-    states: AppStateFactory,
+    app_state: AppStateFactory,
     closing: GracefulShutdownSignal,
 }
 
@@ -117,7 +117,7 @@ impl HttpSettings {
     {
         let timeouts = self.timeouts;
         let closing = self.closing.clone();
-        let app = http::app(web::Data::new(self.states.here()))
+        let app = http::app(web::Data::new(self.app_state.build()))
             .into_factory()
             .map_err(|error| error.error_response());
         let http = HttpService::build()

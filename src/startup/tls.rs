@@ -1,8 +1,7 @@
-//! TLS on the public listener: what connects certificate and client CA, which can be
-//! exchanged while it runs, with a server that is configured once.
+//! TLS on the public listener. The server is configured once; the certificate that it
+//! presents and the CA of its clients can be replaced while it runs.
 //!
-//! Protocol versions (1.2 and 1.3), cipher suites and groups are rustls's safe
-//! defaults.
+//! Protocol versions (1.2 and 1.3), cipher suites and groups are rustls's defaults.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,39 +21,38 @@ use rustls::{
 use crate::identity::ClientCa;
 use crate::settings;
 
-/// The TLS of the public listener. All clones are one.
+/// TLS of the public listener. Clones share their state.
 #[derive(Debug, Clone)]
-pub struct ListenerTls(Arc<Current>);
+pub struct ListenerTls(Arc<CurrentTls>);
 
-/// What new connections are shown and checked against. Connections that exist keep
-/// what they began with.
-struct Current {
-    shown: ArcSwap<Shown>,
+/// Certificate and client CA of new handshakes. Established connections keep theirs.
+struct CurrentTls {
+    certificates: ArcSwap<TlsCertificates>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-struct Shown {
-    identity: Arc<CertifiedKey>,
+struct TlsCertificates {
+    server: Arc<CertifiedKey>,
     client_ca: Option<Arc<ClientCa>>,
 }
 
 impl ListenerTls {
-    /// TLS as the settings have it; clients may have certificates of this CA.
+    /// TLS with the certificate of the settings, for clients with certificates of this CA.
     #[must_use]
     pub fn new(tls: &settings::Tls, client_ca: Option<Arc<ClientCa>>) -> Self {
-        Self(Arc::new(Current {
-            shown: ArcSwap::from_pointee(Shown::new(tls, client_ca)),
+        Self(Arc::new(CurrentTls {
+            certificates: ArcSwap::from_pointee(TlsCertificates::new(tls, client_ca)),
             algorithms: aws_lc_rs::default_provider().signature_verification_algorithms,
         }))
     }
 
-    /// Shows new connections another certificate, and checks theirs against another
-    /// client CA. Connections that exist are left alone.
+    /// Replaces certificate and client CA for new connections.
     pub fn apply(&self, tls: &settings::Tls, client_ca: Option<Arc<ClientCa>>) {
-        self.0.shown.store(Arc::new(Shown::new(tls, client_ca)));
+        let certificates = TlsCertificates::new(tls, client_ca);
+        self.0.certificates.store(Arc::new(certificates));
     }
 
-    /// What a server is configured with, once and for all.
+    /// The configuration of a server, which follows later calls of [`Self::apply`].
     ///
     /// # Errors
     /// When the TLS library refuses its own defaults.
@@ -64,47 +62,47 @@ impl ListenerTls {
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(Arc::clone(&self.0) as _)
             .with_cert_resolver(Arc::clone(&self.0) as _);
-        // A client that offers only others (ALPN, RFC 7301), such as h2, is refused.
+        // ALPN (RFC 7301): a client that offers only other protocols is refused.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }
 }
 
-impl Shown {
+impl TlsCertificates {
     fn new(tls: &settings::Tls, client_ca: Option<Arc<ClientCa>>) -> Self {
         Self {
-            identity: Arc::clone(&tls.identity),
+            server: Arc::clone(&tls.identity),
             client_ca,
         }
     }
 }
 
-impl fmt::Debug for Current {
+impl fmt::Debug for CurrentTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ListenerTls")
     }
 }
 
-impl ResolvesServerCert for Current {
-    /// The one certificate, whatever name the client asks for.
+impl ResolvesServerCert for CurrentTls {
+    /// The same certificate for every name that a client asks for.
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.shown.load().identity))
+        Some(Arc::clone(&self.certificates.load().server))
     }
 }
 
-impl ClientCertVerifier for Current {
-    /// Nobody is asked for a certificate that nothing could be held against.
+impl ClientCertVerifier for CurrentTls {
+    /// Clients are asked for a certificate only if there is a CA to check it against.
     fn offer_client_auth(&self) -> bool {
-        self.shown.load().client_ca.is_some()
+        self.certificates.load().client_ca.is_some()
     }
 
-    /// Whoever has no certificate may have an API key.
+    /// A client without a certificate can still authenticate by API key or token.
     fn client_auth_mandatory(&self) -> bool {
         false
     }
 
-    /// None: they would have to outlive an exchange of the CA. Clients then choose
-    /// for themselves, as they do when they have but one certificate.
+    /// No hints: rustls borrows them, and the CA can be replaced. Clients choose their
+    /// certificate without them.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -115,11 +113,11 @@ impl ClientCertVerifier for Current {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        match &self.shown.load().client_ca {
+        match &self.certificates.load().client_ca {
             Some(ca) => ca
                 .verifier()
                 .verify_client_cert(end_entity, intermediates, now),
-            // It was taken away while the client was getting its certificate out.
+            // The CA was removed during the handshake.
             None => Err(CertificateError::UnknownIssuer.into()),
         }
     }

@@ -1,5 +1,5 @@
-//! What each thread is given: clients and connections belong to one thread, so they
-//! are made where they are used.
+//! What each thread is started with. Clients and their connections belong to one thread,
+//! so they are made on the thread that uses them.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::operation::{
 use crate::portal::{Portal, PortalOptions};
 use crate::transport::Transport;
 
-/// How each thread gets to the vendor.
+/// Makes a thread's access to the vendor.
 #[derive(Clone)]
 pub struct Vendors {
     pub transport: Transport,
@@ -21,14 +21,14 @@ pub struct Vendors {
 }
 
 impl Vendors {
-    /// The vendor for the calling thread, with its own connections.
+    /// The vendor for the calling thread, with connections of its own.
     pub fn here(&self) -> AuthorizedPortal {
         let portal = Portal::new(&self.transport, self.portal.clone());
         AuthorizedPortal::new(portal, self.publishers.clone())
     }
 }
 
-/// What every worker's [`AppState`] is made from.
+/// Makes each worker's [`AppState`].
 #[derive(Clone)]
 pub struct AppStateFactory {
     pub access: CurrentAccess,
@@ -44,7 +44,7 @@ pub struct AppStateFactory {
 
 impl AppStateFactory {
     /// The state of the calling worker thread.
-    pub fn here(&self) -> AppState {
+    pub fn build(&self) -> AppState {
         let ledger = LedgerClient::new(self.ledger.clone());
         let shared = self.operations.clone();
         let operations = OperationService::new(shared, ledger.clone(), self.vendors.here());
