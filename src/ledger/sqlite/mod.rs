@@ -5,6 +5,7 @@ mod answers;
 mod connection;
 mod failure;
 mod file;
+mod migrations;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -14,7 +15,6 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use sqlx::migrate::Migrator;
 use sqlx::query::Query;
 use sqlx::sqlite::{
     Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode,
@@ -29,8 +29,6 @@ use crate::domain::{Digest, FirstAnswer, Operation, OperationId};
 use connection::ConnectionSlot;
 use failure::{failure, unmigrated};
 use file::FileLock;
-
-static MIGRATOR: Migrator = sqlx::migrate!("src/ledger/migrations/sqlite");
 
 /// In the header of every ledger file: "OffG".
 const APPLICATION_ID: i32 = 0x4f66_6647;
@@ -105,7 +103,8 @@ impl SqliteStore {
             ));
         }
         // Not `run`, whose future the compiler cannot prove to be `Send`.
-        let migrated = MIGRATOR.run_direct(None, &mut connection, false).await;
+        let migrator = migrations::migrator();
+        let migrated = migrator.run_direct(None, &mut connection, false).await;
         migrated.map_err(unmigrated)?;
         Ok(ConnectionSlot::Open(connection))
     }

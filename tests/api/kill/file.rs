@@ -3,15 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{ConnectOptions, Connection, FromRow, Row as _};
 use uuid::Uuid;
 
 /// The ledger's name where nothing else is configured.
 pub const LEDGER: &str = "offergate.db";
 
 /// What the file says of one operation.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone)]
 pub struct Row {
     id: Vec<u8>,
     pub offer_id: String,
@@ -26,11 +26,28 @@ pub struct Row {
     /// What following it has found, as JSON.
     evidence: Option<String>,
     /// How many operations the same cancel has made before, all of which did nothing.
-    #[sqlx(skip)]
     pub before: usize,
     /// How many of them the vendor was asked for, and was too busy.
-    #[sqlx(skip)]
     pub throttled: usize,
+}
+
+impl FromRow<'_, SqliteRow> for Row {
+    fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            offer_id: row.try_get("offer_id")?,
+            request_id: row.try_get("request_id")?,
+            status: row.try_get("status")?,
+            outcome: row.try_get("outcome")?,
+            delivered: row.try_get("delivered")?,
+            created_at: row.try_get("created_at")?,
+            error_code: row.try_get("error_code")?,
+            error_message: row.try_get("error_message")?,
+            evidence: row.try_get("evidence")?,
+            before: 0,
+            throttled: 0,
+        })
+    }
 }
 
 impl Row {

@@ -1,6 +1,6 @@
 //! First answers, and the keys that they were given under.
 
-use std::borrow::Cow;
+use sqlx::migrate::Migrator;
 
 use super::*;
 use crate::domain::{Idempotency, PortalError, PortalProblem, Status};
@@ -150,10 +150,12 @@ async fn old_answers_are_removed_in_chunks() {
 /// A ledger whose schema is of the first `migrations`.
 async fn of_version(migrations: usize) -> Home {
     let home = Home::new();
-    let earlier = Migrator {
-        migrations: Cow::Owned(MIGRATOR.iter().take(migrations).cloned().collect()),
-        ..Migrator::DEFAULT
-    };
+    let first = migrations::migrator()
+        .iter()
+        .take(migrations)
+        .cloned()
+        .collect();
+    let earlier = Migrator::with_migrations(first);
     let mut stranger = home.stranger().await;
     sqlx::query(MARK_AS_OURS)
         .execute(&mut stranger)
@@ -240,4 +242,32 @@ async fn answers_that_were_stored_as_text_are_converted() {
     let problem = followed.problem.as_ref().unwrap();
     assert_eq!(problem.code, ProblemCode::PortalFailed);
     assert!(followed.operation.error.is_none());
+}
+
+#[test]
+fn the_scripts_are_those_that_earlier_releases_have_applied() {
+    let migrator = migrations::migrator();
+    let checksums = migrator.iter().take(2).map(|migration| {
+        let bytes = migration.checksum.iter();
+        let hex: String = bytes.map(|byte| format!("{byte:02x}")).collect();
+        (migration.version, &*migration.description, hex)
+    });
+    // What release 0.1.0 has recorded in `_sqlx_migrations`.
+    let released = [
+        (
+            1,
+            "operations",
+            "08bb1a3e7756592170f40edd3426eca9cbd469eb5830cda4\
+             2e90764fb9259f7c6ae1dfde3a87f6b6c957417bb0c8a992"
+                .to_owned(),
+        ),
+        (
+            2,
+            "idempotency",
+            "782a31b639249877196cd8045a85dea8ab46a6f9cb826871\
+             13c959271aee7e5aa99ef2a10cc066b918f5bde73de1f470"
+                .to_owned(),
+        ),
+    ];
+    assert_eq!(checksums.collect::<Vec<_>>(), released);
 }
