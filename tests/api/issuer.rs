@@ -1,9 +1,9 @@
 //! A real OpenID issuer beside the gateway: `tests/issuer`, which needs Node.
 //!
-//! Where there is no Node, or its packages cannot be had, a test that wants an issuer
-//! is skipped, aloud. `OFFERGATE_TEST_ISSUER=required` makes that a failure.
+//! Where Node or its packages (`npm ci` in `tests/issuer`) are missing, a test that wants an
+//! issuer is skipped and says so. `OFFERGATE_TEST_ISSUER=required` makes that a failure.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -116,10 +116,10 @@ struct Listening {
 }
 
 impl Issuer {
-    /// None: there is no Node, or no packages for it; that has been said aloud.
+    /// None if Node or its packages are missing; the test's output says so.
     pub async fn start() -> Option<Self> {
         static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
-        let installed = || INSTALLED.get_or_init(install).clone();
+        let installed = || INSTALLED.get_or_init(check_installation).clone();
         if let Err(why) = tokio::task::spawn_blocking(installed).await.unwrap() {
             skipped(&why);
             return None;
@@ -251,41 +251,30 @@ fn token_path() -> String {
     format!("/{TENANT}/oauth2/v2.0/token")
 }
 
-/// Installs the packages unless they are there, and as the lock file has them; or says
-/// why that is impossible.
-fn install() -> Result<(), String> {
-    run(Command::new("node").arg("--version"))?;
-    // Two runs of the tests may come here at a time.
-    let lock = Path::new(env!("CARGO_TARGET_TMPDIR")).join("issuer.lock");
-    let lock = File::create(lock).map_err(|e| e.to_string())?;
-    lock.lock().map_err(|e| e.to_string())?;
+/// Whether Node is there, and the packages that the lock file asks for; or what is missing.
+/// Nothing is fetched here: that is for `.ci/run`, or for the developer.
+fn check_installation() -> Result<(), String> {
+    let version = Command::new("node")
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        return Err("Node is not installed".into());
+    }
     // npm writes the latter last, when everything is in place.
     let changed = |path: &str| fs::metadata(home().join(path)).and_then(|file| file.modified());
     let wanted = changed("package-lock.json").unwrap();
-    if changed("node_modules/.package-lock.json").is_ok_and(|installed| installed >= wanted) {
-        return Ok(());
-    }
-    run(Command::new("npm").arg("ci").current_dir(home()))
-}
-
-/// Runs a program to its end, or says what became of it.
-fn run(command: &mut Command) -> Result<(), String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    match command.stdin(Stdio::null()).output() {
-        Err(e) => Err(format!("there is no {name}: {e}")),
-        Ok(output) if !output.status.success() => {
-            // npm says first what it stumbled over, then where each of its parts was.
-            let said = String::from_utf8_lossy(&output.stderr);
-            let errors = said.lines().filter(|line| !line.starts_with("npm warn"));
-            let first: Vec<_> = errors.take(3).collect();
-            Err(format!("{name} failed: {}", first.join("; ")))
-        }
-        Ok(_) => Ok(()),
+    match changed("node_modules/.package-lock.json") {
+        Ok(installed) if installed >= wanted => Ok(()),
+        Ok(_) => Err(
+            "its packages are older than package-lock.json: run `npm ci` in tests/issuer".into(),
+        ),
+        Err(_) => Err("its packages are missing: run `npm ci` in tests/issuer".into()),
     }
 }
 
-/// Says that this test checks nothing, where libtest cannot hide it: it captures what
-/// the macros print, and nothing else.
+/// Reports that this test was skipped, on standard error itself: libtest captures what the
+/// macros print.
 fn skipped(why: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");

@@ -2,7 +2,8 @@
 //! is in the ledger, nothing was sent twice, and every operation ends with what the
 //! sandbox knows to be true, or says that it does not know.
 //!
-//! `OFFERGATE_KILL_SEED` repeats a plan; the moments within it are never quite the same.
+//! The plan follows from a seed, which is another one for each commit, and printed.
+//! `OFFERGATE_KILL_SEED` sets it; the moments within a plan are never quite the same.
 
 mod cancels;
 mod file;
@@ -12,6 +13,7 @@ mod verdict;
 use std::collections::HashMap;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::time::Duration;
 
 use offergate::sandbox::Options;
@@ -77,8 +79,10 @@ struct Posts {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_a_kill_interrupts_is_followed_to_its_true_end() {
-    let seed = std::env::var(SEED).ok().map(|seed| seed.parse().unwrap());
-    let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+    let seed = match std::env::var(SEED) {
+        Ok(seed) => seed.parse().unwrap(),
+        Err(_) => seed_of_commit(),
+    };
     say(&format!("kill test: {SEED}={seed}\n"));
     let setup = setup();
     let mut trial = Trial {
@@ -94,6 +98,18 @@ async fn whatever_a_kill_interrupts_is_followed_to_its_true_end() {
     }
     trial.last_life().await;
     trial.judge(seed).await;
+}
+
+/// The beginning of the commit's id, so that a commit either passes or fails, and each one
+/// tries other moments. A source tree without a history has one plan.
+fn seed_of_commit() -> u64 {
+    let mut git = Command::new("git");
+    git.args(["rev-parse", "HEAD"]);
+    let output = git.current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let id = output.ok().filter(|output| output.status.success());
+    let id = id.and_then(|output| String::from_utf8(output.stdout).ok());
+    id.and_then(|id| u64::from_str_radix(&id[..12], 16).ok())
+        .unwrap_or(1)
 }
 
 impl Trial {
