@@ -16,7 +16,7 @@
 //! not over is followed by `operation::watch` to its end.
 //!
 //! [`domain`] and [`telemetry`] may be imported by everyone; besides that imports
-//! run one way, as `tests/layering.rs` holds them to. [`startup`] puts everything
+//! run one way, as `tests/layering` holds them to. [`startup`] puts everything
 //! together, [`cli`] starts it.
 
 pub mod admin;
