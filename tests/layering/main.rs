@@ -190,6 +190,19 @@ fn only_the_transport_uses_awc_and_only_the_command_line_prints() {
 }
 
 #[test]
+fn only_the_policy_makes_a_target_and_only_the_ledger_reads_one_back() {
+    for (constructor, makers) in [("permitted", ["policy"]), ("recorded", ["ledger"])] {
+        let calls = |file: &&Source| {
+            let mut paths = file.contents.all_paths();
+            paths.any(|path| path.segments.ends_with(&["Target".into(), constructor.into()]))
+        };
+        let files = gateway().files.iter().filter(calls);
+        let found: BTreeSet<&str> = files.map(|file| file.room.as_str()).collect();
+        assert_eq!(found, makers.into(), "Target::{constructor}");
+    }
+}
+
+#[test]
 fn the_reader_sees_every_spelling_of_a_path_and_nothing_else() {
     let text = r##"
         //! crate::comment
