@@ -14,17 +14,19 @@ ENV CARGO_INCREMENTAL=0 CARGO_NET_RETRY=5
 # The dependencies alone, behind an empty program: this layer is built again only when
 # Cargo.toml or Cargo.lock changes. The empty benches are the ones that Cargo.toml names.
 COPY Cargo.toml Cargo.lock ./
+COPY crates/sandbox/Cargo.toml crates/sandbox/
 COPY .cargo .cargo
-RUN mkdir -p src benches/load \
+RUN mkdir -p src benches/load crates/sandbox/src \
  && echo 'fn main() {}' | tee src/main.rs benches/pure.rs > benches/load/main.rs \
- && touch src/lib.rs \
+ && touch src/lib.rs crates/sandbox/src/lib.rs \
  && cargo build --profile dist --locked \
- && rm -r src
+ && rm -r src crates/sandbox/src
 
 # The program. Its defaults, config/base.toml, are part of it.
 COPY config/base.toml config/base.toml
+COPY crates crates
 COPY src src
-RUN find src -name '*.rs' -exec touch {} + \
+RUN find src crates -name '*.rs' -exec touch {} + \
  && cargo build --profile dist --locked \
  && mkdir -p /out/ledger \
  && cp target/dist/offergate /out/

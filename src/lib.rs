@@ -29,7 +29,6 @@ pub mod ledger;
 pub mod operation;
 pub mod policy;
 pub mod portal;
-pub mod sandbox;
 pub mod settings;
 pub mod startup;
 pub mod telemetry;

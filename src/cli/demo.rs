@@ -20,9 +20,9 @@ use super::plain;
 use super::runtime::{block_on, log_to};
 use super::shutdown::Shutdown;
 use crate::identity;
-use crate::sandbox::{Options, Sandbox};
 use crate::settings::{self, Settings, Source};
 use crate::startup::{Gateway, StartError};
+use offergate_sandbox::{Options, Sandbox};
 
 /// The offer that the demo cancels; it has a running publish in the sandbox.
 const OFFER: &str = "contoso-vm";

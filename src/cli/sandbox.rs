@@ -9,7 +9,7 @@ use clap::Args;
 use super::exit::unavailable;
 use super::runtime::block_on;
 use super::shutdown::Shutdown;
-use crate::sandbox::{Options, Sandbox};
+use offergate_sandbox::{Options, Sandbox};
 
 #[derive(Args)]
 pub struct SandboxArgs {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use offergate::sandbox::Options;
+use offergate_sandbox::Options;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

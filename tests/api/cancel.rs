@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use offergate::sandbox::Options;
+use offergate_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::client::Answer;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use offergate::sandbox::Options;
+use offergate_sandbox::Options;
 use serde_json::Value;
 use tempfile::TempDir;
 

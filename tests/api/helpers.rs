@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use offergate::sandbox::Options;
 use offergate::settings::{Settings, load};
 use offergate::startup::Gateway;
+use offergate_sandbox::Options;
 use rustls::ClientConfig;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;

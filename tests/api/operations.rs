@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use offergate::sandbox::Options;
+use offergate_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::client::Answer;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use offergate::sandbox::Options;
+use offergate_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::helpers::{Setup, World, spawn, spawn_with};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use offergate::sandbox::Options;
+use offergate_sandbox::Options;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

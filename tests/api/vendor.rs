@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use offergate::sandbox::{Options, Sandbox};
+use offergate_sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -38,7 +38,6 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("admin", &["credential", "ledger", "operation"]),
     ("startup", ALL_BUT_CLI),
     ("cli", EVERYTHING),
-    ("sandbox", &[]),
     // Files beside the rooms.
     ("main", &["cli"]),
     ("lib", &[]),
@@ -53,7 +52,7 @@ const EVERYTHING: &[&str] = &[
     "operation",
     "policy",
     "portal",
-    "sandbox",
+
     "settings",
     "startup",
     "transport",
@@ -67,7 +66,7 @@ const ALL_BUT_CLI: &[&str] = &[
     "operation",
     "policy",
     "portal",
-    "sandbox",
+
     "settings",
     "transport",
 ];

@@ -1,0 +1,89 @@
+//! Client assertions (RFC 7523), as far as the certificate's and the workload identity's are
+//! alike: a signed JWT, its audiences and its times. Nothing in one may be believed before
+//! its signature is verified, and a judge would be none that left that out.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::Trouble;
+use crate::text::base64url_decode;
+
+/// What `client_assertion_type` says.
+pub(super) const KIND: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// How far the clocks may be apart, in seconds, as at Entra.
+pub(super) const SKEW: i64 = 300;
+
+/// Something in the shape of a signed JWT. Nobody has verified it yet.
+pub(super) struct Assertion<'a> {
+    pub(super) header: Value,
+    pub(super) claims: Value,
+    /// What is signed: the first two parts, with the point between them.
+    pub(super) message: &'a str,
+    /// The third part as it stands there.
+    pub(super) signature: &'a str,
+    pub(super) signature_bytes: Vec<u8>,
+}
+
+impl<'a> Assertion<'a> {
+    pub(super) fn parse(text: &'a str) -> Result<Self, Trouble> {
+        Self::of(text).ok_or(Trouble::AssertionMalformed)
+    }
+
+    fn of(text: &'a str) -> Option<Self> {
+        let (message, signature) = text.rsplit_once('.')?;
+        let (header, claims) = message.split_once('.')?;
+        let json = |part: &str| -> Option<Value> {
+            let value: Value = serde_json::from_slice(&base64url_decode(part)?).ok()?;
+            value.is_object().then_some(value)
+        };
+        let signature_bytes = base64url_decode(signature)?;
+        (!signature_bytes.is_empty()).then_some(Self {
+            header: json(header)?,
+            claims: json(claims)?,
+            message,
+            signature,
+            signature_bytes,
+        })
+    }
+
+    /// A claim that is text; empty if it is not, or not there.
+    pub(super) fn text(&self, claim: &str) -> &str {
+        self.claims[claim].as_str().unwrap_or_default()
+    }
+
+    /// A claim that is a time.
+    pub(super) fn time(&self, claim: &str) -> Result<i64, Trouble> {
+        let time = self.claims[claim].as_i64();
+        time.ok_or(Trouble::AssertionMalformed)
+    }
+
+    /// `aud`, which may be one or several.
+    pub(super) fn audiences(&self) -> Vec<&str> {
+        match &self.claims["aud"] {
+            Value::String(one) => vec![one],
+            Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Refuses what has ended, or has not begun.
+    pub(super) fn check_times(&self, now: Timestamp) -> Result<(), Trouble> {
+        let seconds = now.as_second();
+        let begins = self.claims["nbf"].as_i64().unwrap_or(seconds);
+        if self.time("exp")? + SKEW <= seconds || begins - SKEW > seconds {
+            return Err(self.untimely(now));
+        }
+        Ok(())
+    }
+
+    /// The trouble with its times.
+    pub(super) fn untimely(&self, now: Timestamp) -> Trouble {
+        let moment = |claim: &str| {
+            let second = self.claims[claim].as_i64().unwrap_or_default();
+            Timestamp::from_second(second)
+                .unwrap_or(Timestamp::MAX)
+                .to_string()
+        };
+        Trouble::AssertionTime(now.to_string(), moment("nbf"), moment("exp"))
+    }
+}

@@ -1,0 +1,182 @@
+//! A custom offer, as a test describes it in JSON: a scenario to start from, and whatever is
+//! to be different. Unknown members are refused, so that a typing mistake does not silently
+//! test something else.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    Access, Behaviour, CancelStyle, Definition, Key, NAMES, Offer, Place, Slot, Submission,
+    scenario,
+};
+use crate::text::{earlier, later};
+
+/// The body of `PUT /_sandbox/offers/{publisher}/{offer}`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Description {
+    scenario: Option<String>,
+    access: Option<Access>,
+    location: Option<Place>,
+    #[serde(alias = "body_member")]
+    body_member: Option<String>,
+    cancel: Option<CancelStyle>,
+    #[serde(alias = "cancel_seconds")]
+    cancel_seconds: Option<f64>,
+    #[serde(alias = "publish_seconds")]
+    publish_seconds: Option<f64>,
+    #[serde(alias = "own_operation")]
+    own_operation: Option<bool>,
+    zone: Option<bool>,
+    date: Option<bool>,
+    etag: Option<bool>,
+    #[serde(alias = "operation_in_array")]
+    operation_in_array: Option<bool>,
+    valid: Option<bool>,
+    #[serde(alias = "offer_type_id")]
+    offer_type_id: Option<String>,
+    definition: Option<Value>,
+    /// Newest first, as the vendor lists them.
+    submissions: Option<Vec<Seed>>,
+}
+
+/// One publishing run, as a test describes it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Seed {
+    id: Option<Uuid>,
+    state: Option<String>,
+    slot: Option<Slot>,
+    #[serde(alias = "changed_time")]
+    changed_time: Option<Timestamp>,
+    #[serde(alias = "changed_seconds_ago")]
+    changed_seconds_ago: Option<f64>,
+    emails: Option<String>,
+    #[serde(alias = "awaits_sign_off")]
+    awaits_sign_off: bool,
+    #[serde(alias = "message_html")]
+    message_html: Option<String>,
+    #[serde(alias = "ends_in_seconds")]
+    ends_in_seconds: Option<f64>,
+    #[serde(alias = "ends_as")]
+    ends_as: Option<String>,
+}
+
+/// What is wrong with a description that is otherwise well-formed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    /// No scenario has that name.
+    #[error("no scenario is called {0:?}; there are: {names}", names = NAMES.join(", "))]
+    Scenario(String),
+    /// Not a length of time.
+    #[error("{0} must be a number of seconds from 0 to 1e9")]
+    Seconds(&'static str),
+    /// Two ways of saying when.
+    #[error("give changedTime or changedSecondsAgo, not both")]
+    TwoTimes,
+    /// A definition that is no object.
+    #[error("definition must be an object")]
+    Definition,
+}
+
+impl Description {
+    /// The offer described, as it is at `now`.
+    pub(crate) fn build(
+        self,
+        key: Key,
+        plain: &Behaviour,
+        now: Timestamp,
+    ) -> Result<Offer, Unusable> {
+        let name = self.scenario.as_deref().unwrap_or("migrated");
+        let (mut behaviour, past) = scenario::build(name, plain.clone(), now)
+            .ok_or_else(|| Unusable::Scenario(name.into()))?;
+        set(&mut behaviour.access, self.access);
+        set(&mut behaviour.place, self.location);
+        set(&mut behaviour.body_member, self.body_member);
+        set(&mut behaviour.cancel, self.cancel);
+        set(&mut behaviour.own_operation, self.own_operation);
+        set(&mut behaviour.zone, self.zone);
+        set(&mut behaviour.date, self.date);
+        set(&mut behaviour.etag, self.etag);
+        set(&mut behaviour.operation_in_array, self.operation_in_array);
+        set(&mut behaviour.valid, self.valid);
+        set(
+            &mut behaviour.cancel_after,
+            seconds("cancelSeconds", self.cancel_seconds)?,
+        );
+        if self.publish_seconds.is_some() {
+            behaviour.publish_takes = seconds("publishSeconds", self.publish_seconds)?;
+        }
+        let submissions = match self.submissions {
+            None => past,
+            Some(seeds) => seeds
+                .into_iter()
+                .rev()
+                .map(|seed| seed.build(now))
+                .collect::<Result<_, _>>()?,
+        };
+        let stock = Definition::stock(&key.offer, now);
+        let definition = match (self.offer_type_id, self.definition) {
+            (None, None) => stock,
+            (_, Some(body)) if !body.is_object() => return Err(Unusable::Definition),
+            (kind, body) => Definition::new(
+                kind.as_deref().unwrap_or(&stock.current().offer_type),
+                body.unwrap_or_else(|| stock.current().body.clone()),
+                now,
+            ),
+        };
+        Ok(Offer {
+            key,
+            behaviour,
+            submissions,
+            cancels: VecDeque::new(),
+            cancels_forgotten: 0,
+            definition,
+        })
+    }
+}
+
+impl Seed {
+    /// The publishing run described, as it is at `now`.
+    pub(crate) fn build(self, now: Timestamp) -> Result<Submission, Unusable> {
+        let ago = seconds("changedSecondsAgo", self.changed_seconds_ago)?;
+        let changed = match (self.changed_time, ago) {
+            (Some(_), Some(_)) => return Err(Unusable::TwoTimes),
+            (Some(at), None) => at,
+            (None, ago) => earlier(now, ago.unwrap_or_default()),
+        };
+        let mut run = Submission::running(self.slot.unwrap_or_default(), changed);
+        set(&mut run.id, self.id);
+        set(&mut run.state, self.state);
+        set(&mut run.emails, self.emails);
+        run.awaits_sign_off = self.awaits_sign_off && run.is_running();
+        run.message_html = self.message_html;
+        if let Some(takes) = seconds("endsInSeconds", self.ends_in_seconds)? {
+            let state = self.ends_as.unwrap_or_else(|| "completed".into());
+            run.ends = Some((later(now, takes), state));
+        }
+        Ok(run)
+    }
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn seconds(name: &'static str, value: Option<f64>) -> Result<Option<Duration>, Unusable> {
+    value
+        .map(|value| {
+            Duration::try_from_secs_f64(value)
+                .ok()
+                .filter(|duration| duration.as_secs() <= 1_000_000_000)
+                .ok_or(Unusable::Seconds(name))
+        })
+        .transpose()
+}

@@ -1,0 +1,226 @@
+//! The scenarios: which offer id gets which behaviour. An id is a scenario's name, or the
+//! name, a hyphen and anything, so that every test can have an offer of its own. One table
+//! decides, and the help page prints the same table.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Place, Slot, Submission};
+use crate::text::earlier;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a cancel does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CancelStyle {
+    /// 202; the running publish is canceled a while later.
+    #[default]
+    Bites,
+    /// 200 without a body; canceled at once.
+    Sync,
+    /// 200 with the submission as body; canceled at once.
+    SyncObject,
+    /// 202; the running publish completes before the cancel could bite.
+    Completes,
+    /// 202; the running publish fails before the cancel could bite.
+    Fails,
+    /// 202; the running publish never stops.
+    Stubborn,
+}
+
+/// Whether the offer shows itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Access {
+    /// Every call works.
+    #[default]
+    Granted,
+    /// Every call is 403.
+    Forbidden,
+    /// Every call but the creating PUT is 404.
+    Missing,
+}
+
+/// How an offer answers, whatever state it is in.
+#[derive(Clone, Debug)]
+pub(crate) struct Behaviour {
+    pub(crate) scenario: String,
+    pub(crate) access: Access,
+    pub(crate) place: Place,
+    /// The member that names the operation, for [`Place::InBody`].
+    pub(crate) body_member: String,
+    pub(crate) cancel: CancelStyle,
+    pub(crate) cancel_after: Duration,
+    pub(crate) publish_takes: Option<Duration>,
+    /// A cancel is named as an operation of its own, not as the publish that it ends.
+    pub(crate) own_operation: bool,
+    /// `changedTime` ends with Z.
+    pub(crate) zone: bool,
+    /// Answers carry Date.
+    pub(crate) date: bool,
+    /// The offer itself carries ETag.
+    pub(crate) etag: bool,
+    /// An operation is printed as an array of one, as in the reference.
+    pub(crate) operation_in_array: bool,
+    /// A publish passes validation.
+    pub(crate) valid: bool,
+}
+
+impl Behaviour {
+    /// What an offer does that nobody said anything about.
+    pub(crate) fn plain(cancel_after: Duration, publish: Option<Duration>) -> Self {
+        Self {
+            scenario: "migrated".into(),
+            access: Access::Granted,
+            place: Place::Migrated,
+            body_member: "operationLocation".into(),
+            cancel: CancelStyle::Bites,
+            cancel_after,
+            publish_takes: publish,
+            own_operation: false,
+            zone: true,
+            date: true,
+            etag: true,
+            operation_in_array: false,
+            valid: true,
+        }
+    }
+}
+
+/// What has happened to an offer before anybody looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Past {
+    Running,
+    Never,
+    CompletedLongAgo,
+    CanceledLongAgo,
+    StagingDone,
+    AwaitsSignOff,
+}
+
+struct Scenario {
+    name: &'static str,
+    past: Past,
+    shape: fn(&mut Behaviour),
+}
+
+const fn scenario(name: &'static str, past: Past, shape: fn(&mut Behaviour)) -> Scenario {
+    Scenario { name, past, shape }
+}
+
+use Past::{AwaitsSignOff, CanceledLongAgo, CompletedLongAgo, Never, Running, StagingDone};
+
+const SCENARIOS: [Scenario; 27] = [
+    scenario("contoso-vm", Running, |_| {}),
+    scenario("fabrikam-vm", Running, |_| {}),
+    scenario("absolute", Running, |it| it.place = Place::Absolute),
+    scenario("relative", Running, |it| it.place = Place::Relative),
+    scenario("migrated", Running, |_| {}),
+    scenario("unmigrated", Running, |it| it.place = Place::Unmigrated),
+    scenario("in-body", Running, |it| it.place = Place::InBody),
+    scenario("nowhere", Running, |it| it.place = Place::Nowhere),
+    scenario("sync", Running, |it| it.cancel = CancelStyle::Sync),
+    scenario("sync-object", Running, |it| {
+        it.cancel = CancelStyle::SyncObject;
+    }),
+    scenario("idle", CompletedLongAgo, |_| {}),
+    scenario("already-canceled", CanceledLongAgo, |_| {}),
+    scenario("empty", Never, |_| {}),
+    scenario("completes", Running, |it| {
+        it.cancel = CancelStyle::Completes;
+    }),
+    scenario("fails", Running, |it| it.cancel = CancelStyle::Fails),
+    scenario("stubborn", Running, |it| it.cancel = CancelStyle::Stubborn),
+    scenario("own-operation", Running, |it| it.own_operation = true),
+    scenario("forbidden", Running, |it| it.access = Access::Forbidden),
+    scenario("missing", Never, |it| it.access = Access::Missing),
+    scenario("staging-done", StagingDone, |_| {}),
+    scenario("sign-off", AwaitsSignOff, |_| {}),
+    scenario("sign-off-unmigrated", AwaitsSignOff, |it| {
+        it.place = Place::Unmigrated;
+    }),
+    scenario("no-zone", Running, |it| it.zone = false),
+    scenario("no-date", Running, |it| it.date = false),
+    scenario("no-etag", CompletedLongAgo, |it| it.etag = false),
+    scenario("operation-in-array", Running, |it| {
+        it.operation_in_array = true;
+    }),
+    scenario("invalid", CompletedLongAgo, |it| it.valid = false),
+];
+
+/// The names of all scenarios.
+pub(crate) const NAMES: [&str; SCENARIOS.len()] = {
+    let mut names = [""; SCENARIOS.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = SCENARIOS[at].name;
+        at += 1;
+    }
+    names
+};
+
+/// The scenario that an offer id asks for: the longest name that it is or begins with.
+pub(super) fn of_id(publisher: &str, id: &str) -> Option<&'static str> {
+    let id = id.to_ascii_lowercase();
+    let asks = |name: &&'static str| {
+        id.strip_prefix(*name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let name = NAMES
+        .into_iter()
+        .filter(asks)
+        .max_by_key(|name| name.len())?;
+    // The two demo offers belong to one publisher each, so that asking for one under the
+    // other publisher finds nothing.
+    let owner = name.strip_suffix("-vm");
+    owner
+        .is_none_or(|owner| owner.eq_ignore_ascii_case(publisher))
+        .then_some(name)
+}
+
+/// The behaviour and the past of a scenario, or nothing if there is none of that name.
+pub(super) fn build(
+    name: &str,
+    mut behaviour: Behaviour,
+    now: Timestamp,
+) -> Option<(Behaviour, Vec<Submission>)> {
+    let scenario = SCENARIOS.iter().find(|one| one.name == name)?;
+    behaviour.scenario = name.to_owned();
+    (scenario.shape)(&mut behaviour);
+    Some((behaviour, scenario.past.submissions(now)))
+}
+
+impl Past {
+    fn submissions(self, now: Timestamp) -> Vec<Submission> {
+        let ended = |slot, state: &str, ago| {
+            let at = earlier(now, ago);
+            let mut run = Submission::running(slot, earlier(at, 90 * MINUTE));
+            run.end(state, at);
+            run
+        };
+        let running = |slot, ago| Submission::running(slot, earlier(now, ago));
+        match self {
+            Self::Never => Vec::new(),
+            Self::Running => vec![running(Slot::Staging, 10 * MINUTE)],
+            Self::CompletedLongAgo => vec![
+                ended(Slot::Staging, "completed", 41 * DAY),
+                ended(Slot::Production, "completed", 40 * DAY),
+            ],
+            Self::CanceledLongAgo => vec![ended(Slot::Staging, "canceled", 3 * DAY)],
+            Self::StagingDone => vec![
+                ended(Slot::Staging, "completed", 2 * DAY),
+                running(Slot::Production, 10 * MINUTE),
+            ],
+            Self::AwaitsSignOff => {
+                let mut run = running(Slot::Staging, 2 * DAY);
+                run.awaits_sign_off = true;
+                run.changed = earlier(now, DAY);
+                vec![run]
+            }
+        }
+    }
+}
