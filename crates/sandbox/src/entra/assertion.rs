@@ -2,11 +2,12 @@
 //! alike: a signed JWT, its audiences and its times. Nothing in one may be believed before
 //! its signature is verified, and a judge would be none that left that out.
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde_json::Value;
 
 use super::Trouble;
-use crate::text::base64url_decode;
 
 /// What `client_assertion_type` says.
 pub(super) const KIND: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -21,7 +22,6 @@ pub(super) struct Assertion<'a> {
     pub(super) message: &'a str,
     /// The third part as it stands there.
     pub(super) signature: &'a str,
-    pub(super) signature_bytes: Vec<u8>,
 }
 
 impl<'a> Assertion<'a> {
@@ -36,14 +36,16 @@ impl<'a> Assertion<'a> {
             let value: Value = serde_json::from_slice(&base64url_decode(part)?).ok()?;
             value.is_object().then_some(value)
         };
-        let signature_bytes = base64url_decode(signature)?;
-        (!signature_bytes.is_empty()).then_some(Self {
+        (!base64url_decode(signature)?.is_empty()).then_some(Self {
             header: json(header)?,
             claims: json(claims)?,
             message,
             signature,
-            signature_bytes,
         })
+    }
+
+    pub(super) fn is_signed_by(&self, key: &DecodingKey, algorithm: Algorithm) -> bool {
+        crypto::verify(self.signature, self.message.as_bytes(), key, algorithm).unwrap_or(false)
     }
 
     /// A claim that is text; empty if it is not, or not there.
@@ -86,4 +88,10 @@ impl<'a> Assertion<'a> {
         };
         Trouble::AssertionTime(now.to_string(), moment("nbf"), moment("exp"))
     }
+}
+
+/// The bytes behind base64url, or nothing if it is not that.
+pub(super) fn base64url_decode(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim_end_matches('=');
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
 }

@@ -5,19 +5,19 @@
 
 use std::collections::HashMap;
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, DecodingKey};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use webpki::EndEntityCert;
-use webpki::aws_lc_rs::{RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256_LEGACY_KEY};
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 use super::Trouble;
-use super::assertion::{Assertion, SKEW};
-use super::validity::validity;
-use crate::text::{base64url, base64url_decode, hex};
+use super::assertion::{Assertion, SKEW, base64url_decode};
+use crate::text::hex;
 
 /// The longest that an assertion may be good for, in seconds.
 const LONGEST: i64 = 600;
@@ -36,7 +36,8 @@ pub(crate) enum Unregistrable {
 /// One certificate that is registered with the application.
 #[derive(Clone, Debug)]
 pub(crate) struct Certificate {
-    der: CertificateDer<'static>,
+    /// Its public key, used as an RSA key whatever it is.
+    key: DecodingKey,
     sha256: [u8; 32],
     sha1: [u8; 20],
     begins: Timestamp,
@@ -52,7 +53,7 @@ impl Certificate {
             return Err(Unregistrable::PrivateKey);
         }
         let all = CertificateDer::pem_slice_iter(pem.as_bytes())
-            .map(|der| Self::of(der.map_err(|error| malformed(&error))?))
+            .map(|der| Self::of(&der.map_err(|error| malformed(&error))?))
             .collect::<Result<Vec<Self>, Unregistrable>>()?;
         if all.is_empty() {
             return Err(Unregistrable::None);
@@ -60,17 +61,17 @@ impl Certificate {
         Ok(all)
     }
 
-    fn of(der: CertificateDer<'static>) -> Result<Self, Unregistrable> {
-        EndEntityCert::try_from(&der).map_err(|error| malformed(&error))?;
-        let (begins, ends) =
-            validity(&der).ok_or_else(|| malformed(&"its validity cannot be read"))?;
+    fn of(der: &[u8]) -> Result<Self, Unregistrable> {
+        let (_, parsed) = X509Certificate::from_der(der).map_err(|error| malformed(&error))?;
+        let time = |time: ASN1Time| Timestamp::from_second(time.timestamp());
+        let validity = parsed.validity();
         Ok(Self {
-            sha256: Sha256::digest(&der).into(),
+            key: DecodingKey::from_rsa_der(&parsed.public_key().subject_public_key.data),
+            sha256: Sha256::digest(der).into(),
             // Its `Digest` is of a later version than that of SHA-256.
-            sha1: <Sha1 as sha1::Digest>::digest(&der).into(),
-            der,
-            begins,
-            ends,
+            sha1: <Sha1 as sha1::Digest>::digest(der).into(),
+            begins: time(validity.not_before).map_err(|error| malformed(&error))?,
+            ends: time(validity.not_after).map_err(|error| malformed(&error))?,
             used: 0,
         })
     }
@@ -81,22 +82,18 @@ impl Certificate {
 
     /// Whether its key made this signature, in the manner that `alg` names.
     fn signed(&self, assertion: &Assertion<'_>) -> bool {
-        let algorithm = match assertion.header["alg"].as_str() {
-            Some("PS256") => RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
-            Some("RS256") => RSA_PKCS1_2048_8192_SHA256,
-            _ => return false,
-        };
-        let (message, signature) = (assertion.message.as_bytes(), &assertion.signature_bytes);
-        EndEntityCert::try_from(&self.der)
-            .and_then(|cert| cert.verify_signature(algorithm, message, signature))
-            .is_ok()
+        match assertion.header["alg"].as_str() {
+            Some("PS256") => assertion.is_signed_by(&self.key, Algorithm::PS256),
+            Some("RS256") => assertion.is_signed_by(&self.key, Algorithm::RS256),
+            _ => false,
+        }
     }
 
     fn to_json(&self) -> Value {
         json!({
             "sha256": hex(&self.sha256),
-            "x5t#S256": base64url(&self.sha256),
-            "x5t": base64url(&self.sha1),
+            "x5t#S256": BASE64_URL_SAFE_NO_PAD.encode(self.sha256),
+            "x5t": BASE64_URL_SAFE_NO_PAD.encode(self.sha1),
             "notBefore": self.begins.to_string(),
             "notAfter": self.ends.to_string(),
             "used": self.used,

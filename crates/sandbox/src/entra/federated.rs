@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, crypto};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -69,11 +69,8 @@ impl Federated {
         }
         let kid = assertion.header["kid"].as_str();
         let named = |key: &&Jwk| kid.is_none_or(|kid| key.common.key_id.as_deref() == Some(kid));
-        let (message, signature) = (assertion.message.as_bytes(), assertion.signature);
         self.jwks.keys.iter().filter(named).any(|key| {
-            DecodingKey::from_jwk(key)
-                .and_then(|key| crypto::verify(signature, message, &key, algorithm))
-                .unwrap_or(false)
+            DecodingKey::from_jwk(key).is_ok_and(|key| assertion.is_signed_by(&key, algorithm))
         })
     }
 }

@@ -11,7 +11,6 @@ mod error;
 mod federated;
 mod managed;
 mod mint;
-mod validity;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};

@@ -23,22 +23,16 @@ pub(crate) struct Description {
     scenario: Option<String>,
     access: Option<Access>,
     location: Option<Place>,
-    #[serde(alias = "body_member")]
     body_member: Option<String>,
     cancel: Option<CancelStyle>,
-    #[serde(alias = "cancel_seconds")]
     cancel_seconds: Option<f64>,
-    #[serde(alias = "publish_seconds")]
     publish_seconds: Option<f64>,
-    #[serde(alias = "own_operation")]
     own_operation: Option<bool>,
     zone: Option<bool>,
     date: Option<bool>,
     etag: Option<bool>,
-    #[serde(alias = "operation_in_array")]
     operation_in_array: Option<bool>,
     valid: Option<bool>,
-    #[serde(alias = "offer_type_id")]
     offer_type_id: Option<String>,
     definition: Option<Value>,
     /// Newest first, as the vendor lists them.
@@ -52,18 +46,12 @@ pub(crate) struct Seed {
     id: Option<Uuid>,
     state: Option<String>,
     slot: Option<Slot>,
-    #[serde(alias = "changed_time")]
     changed_time: Option<Timestamp>,
-    #[serde(alias = "changed_seconds_ago")]
     changed_seconds_ago: Option<f64>,
     emails: Option<String>,
-    #[serde(alias = "awaits_sign_off")]
     awaits_sign_off: bool,
-    #[serde(alias = "message_html")]
     message_html: Option<String>,
-    #[serde(alias = "ends_in_seconds")]
     ends_in_seconds: Option<f64>,
-    #[serde(alias = "ends_as")]
     ends_as: Option<String>,
 }
 

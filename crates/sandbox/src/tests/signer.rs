@@ -7,14 +7,13 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
 };
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jiff::Timestamp;
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, date_time_ymd};
 use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
-
-use crate::text::base64url;
 
 static FIRST: LazyLock<Signer> = LazyLock::new(Signer::new);
 static SECOND: LazyLock<Signer> = LazyLock::new(Signer::new);
@@ -64,8 +63,8 @@ impl Signer {
     /// The header that names the certificate by `print`.
     pub(crate) fn header(&self, alg: &str, print: &str) -> Value {
         let hash = match print {
-            "x5t" => base64url(&<Sha1 as sha1::Digest>::digest(&self.der)),
-            _ => base64url(&Sha256::digest(&self.der)),
+            "x5t" => BASE64_URL_SAFE_NO_PAD.encode(<Sha1 as sha1::Digest>::digest(&self.der)),
+            _ => BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&self.der)),
         };
         json!({"alg": alg, "typ": "JWT", print: hash})
     }
@@ -91,7 +90,7 @@ impl Signer {
             "PS256" => &RSA_PSS_SHA256,
             _ => &RSA_PKCS1_SHA256,
         };
-        let encode = |part: &Value| base64url(part.to_string().as_bytes());
+        let encode = |part: &Value| BASE64_URL_SAFE_NO_PAD.encode(part.to_string());
         let message = format!("{}.{}", encode(header), encode(claims));
         let mut signature = vec![0; self.key.public_modulus_len()];
         let random = SystemRandom::new();
@@ -99,16 +98,16 @@ impl Signer {
             .key
             .sign(padding, &random, message.as_bytes(), &mut signature);
         signed.unwrap();
-        format!("{message}.{}", base64url(&signature))
+        format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(&signature))
     }
 
     /// The public key, as an issuer publishes it.
     pub(crate) fn jwk(&self, kid: &str) -> Value {
         let public = self.key.public_key();
         let modulus = public.modulus();
-        let n = base64url(modulus.big_endian_without_leading_zero());
+        let n = BASE64_URL_SAFE_NO_PAD.encode(modulus.big_endian_without_leading_zero());
         let exponent = public.exponent();
-        let e = base64url(exponent.big_endian_without_leading_zero());
+        let e = BASE64_URL_SAFE_NO_PAD.encode(exponent.big_endian_without_leading_zero());
         json!({"kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e})
     }
 }

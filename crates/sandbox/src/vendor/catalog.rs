@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::document;
 use super::error::Fault;
-use super::{document, filter};
 use crate::offer::{Absent, Access, Definition, Key, Offer, Offers, PUBLISHERS, Slot, is_ours};
 use crate::wire::{Answer, Request};
 
@@ -46,15 +46,38 @@ pub(super) fn offers(
     let list: Value = match request.query_value("$filter") {
         None => summaries.collect(),
         Some(text) => {
-            let filter = filter::parse(&text).map_err(|error| {
+            let (member, wanted) = parse_filter(&text).ok_or_else(|| {
                 Fault::BadRequest(format!(
-                    "The query specified in the URI is not valid. {error}"
+                    "The query specified in the URI is not valid. The filter '{text}' is not \
+                     NAME eq 'TEXT' with one of: {}.",
+                    FILTERABLE.join(", ")
                 ))
             })?;
-            summaries.filter(|one| filter.takes(one)).collect()
+            summaries.filter(|one| one[member] == wanted).collect()
         }
     };
     Ok(Answer::json(200, &list))
+}
+
+/// Members of a listed offer that hold text.
+const FILTERABLE: [&str; 7] = [
+    "id",
+    "offerTypeId",
+    "publisherId",
+    "status",
+    "pcMigrationStatus",
+    "lockStatus",
+    "changedTime",
+];
+
+/// The member and the text of `name eq 'text'`, in which two quotes stand for one: the only
+/// filter that clients were seen to send.
+fn parse_filter(filter: &str) -> Option<(&'static str, String)> {
+    let (name, text) = filter.split_once(" eq ")?;
+    let member = FILTERABLE.into_iter().find(|member| *member == name)?;
+    let text = text.strip_prefix('\'')?.strip_suffix('\'')?;
+    let quotes_are_doubled = !text.replace("''", "").contains('\'');
+    quotes_are_doubled.then(|| (member, text.replace("''", "'")))
 }
 
 pub(super) fn read(offer: &Offer) -> Answer {
@@ -158,5 +181,34 @@ fn tagged(offer: &Offer, answer: Answer) -> Answer {
         answer.with("ETag", offer.definition.current().etag())
     } else {
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_one_comparison_with_text() {
+        let parsed = parse_filter("status eq 'it''s ''so'''");
+        assert_eq!(parsed, Some(("status", "it's 'so'".to_owned())));
+        assert_eq!(parse_filter("id eq ''"), Some(("id", String::new())));
+        for text in [
+            "",
+            "id",
+            "id eq",
+            "id eq '",
+            "id eq 'a",
+            "id eq a'",
+            "id eq 'a'b'",
+            "id eq 'a' or id eq 'b'",
+            "id ne 'a'",
+            "ID eq 'a'",
+            "version eq 1",
+            "version eq '1'",
+            "definition eq 'a'",
+        ] {
+            assert_eq!(parse_filter(text), None, "{text}");
+        }
     }
 }

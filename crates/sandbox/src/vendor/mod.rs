@@ -5,7 +5,6 @@ mod actions;
 mod catalog;
 mod document;
 mod error;
-mod filter;
 mod reads;
 
 use jiff::Timestamp;
