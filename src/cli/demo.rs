@@ -87,7 +87,7 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
 
     println!("gateway  {}", gateway.public_url());
     println!("health   http://{}/readyz", gateway.admin_address());
-    println!("vendor   http://{vendor} (emulated; what it can do: http://{vendor}/_sandbox/)\n");
+    println!("vendor   http://{vendor} (emulated; what it can do: http://{vendor}/_sandbox/v1/)\n");
     let url = format!("{}/offers/{OFFER}/cancel", gateway.public_url());
     println!("curl -i -X POST -H 'X-Api-Key: {key}' {url}\n");
     let outcome = LocalSet::new().run_until(cancel(&url, &key)).await;

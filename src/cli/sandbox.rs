@@ -42,7 +42,7 @@ pub fn run(args: &SandboxArgs) -> ExitCode {
             Ok(sandbox) => {
                 let address = sandbox.local_addr();
                 println!(
-                    "The sandbox listens on http://{address}; what it can do: curl http://{address}/_sandbox/"
+                    "The sandbox listens on http://{address}; what it can do: curl http://{address}/_sandbox/v1/"
                 );
                 sandbox.run(shutdown.requested()).await;
                 ExitCode::SUCCESS

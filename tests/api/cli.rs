@@ -342,7 +342,7 @@ async fn the_sandbox_keeps_to_loopback() {
             .says(|line| Some(line.split("http://").nth(1)?.split(';').next()?.to_owned()))
             .await;
         let address = url.replace("0.0.0.0", "127.0.0.1").parse().unwrap();
-        let help = client::send(address, "GET", "/_sandbox/", &[], "").await;
+        let help = client::send(address, "GET", "/_sandbox/v1/", &[], "").await;
         assert!(help.body.contains("SCENARIOS"), "{help:?}");
         sandbox.signal("TERM");
         assert_eq!(sandbox.ended().await.code, Some(0));

@@ -59,7 +59,7 @@ impl Certified {
     /// Registers these, and no others, for the sandbox's application.
     pub async fn register(vendor: &Vendor, all: &[&Self]) {
         let pem: String = all.iter().map(|one| one.pem.as_str()).collect();
-        let path = "/_sandbox/certificates";
+        let path = "/_sandbox/v1/certificates";
         let answer = client::send(vendor.address, "PUT", path, &[], &pem).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }

@@ -93,7 +93,7 @@ async fn routes_and_methods_that_there_are_not() {
         "/healthz",
         "/readyz",
         "/metrics",
-        "/_sandbox/journal",
+        "/_sandbox/v1/journal",
         "/problems/no-such-problem",
         "/%2e%2e/etc/passwd",
     ] {

@@ -46,7 +46,7 @@ impl Vendor {
             body.to_string()
         };
         let headers = [("Content-Type", "application/json")];
-        let path = format!("/_sandbox/{path}");
+        let path = format!("/_sandbox/v1/{path}");
         let answer = client::send(self.address, method, &path, &headers, &body).await;
         assert!(
             (200..300).contains(&answer.status),

@@ -1,6 +1,6 @@
-//! Everything that was received on the portal's and the token endpoint's side, for tests to
-//! read: what the gateway sent is the one thing that its own answers cannot prove. Bounded,
-//! and credentials appear only as hashes.
+//! The journal: every request that the portal and the token endpoint received, for tests to
+//! read. What the gateway sent is the one thing that its own responses cannot prove. Bounded;
+//! credentials appear only as hashes.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,12 +16,12 @@ use super::redact;
 use super::text::rfc3339;
 use super::wire::Request;
 
-/// Entries that a sandbox's journal holds; the oldest go first.
+/// Entries that the journal holds; the oldest are dropped first.
 pub(super) const LIMIT: usize = 100_000;
 /// Bytes of a body that an entry keeps.
-const BODY_KEPT: usize = 64 * 1024;
+const BODY_LIMIT: usize = 64 * 1024;
 
-/// One request and what it was answered.
+/// One request and the status of its response.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) seq: u64,
@@ -34,34 +34,33 @@ pub(super) struct Entry {
     connection: u64,
     key: Option<Key>,
     answered: Option<u16>,
-    fault: Option<&'static str>,
+    fault: Option<String>,
 }
 
-/// Which entries are asked for.
+/// Selects entries; what is not set matches everything.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Filter {
     pub(super) method: Option<String>,
-    /// A part of the path.
+    /// A substring of the path.
     pub(super) path: Option<String>,
     pub(super) offer: Option<String>,
-    /// Only entries with a greater number.
+    /// Only entries with a greater sequence number.
     pub(super) after: Option<u64>,
 }
 
-/// A part of the journal.
+/// The entries that a filter selects.
 #[derive(Debug)]
-pub(super) struct Excerpt {
+pub(super) struct JournalPage {
     pub(super) entries: Vec<Entry>,
-    /// How many entries were dropped for want of room since the journal was last emptied.
+    /// Entries dropped since the journal was last cleared, because it was full.
     pub(super) dropped: u64,
 }
 
-/// The entries, and a bell that rings with each new one.
 #[derive(Debug)]
 pub(super) struct Journal {
     limit: usize,
     inner: Mutex<Inner>,
-    bell: watch::Sender<()>,
+    changes: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
@@ -72,17 +71,16 @@ struct Inner {
 }
 
 impl Journal {
-    /// An empty journal of at most `limit` entries.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
             inner: Mutex::default(),
-            bell: watch::Sender::new(()),
+            changes: watch::Sender::new(()),
         }
     }
 
-    /// Enters a request, before anything is done about it; returns its number.
-    pub(super) fn enter(&self, request: &Request, key: Option<&Key>) -> u64 {
+    /// Records a request before it is executed; returns its sequence number.
+    pub(super) fn record(&self, request: &Request, key: Option<&Key>) -> u64 {
         let mut entry = Entry::of(request, key);
         let mut inner = self.lock();
         inner.next += 1;
@@ -94,33 +92,31 @@ impl Journal {
         }
         inner.entries.push_back(entry);
         drop(inner);
-        self.bell.send_replace(());
+        self.changes.send_replace(());
         seq
     }
 
-    /// Notes the fault that a request met.
-    pub(super) fn met(&self, seq: u64, fault: &'static str) {
+    pub(super) fn record_fault(&self, seq: u64, fault: String) {
         self.amend(seq, |entry| entry.fault = Some(fault));
     }
 
-    /// Notes the status that a request is being answered.
-    pub(super) fn answered(&self, seq: u64, status: u16) {
+    pub(super) fn record_status(&self, seq: u64, status: u16) {
         self.amend(seq, |entry| entry.answered = Some(status));
     }
 
     fn amend(&self, seq: u64, change: impl FnOnce(&mut Entry)) {
         let mut inner = self.lock();
-        // Numbers are consecutive, so an entry's place follows from its number.
+        // Sequence numbers are consecutive, so an entry's index follows from its number.
         let first = inner.entries.front().map_or(0, |entry| entry.seq);
-        let place = seq
+        let index = seq
             .checked_sub(first)
             .and_then(|at| usize::try_from(at).ok());
-        if let Some(entry) = place.and_then(|at| inner.entries.get_mut(at)) {
+        if let Some(entry) = index.and_then(|at| inner.entries.get_mut(at)) {
             change(entry);
         }
     }
 
-    /// Forgets all entries; the numbers go on.
+    /// Removes all entries; sequence numbers continue.
     pub(super) fn clear(&self) {
         let mut inner = self.lock();
         inner.entries.clear();
@@ -128,27 +124,27 @@ impl Journal {
     }
 
     /// The entries that match, oldest first.
-    pub(super) fn read(&self, filter: &Filter) -> Excerpt {
+    pub(super) fn read(&self, filter: &Filter) -> JournalPage {
         let inner = self.lock();
-        let matching = inner.entries.iter().filter(|entry| filter.takes(entry));
-        Excerpt {
+        let matching = inner.entries.iter().filter(|entry| filter.matches(entry));
+        JournalPage {
             entries: matching.cloned().collect(),
             dropped: inner.dropped,
         }
     }
 
-    /// The entries that match, as soon as there are `at_least` of them, or after `patience`.
+    /// The entries that match, as soon as there are `at_least` of them, or after `max_wait`.
     pub(super) async fn wait(
         &self,
         filter: &Filter,
         at_least: usize,
-        patience: Duration,
-    ) -> Excerpt {
-        let mut bell = self.bell.subscribe();
+        max_wait: Duration,
+    ) -> JournalPage {
+        let mut changes = self.changes.subscribe();
         let enough =
-            async { while self.count(filter) < at_least && bell.changed().await.is_ok() {} };
-        // Out of patience, the entries that there are is the answer.
-        let _ = timeout(patience, enough).await;
+            async { while self.count(filter) < at_least && changes.changed().await.is_ok() {} };
+        // After a timeout, the entries so far are the result.
+        let _ = timeout(max_wait, enough).await;
         self.read(filter)
     }
 
@@ -157,7 +153,7 @@ impl Journal {
         inner
             .entries
             .iter()
-            .filter(|entry| filter.takes(entry))
+            .filter(|entry| filter.matches(entry))
             .count()
     }
 
@@ -171,7 +167,7 @@ impl Entry {
         let is_form = request
             .header("content-type")
             .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-        let kept = &request.body[..request.body.len().min(BODY_KEPT)];
+        let kept = &request.body[..request.body.len().min(BODY_LIMIT)];
         let body = String::from_utf8_lossy(kept);
         Self {
             seq: 0,
@@ -184,7 +180,7 @@ impl Entry {
                 .iter()
                 .map(|(name, value)| (name.clone(), redact::header(name, value)))
                 .collect(),
-            // A secret in a form that is not called a form is still a secret.
+            // A form sent with another content type still holds a secret.
             body: if is_form || body.contains("client_") {
                 redact::form(&body)
             } else {
@@ -228,7 +224,7 @@ impl Entry {
 }
 
 impl Filter {
-    fn takes(&self, entry: &Entry) -> bool {
+    fn matches(&self, entry: &Entry) -> bool {
         let offer = entry.key.as_ref().map(|key| key.offer.as_str());
         self.method
             .as_ref()
@@ -257,15 +253,16 @@ mod tests {
             framed: true,
             keep_alive: true,
             connection: 1,
+            plaintext: false,
         }
     }
 
     #[test]
     fn an_entry_shows_no_credential() {
         let journal = Journal::new(2);
-        let seq = journal.enter(&request("/a", "Bearer hush"), None);
-        journal.met(seq, "delay");
-        journal.answered(seq, 202);
+        let seq = journal.record(&request("/a", "Bearer hush"), None);
+        journal.record_fault(seq, "delay".into());
+        journal.record_status(seq, 202);
         let excerpt = journal.read(&Filter::default());
         let entry = excerpt.entries[0].to_json();
         assert!(!entry.to_string().contains("hush"));
@@ -276,14 +273,14 @@ mod tests {
     }
 
     #[test]
-    fn a_full_journal_drops_the_oldest_and_says_so() {
+    fn a_full_journal_drops_and_counts_the_oldest() {
         let journal = Journal::new(2);
         let request = request("/a", "x");
         for _ in 0..4 {
-            journal.enter(&request, None);
+            journal.record(&request, None);
         }
-        journal.answered(1, 200);
-        journal.answered(3, 200);
+        journal.record_status(1, 200);
+        journal.record_status(3, 200);
         let excerpt = journal.read(&Filter::default());
         assert_eq!((excerpt.entries.len(), excerpt.dropped), (2, 2));
         assert_eq!(excerpt.entries[0].seq, 3);
@@ -297,15 +294,15 @@ mod tests {
             path: Some("/b".into()),
             ..Filter::default()
         };
-        let patience = Duration::from_secs(60);
-        let wait = journal.wait(&filter, 1, patience);
+        let max_wait = Duration::from_secs(60);
+        let wait = journal.wait(&filter, 1, max_wait);
         let enter = async {
-            journal.enter(&request("/a", "x"), None);
-            journal.enter(&request("/b", "x"), None);
+            journal.record(&request("/a", "x"), None);
+            journal.record(&request("/b", "x"), None);
         };
         let (excerpt, ()) = tokio::join!(wait, enter);
         assert_eq!(excerpt.entries.len(), 1);
         let none = journal.wait(&filter, 2, Duration::from_millis(1)).await;
-        assert_eq!(none.entries.len(), 1, "out of patience, what there is");
+        assert_eq!(none.entries.len(), 1, "after a timeout, the entries so far");
     }
 }

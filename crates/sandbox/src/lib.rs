@@ -1,11 +1,13 @@
-//! The vendor, emulated: Microsoft's Cloud Partner Portal API and the Entra token endpoint
-//! on one port, with every way of answering that was ever seen, and, by order, every way of
-//! failing. It imports nothing of the gateway, so that it can be the judge of it.
+//! An emulation of the vendor for tests: Microsoft's Cloud Partner Portal API and the Entra
+//! token endpoint on one port, in plain HTTP or TLS, with every form of answer seen in the field
+//! and faults on request. It shares no code with the gateway, so that a mistake there cannot
+//! hide here.
 //!
-//! `GET /_sandbox/` prints the scenarios, the faults and the controls.
+//! `GET /_sandbox/v1/` lists the scenarios, the faults and the control routes.
 
 mod control;
 mod entra;
+mod fault_kind;
 mod faults;
 mod journal;
 mod offer;
@@ -13,10 +15,11 @@ mod options;
 mod redact;
 mod route;
 mod serve;
+mod state;
 mod text;
+pub mod tls;
 mod vendor;
 mod wire;
-mod world;
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,36 +34,35 @@ use tokio_util::task::TaskTracker;
 
 pub use options::Options;
 
-/// Connections served at once; further ones wait in the listener's queue.
-const CONNECTIONS: usize = 8_192;
-/// Connections that may wait to be accepted.
-const QUEUE: u32 = 4_096;
-/// How long answers that are being sent may take once the sandbox is to stop.
+/// Connections served at once; further ones wait in the backlog.
+const MAX_CONNECTIONS: usize = 8_192;
+/// The listener's backlog.
+const BACKLOG: u32 = 4_096;
+/// How long responses that are being sent may take once the sandbox is stopping.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A sandbox that holds its port and is ready to run.
+/// A sandbox that is bound to its port and ready to run.
 pub struct Sandbox {
     listener: TcpListener,
     address: SocketAddr,
-    world: Arc<world::World>,
+    state: Arc<state::SandboxState>,
 }
 
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sandbox")
             .field("address", &self.address)
-            .field("options", &self.world.options)
+            .field("options", &self.state.options)
             .finish_non_exhaustive()
     }
 }
 
 impl Sandbox {
-    /// Takes the port. Connections made from now on are served as soon as it runs.
+    /// Binds the port. Connections made from now on are served once the sandbox runs.
     ///
     /// # Errors
     ///
-    /// When the address cannot be listened on, or (`InvalidInput`) when an option cannot
-    /// work.
+    /// When the address cannot be bound, or (`InvalidInput`) when an option is invalid.
     pub async fn bind(options: Options) -> io::Result<Self> {
         options.check()?;
         let listener = listen(options.listen)?;
@@ -68,34 +70,44 @@ impl Sandbox {
         Ok(Self {
             listener,
             address,
-            world: Arc::new(world::World::new(options)),
+            state: Arc::new(state::SandboxState::new(options)),
         })
     }
 
-    /// The address that it listens on, with the port that was found if 0 was asked for.
+    /// The address that it listens on, with the port that was chosen if 0 was requested.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `shutdown` completes. Answers being sent then get one second; whoever
-    /// is kept waiting by a fault is dropped after that.
+    /// Its address as a URL, `https://…` if it speaks TLS.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        let scheme = match self.state.options.tls {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// Serves until `shutdown` completes. Responses being sent then have one second to
+    /// finish; connections held by a fault are dropped after that.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let (stop, abort) = (CancellationToken::new(), CancellationToken::new());
         let tasks = TaskTracker::new();
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let accept = async {
             let mut number = 0;
             loop {
-                // The semaphore is never closed, so there always is a permit in the end.
-                let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+                // The semaphore is never closed, so a permit comes eventually.
+                let Ok(permit) = Arc::clone(&connections).acquire_owned().await else {
                     return;
                 };
                 match self.listener.accept().await {
                     Ok((stream, _)) => {
                         number += 1;
-                        let wire = wire::Connection::new(stream, number);
-                        let serve = serve::connection(Arc::clone(&self.world), wire, stop.clone());
+                        let state = Arc::clone(&self.state);
+                        let serve = serve::connection(state, stream, number, stop.clone());
                         let abort = abort.clone();
                         tasks.spawn(async move {
                             tokio::select! {
@@ -106,8 +118,8 @@ impl Sandbox {
                         });
                     }
                     Err(error) => {
-                        // Out of descriptors, most likely: trying again at once would spin.
-                        tracing::warn!(%error, "the sandbox could not accept a connection");
+                        // Most likely out of descriptors: retrying at once would spin.
+                        tracing::warn!(%error, "sandbox: cannot accept a connection");
                         sleep(Duration::from_millis(50)).await;
                     }
                 }
@@ -126,8 +138,8 @@ impl Sandbox {
     }
 }
 
-/// Listens with a queue that a thousand clients at once do not overflow; the usual one is
-/// so short that some would wait a second for their next try, and a few be reset.
+/// Listens with a backlog long enough for a thousand simultaneous clients; with the default
+/// one, some would wait a second for their retry and a few would be reset.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -135,7 +147,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     };
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(QUEUE)
+    socket.listen(BACKLOG)
 }
 
 #[cfg(test)]

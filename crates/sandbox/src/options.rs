@@ -1,15 +1,17 @@
-//! What a sandbox is started with. A plain struct with public fields, so that a test names
-//! the one thing it wants different; printing it never prints the client secret, because
-//! people paste debug output into tickets.
+//! The options of a sandbox: a struct with public fields, so that a test names only what differs.
+//! Its `Debug` shows no secret, because people paste debug output into tickets.
 
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::ServerConfig;
 
 use super::entra::Certificate;
 
-/// How a sandbox is set up.
+/// The options of a sandbox.
 ///
 /// ```
 /// # use offergate_sandbox::Options;
@@ -20,13 +22,16 @@ use super::entra::Certificate;
 pub struct Options {
     /// The address to listen on; port 0 takes a free one. Default `127.0.0.1:7070`.
     pub listen: SocketAddr,
-    /// How long an accepted cancel takes to bite. Default 3 seconds; the real portal takes
-    /// one to three minutes.
+    /// How long an accepted cancel takes to take effect. Default 3 seconds; the real portal
+    /// takes one to three minutes.
     pub cancel_after: Duration,
     /// How long a publish or golive started by a request takes to complete by itself.
-    /// Default `None`: it runs until it is cancelled, or ended through `/_sandbox/`.
+    /// Default `None`: it runs until it is canceled or ended by a control request.
     pub publish_takes: Option<Duration>,
-    /// The tenant in the token endpoint's path; its GUID (see `GET /_sandbox/token`) is
+    /// Speaks TLS with this configuration: see [`crate::tls`]. Default `None`: plain HTTP, which
+    /// Azure's clients refuse to send bearer tokens over.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// The tenant in the token endpoint's path; its GUID (see `GET /_sandbox/v1/token`) is
     /// accepted too. Default `sandbox`.
     pub tenant: String,
     /// The application that may have tokens. Default `offergate`.
@@ -34,15 +39,14 @@ pub struct Options {
     /// That application's secret. Default `sandbox-secret`.
     pub client_secret: String,
     /// Certificates registered with that application, in PEM, one after the other; more by
-    /// `PUT /_sandbox/certificates`. Default none.
+    /// `PUT /_sandbox/v1/certificates`. Default none.
     pub certificates: String,
-    /// What App Service's managed identity endpoint wants to see as `X-IDENTITY-HEADER`.
+    /// The `X-IDENTITY-HEADER` that App Service's managed identity endpoint requires.
     /// Default `sandbox-identity-header`.
     pub identity_header: String,
-    /// Makes leaks findable: when set, the signature part of every token is this mark over
-    /// and over with four random characters in between, so that of any 16 characters in a
-    /// row of a signature at least 12 belong to the mark (all letters of `A-Z a-z 0-9 - _`,
-    /// 1 to 128 of them). A test can grep for the whole mark. Default `None`.
+    /// Makes leaks findable: the signature of every token consists of this mark, repeated with
+    /// four random characters in between, so that of any 16 consecutive characters at least 12
+    /// belong to the mark (1 to 128 of `A-Z a-z 0-9 - _`). Default `None`.
     pub token_mark: Option<String>,
 }
 
@@ -52,6 +56,7 @@ impl Default for Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7070)),
             cancel_after: Duration::from_secs(3),
             publish_takes: None,
+            tls: None,
             tenant: "sandbox".into(),
             client_id: "offergate".into(),
             client_secret: "sandbox-secret".into(),
@@ -68,6 +73,7 @@ impl fmt::Debug for Options {
             .field("listen", &self.listen)
             .field("cancel_after", &self.cancel_after)
             .field("publish_takes", &self.publish_takes)
+            .field("tls", &self.tls.is_some())
             .field("tenant", &self.tenant)
             .field("client_id", &self.client_id)
             .field("client_secret", &"[redacted]")
@@ -79,7 +85,7 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
-    /// Refuses what could not work, before a port is taken.
+    /// Refuses invalid options before a port is bound.
     pub(super) fn check(&self) -> io::Result<()> {
         let mark_fits = self.token_mark.as_ref().is_none_or(|mark| {
             (1..=128).contains(&mark.len())
@@ -105,7 +111,7 @@ impl Options {
             ));
         }
         if !self.certificates.is_empty() {
-            Certificate::all_of(&self.certificates).map_err(|why| invalid(&why.to_string()))?;
+            Certificate::parse_all(&self.certificates).map_err(|why| invalid(&why.to_string()))?;
         }
         Ok(())
     }
@@ -120,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn printing_options_keeps_the_secret() {
+    fn debug_output_shows_no_secret() {
         let printed = format!("{:?}", Options::default());
         assert!(printed.contains("client_id: \"offergate\""));
         assert!(!printed.contains("sandbox-secret"));

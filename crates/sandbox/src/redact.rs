@@ -1,6 +1,6 @@
-//! Keeps secrets out of the journal. A test must be able to tell which token or secret was
-//! used, so they are replaced by their SHA-256 rather than dropped. Everything that looks
-//! like a token is found wherever it stands, not only where it belongs.
+//! Keeps secrets out of the journal. A test must be able to tell which token or secret was used,
+//! so each is replaced by its SHA-256 rather than dropped. Everything that looks like a JWT is
+//! found anywhere, not only where one is expected.
 
 use super::text::{percent_decode, sha256_hex};
 

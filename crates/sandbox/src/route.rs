@@ -1,32 +1,32 @@
-//! Which call a request is: the token endpoint, one of the portal's, or the sandbox's own
-//! controls. Fixed words in paths compare without case (`slot/draft` is seen as well as
-//! `slot/Draft`), and one slash at the end makes no difference.
+//! The routes: the token endpoint, the portal's calls, and the sandbox's own control routes. Fixed
+//! words in paths are compared without case (`slot/draft` occurs as well as `slot/Draft`), and a
+//! slash at the end makes no difference.
 
 use serde::{Deserialize, Serialize};
 
 use super::offer::Key;
 use super::wire::Request;
 
-/// What a request is for.
+/// The route of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// The token endpoint of a tenant.
     Token { tenant: String, endpoint: Endpoint },
     /// A managed identity endpoint.
-    ManagedIdentity(Host),
+    ManagedIdentity(IdentityHost),
     /// The list of publishers.
     Publishers,
     /// The list of a publisher's offers.
     Offers { publisher: String },
     /// Something about one offer.
     Offer { key: Key, call: Call },
-    /// `/_sandbox/…`, with the segments behind it.
+    /// `/_sandbox/…`, with the segments after it.
     Control(Vec<String>),
-    /// Nothing that the vendor has.
-    Nothing,
+    /// A path that the vendor does not have.
+    Unknown,
 }
 
-/// The two generations of Entra's token endpoint.
+/// The versions of Entra's token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     /// `oauth2/token`: `resource`, numbers as strings.
@@ -35,12 +35,12 @@ pub(super) enum Endpoint {
     V2,
 }
 
-/// Who serves a managed identity.
+/// Which service answers for a managed identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Host {
+pub(super) enum IdentityHost {
     /// The instance metadata service of a virtual machine.
     VirtualMachine,
-    /// App Service and its kin, at `IDENTITY_ENDPOINT`.
+    /// App Service and the like, at `IDENTITY_ENDPOINT`.
     AppService,
 }
 
@@ -54,14 +54,14 @@ pub(super) enum Call {
     Submissions,
     /// By GUID.
     Operation(String),
-    /// By the name of an offer that is not migrated; the slot's word.
+    /// By the name of an offer that is not migrated; with the slot.
     NamedOperation(String),
     Cancel,
     Publish,
     GoLive,
 }
 
-/// What a fault order can be for.
+/// The calls that a fault can affect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Subject {
@@ -76,7 +76,7 @@ pub(super) enum Subject {
     Portal,
     /// Any call for a token.
     Token,
-    /// Everything but the sandbox's own controls.
+    /// Everything but the control routes.
     Any,
 }
 
@@ -102,10 +102,10 @@ impl Route {
                 Self::token(words[0], Endpoint::V2)
             }
             4 if is(0, "metadata") && is(1, "identity") && is(2, "oauth2") && is(3, "token") => {
-                Self::ManagedIdentity(Host::VirtualMachine)
+                Self::ManagedIdentity(IdentityHost::VirtualMachine)
             }
-            2 if is(0, "msi") && is(1, "token") => Self::ManagedIdentity(Host::AppService),
-            _ => Self::Nothing,
+            2 if is(0, "msi") && is(1, "token") => Self::ManagedIdentity(IdentityHost::AppService),
+            _ => Self::Unknown,
         }
     }
 
@@ -123,10 +123,10 @@ impl Route {
                 .is_some_and(|segment| segment.eq_ignore_ascii_case(word))
         };
         if let ([_, name], true) = (words, is(0, "operations")) {
-            return Self::of_name(name).unwrap_or(Self::Nothing);
+            return Self::of_name(name).unwrap_or(Self::Unknown);
         }
         if !is(0, "publishers") || (words.len() > 2 && !is(2, "offers")) {
-            return Self::Nothing;
+            return Self::Unknown;
         }
         let call = match words {
             [_] => return Self::Publishers,
@@ -144,7 +144,7 @@ impl Route {
             [_, _, _, _, _, id] if is(4, "operations") => Call::Operation((*id).to_owned()),
             [_, _, _, _, _, id] if is(4, "versions") => Call::Version((*id).to_owned()),
             [_, _, _, _, _, slot] if is(4, "slot") => Call::Slot((*slot).to_owned()),
-            _ => return Self::Nothing,
+            _ => return Self::Unknown,
         };
         Self::Offer {
             key: Key {
@@ -170,7 +170,7 @@ impl Route {
         })
     }
 
-    /// The offer that the call is about, if it is about one.
+    /// The offer that the call is about.
     pub(super) fn key(&self) -> Option<&Key> {
         match self {
             Self::Offer { key, .. } => Some(key),
@@ -180,6 +180,11 @@ impl Route {
 
     pub(super) fn is_for_token(&self) -> bool {
         matches!(self, Self::Token { .. } | Self::ManagedIdentity(_))
+    }
+
+    /// The control route that says whether the sandbox is running.
+    pub(super) fn is_health(&self) -> bool {
+        matches!(self, Self::Control(segments) if *segments == ["v1", "health"])
     }
 
     /// Cancel, publish and golive.
@@ -195,7 +200,7 @@ impl Route {
         match self {
             Self::Token { .. } | Self::ManagedIdentity(_) => Subject::Token,
             Self::Publishers | Self::Offers { .. } => Subject::Offers,
-            Self::Nothing | Self::Control(_) => Subject::Portal,
+            Self::Unknown | Self::Control(_) => Subject::Portal,
             Self::Offer { call, .. } => match call {
                 Call::Definition | Call::Version(_) | Call::Slot(_) | Call::Status => {
                     Subject::Offers
@@ -211,7 +216,7 @@ impl Route {
 }
 
 impl Subject {
-    /// Whether an order for this subject is for that call.
+    /// Whether that call is among these.
     pub(super) fn covers(self, route: &Route) -> bool {
         match self {
             Self::Any => true,
@@ -235,6 +240,7 @@ mod tests {
             framed: false,
             keep_alive: true,
             connection: 1,
+            plaintext: false,
         })
     }
 
@@ -264,10 +270,10 @@ mod tests {
             assert_eq!(call(&format!("{offer}{path}")), Some(expected), "{path}");
         }
         assert_eq!(route("/api/publishers/"), Route::Publishers);
-        assert_eq!(route(&format!("{offer}/cancel/x")), Route::Nothing);
+        assert_eq!(route(&format!("{offer}/cancel/x")), Route::Unknown);
         assert_eq!(
             route("/api/publishers/contoso/others/vm/cancel"),
-            Route::Nothing
+            Route::Unknown
         );
     }
 
@@ -282,7 +288,7 @@ mod tests {
             assert!(Subject::Operations.covers(&route));
         }
         for path in ["contoso$vm$2", "contoso$vm$x$preview", "a$b$2$preview$c"] {
-            assert_eq!(route(&format!("/api/operations/{path}")), Route::Nothing);
+            assert_eq!(route(&format!("/api/operations/{path}")), Route::Unknown);
         }
     }
 

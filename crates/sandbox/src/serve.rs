@@ -1,123 +1,151 @@
-//! The life of a connection: read a request, find out what it is for, enter it in the
-//! journal, let a fault strike if one was ordered, carry it out, and send the answer in the
-//! manner that the fault wants.
+//! The life of a connection: read a request, find its route, record it in the journal, take a
+//! pending fault if one matches, execute the request, and deliver the response as the fault
+//! demands.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::entra;
-use super::faults::{Kind, Scene, bend};
+use super::fault_kind::FaultKind;
+use super::faults::{FaultContext, TakenFault, apply_fault};
 use super::route::Route;
-use super::wire::{Answer, Connection, Next, Reply, Request};
-use super::world::World;
+use super::state::SandboxState;
+use super::wire::{Connection, Disposition, Request, Response};
 use super::{control, vendor};
 
-/// Serves requests until the connection ends, or `stop` wants no further one.
-pub(super) async fn connection(world: Arc<World>, mut wire: Connection, stop: CancellationToken) {
+/// Serves requests until the connection ends or `stop` is cancelled.
+pub(super) async fn connection(
+    state: Arc<SandboxState>,
+    stream: TcpStream,
+    number: u64,
+    stop: CancellationToken,
+) {
+    let mut connection = match Connection::open(stream, number, state.options.tls.clone()).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::debug!(%error, "sandbox: cannot open a connection");
+            return;
+        }
+    };
     loop {
         let read = tokio::select! {
-            // Between two requests nothing is under way that could get lost.
+            // Between two requests there is nothing to lose.
             () = stop.cancelled() => return,
-            read = wire.read_request() => read,
+            read = connection.read_request() => read,
         };
         let request = match read {
             Ok(request) => request,
-            Err(refusal) => {
-                if let Some(answer) = refusal.answer()
-                    && wire.send(&answer, false).await.is_ok()
+            Err(error) => {
+                if let Some(response) = error.response()
+                    && connection.send(&response, false).await.is_ok()
                 {
-                    wire.finish().await;
+                    connection.finish().await;
                 }
                 return;
             }
         };
         let keep_alive = request.keep_alive;
-        let (reply, seq) = tokio::select! {
+        let (response, fault, seq) = tokio::select! {
             biased;
-            replied = respond(&world, &request) => replied,
-            // A client that leaves while it waits for an event is not waited for.
-            () = wire.gone() => return,
+            responded = respond(&state, &request) => responded,
+            // A client that disconnects while it waits for an event is not waited for.
+            () = connection.disconnected() => return,
         };
-        let note = |reply: &Reply| {
-            if let Some(seq) = seq.filter(|_| reply.manner.answers()) {
-                world.journal.answered(seq, reply.answer.status);
+        let record_status = || {
+            let sends_status = fault.as_ref().is_none_or(FaultKind::sends_status);
+            if let Some(seq) = seq.filter(|_| sends_status) {
+                state.journal.record_status(seq, response.status);
             }
         };
-        match wire.deliver(reply, keep_alive, note).await {
-            Ok(Next::Keep) => {}
-            Ok(Next::End) => break,
-            Ok(Next::Drop) => return,
+        let delivered = connection.deliver(&response, fault.as_ref(), keep_alive, record_status);
+        match delivered.await {
+            Ok(Disposition::KeepAlive) => {}
+            Ok(Disposition::Close) => break,
+            Ok(Disposition::Abort) => return,
             Err(error) => {
-                tracing::debug!(%error, "the client left before its answer was sent");
+                tracing::debug!(%error, "sandbox: client disconnected before its response was sent");
                 return;
             }
         }
     }
-    wire.finish().await;
+    connection.finish().await;
 }
 
-/// The reply to a request, and its number in the journal if it is in there.
-async fn respond(world: &World, request: &Request) -> (Reply, Option<u64>) {
+/// The response to a request, the fault that it suffers, and its number in the journal.
+async fn respond(
+    state: &SandboxState,
+    request: &Request,
+) -> (Response, Option<FaultKind>, Option<u64>) {
     let route = Route::of(request);
-    if let Route::Control(segments) = &route {
-        let answer = control::answer(world, request, segments).await;
-        return (answer.into(), None);
+    // A health check in a container need not know of TLS.
+    if request.plaintext && !route.is_health() {
+        let response = Response::text(400, "This sandbox speaks TLS: use https.\n");
+        return (response, None, None);
     }
-    let seq = world.journal.enter(request, route.key());
+    if let Route::Control(segments) = &route {
+        let response = control::respond(state, request, segments).await;
+        return (response, None, None);
+    }
+    let seq = state.journal.record(request, route.key());
     if route.is_for_token() {
-        // Counted before a fault can strike: a call that fails is a call all the same.
-        let counted = world.allowance().count();
-        if let Err(surplus) = counted {
-            world.journal.met(seq, "surplus");
-            return (vendor::identified(surplus.answer()).into(), Some(seq));
+        // Counted before a fault is taken: a call that fails is a call all the same.
+        let counted = state.allowance().count();
+        if let Err(error) = counted {
+            state.journal.record_fault(seq, "surplus".into());
+            return (vendor::identified(error.response()), None, Some(seq));
         }
     }
-    let struck = world.faults().strike(&route);
-    let Some(struck) = struck else {
-        return (carry_out(world, &route, request, false).into(), Some(seq));
+    let taken = state.faults().take(&route);
+    let Some(TakenFault { kind, acts }) = taken else {
+        return (execute(state, &route, request), None, Some(seq));
     };
-    tracing::debug!(seq, fault = struck.kind.name(), "a fault strikes");
-    world.journal.met(seq, struck.kind.name());
-    let normal = if struck.acts {
-        let again = matches!(struck.kind, Kind::SameToken {});
-        carry_out(world, &route, request, again)
+    let name = kind.name();
+    tracing::debug!(seq, fault = name, "sandbox: applying a fault");
+    state.journal.record_fault(seq, name);
+    let normal = if acts {
+        execute(state, &route, request)
     } else {
-        not_carried_out(&route)
+        pretend(&route)
     };
-    let scene = Scene {
+    let context = FaultContext {
         request,
         for_token: route.is_for_token(),
         identity: match &route {
             Route::ManagedIdentity(host) => Some(*host),
             _ => None,
         },
-        options: &world.options,
+        options: &state.options,
         normal,
     };
-    (bend(struck.kind, scene), Some(seq))
+    let response = apply_fault(kind.clone(), context);
+    (response, Some(kind), Some(seq))
 }
 
-fn carry_out(world: &World, route: &Route, request: &Request, again: bool) -> Answer {
-    match route {
+fn execute(state: &SandboxState, route: &Route, request: &Request) -> Response {
+    let response = match route {
         Route::Token { tenant, endpoint } => {
             let now = Timestamp::now();
-            let judged = entra::judge(request, tenant, *endpoint, &mut world.application(), now);
-            let answer = entra::token(judged, *endpoint, &mut world.book(), again, now);
-            vendor::identified(answer)
+            let mut application = state.application();
+            let validated =
+                entra::validate_token_request(request, tenant, *endpoint, &mut application, now);
+            drop(application);
+            let mut tokens = state.tokens();
+            entra::token_response(validated, *endpoint, &mut tokens, now)
         }
         Route::ManagedIdentity(host) => {
-            let judged = entra::judge_identity(request, *host, &world.application());
-            let answer = entra::identity_answer(judged, *host, &mut world.book(), again);
-            vendor::identified(answer)
+            let validated = entra::validate_identity_request(request, *host, &state.application());
+            entra::identity_response(validated, *host, &mut state.tokens())
         }
-        _ => vendor::call(world, route, request),
-    }
+        _ => return vendor::call(state, route, request),
+    };
+    vendor::identified(response)
 }
 
-/// What a vendor says that answers as if it had done something, and did not.
-fn not_carried_out(route: &Route) -> Answer {
+/// The response of a vendor that claims success without having done anything.
+fn pretend(route: &Route) -> Response {
     let status = if route.is_action() { 202 } else { 200 };
-    vendor::identified(Answer::json(status, &serde_json::json!({})))
+    vendor::identified(Response::json(status, &serde_json::json!({})))
 }

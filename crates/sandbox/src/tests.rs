@@ -4,6 +4,7 @@
 mod client;
 mod credentials;
 pub(super) mod signer;
+mod tls;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -265,18 +266,25 @@ async fn the_help_page_names_every_control() {
         "own-operation",
         "cut-chunked",
         "at_least",
-        "/_sandbox/token/revoke",
-        "/_sandbox/token/allowance",
-        "/_sandbox/token/secrets",
-        "/_sandbox/certificates",
-        "/_sandbox/federated",
-        "/_sandbox/identity",
-        "identity-not-ready",
+        "/_sandbox/v1/token/revoke",
+        "/_sandbox/v1/token/allowance",
+        "/_sandbox/v1/token/secrets",
+        "/_sandbox/v1/certificates",
+        "/_sandbox/v1/federated",
+        "/_sandbox/v1/identity",
     ] {
         assert!(help.body.contains(word), "{word}");
     }
+    for path in ["/_sandbox/journal", "/_sandbox/", "/_sandbox"] {
+        let unversioned = sandbox.send("GET", path, "", "").await;
+        assert_eq!(unversioned.status, 404, "{path}");
+        let versioned = path
+            .trim_end_matches('/')
+            .replacen("/_sandbox", "/_sandbox/v1", 1);
+        assert!(unversioned.body.contains(&versioned), "{unversioned:?}");
+    }
     let browser = sandbox
-        .send("GET", "/_sandbox/journal", "Origin: http://x\r\n", "")
+        .send("GET", "/_sandbox/v1/journal", "Origin: http://x\r\n", "")
         .await;
     assert_eq!(browser.status, 403);
     sandbox.stop().await;

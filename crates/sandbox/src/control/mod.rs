@@ -1,6 +1,6 @@
-//! `/_sandbox/`: how a test tells the vendor what to do, and asks it what is true. Not part
-//! of what is emulated, and strict where the vendor is lax: an unknown member, parameter or
-//! name is refused with a sentence that says what there is.
+//! The control routes below `/_sandbox/v1/`: a test tells the vendor what to do and asks what is
+//! true. Strict where the vendor is lax: an unknown member, parameter or name is refused with a
+//! sentence that lists the known ones.
 
 mod credentials;
 mod journal;
@@ -9,157 +9,168 @@ mod token;
 
 use serde_json::{Value, json};
 
-use super::faults::{Order, Unordered};
-use super::offer::NAMES;
-use super::wire::{Answer, Request};
-use super::world::World;
+use super::faults::{FaultOrder, OrderError};
+use super::offer::SCENARIO_NAMES;
+use super::state::SandboxState;
+use super::wire::{Request, Response};
 
 const HELP: &str = include_str!("help.txt");
 
-/// Why a control call is refused.
+/// Why a control request is refused.
 #[derive(Debug, thiserror::Error)]
-enum Refused {
+enum ControlError {
     #[error("{0}")]
-    Request(String),
+    Invalid(String),
     #[error("{0}")]
-    Missing(String),
-    #[error("this path has {0}")]
-    Method(&'static str),
+    NotFound(String),
+    #[error("no such control route, or not with this method; GET /_sandbox/v1/ lists them")]
+    NoRoute,
     #[error("{0}")]
     Conflict(String),
-    #[error("a browser has no business here: the request carries an Origin header")]
+    #[error("requests from browsers are refused: this one has an Origin header")]
     Browser,
 }
 
-impl Refused {
-    fn answer(&self) -> Answer {
+impl ControlError {
+    fn response(&self) -> Response {
         let status = match self {
-            Self::Request(_) => 400,
-            Self::Missing(_) => 404,
-            Self::Method(_) => 405,
+            Self::Invalid(_) => 400,
+            Self::NotFound(_) | Self::NoRoute => 404,
             Self::Conflict(_) => 409,
             Self::Browser => 403,
         };
-        let answer = Answer::json(status, &json!({"error": self.to_string()}));
-        match self {
-            Self::Method(allowed) => answer.with("Allow", *allowed),
-            _ => answer,
-        }
+        Response::json(status, &json!({"error": self.to_string()}))
     }
 }
 
-impl From<serde_json::Error> for Refused {
+impl From<serde_json::Error> for ControlError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Request(error.to_string())
+        Self::Invalid(error.to_string())
     }
 }
 
-/// The answer to a control call; `segments` are those behind `/_sandbox`.
-pub(super) async fn answer(world: &World, request: &Request, segments: &[String]) -> Answer {
-    route(world, request, segments)
+/// The response to a control request; `segments` are those after `/_sandbox`.
+pub(super) async fn respond(
+    state: &SandboxState,
+    request: &Request,
+    segments: &[String],
+) -> Response {
+    route(state, request, segments)
         .await
-        .unwrap_or_else(|refused| refused.answer())
+        .unwrap_or_else(|error| error.response())
         .with("X-Content-Type-Options", "nosniff")
         .with("Cache-Control", "no-store")
 }
 
-async fn route(world: &World, request: &Request, segments: &[String]) -> Result<Answer, Refused> {
-    // A web page in somebody's browser must not be able to drive a sandbox on loopback.
+async fn route(
+    state: &SandboxState,
+    request: &Request,
+    segments: &[String],
+) -> Result<Response, ControlError> {
+    // A web page must not be able to control a sandbox on loopback.
     if request.header("origin").is_some() {
-        return Err(Refused::Browser);
+        return Err(ControlError::Browser);
     }
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    match segments[..] {
-        [] => match request.method.as_str() {
-            "GET" => Ok(Answer::text(200, &help())),
-            _ => Err(Refused::Method("GET")),
+    let segments = match segments[..] {
+        ["v1", ref rest @ ..] => rest,
+        ref unversioned => {
+            return Err(ControlError::NotFound(format!(
+                "control routes are versioned: use /_sandbox/v1/{}",
+                unversioned.join("/")
+            )));
+        }
+    };
+    match (request.method.as_str(), segments) {
+        ("GET", []) => Ok(Response::text(200, &help())),
+        ("GET", ["health"]) => Ok(ok(&json!({"status": "ok"}))),
+        ("POST", ["reset"]) => Ok(reset(state)),
+        ("GET", ["journal"]) => journal::read(state, request).await,
+        ("DELETE", ["journal"]) => {
+            state.journal.clear();
+            Ok(Response::empty(204))
+        }
+        ("GET", ["faults"]) => Ok(ok(&state.faults().list())),
+        ("POST", ["faults"]) => order_fault(state, request),
+        ("DELETE", ["faults"]) => {
+            state.faults().clear();
+            Ok(Response::empty(204))
+        }
+        ("DELETE", ["faults", id]) => match state.faults().remove(id) {
+            true => Ok(Response::empty(204)),
+            false => Err(ControlError::NotFound(format!("no order {id} is pending"))),
         },
-        ["reset"] => match request.method.as_str() {
-            "POST" => Ok(reset(world)),
-            _ => Err(Refused::Method("POST")),
-        },
-        ["journal"] => journal::answer(world, request).await,
-        ["faults"] => faults(world, request),
-        ["faults", id] => match request.method.as_str() {
-            "DELETE" if world.faults().remove(id) => Ok(Answer::empty(204)),
-            "DELETE" => Err(Refused::Missing(format!("no order {id} is waiting"))),
-            _ => Err(Refused::Method("DELETE")),
-        },
-        ["token"] => token::controls(world, request),
-        ["token", "revoke"] => token::revoke(world, request),
-        ["token", "allowance"] => token::allowance(world, request),
-        ["token", "secrets"] => credentials::secrets(world, request),
-        ["certificates"] => credentials::certificates(world, request),
-        ["federated"] => credentials::federated(world, request),
-        ["identity"] => credentials::identity(world, request),
-        ["offers", publisher, offer] => offers::offer(world, request, publisher, offer).await,
-        ["offers", publisher, offer, step] => offers::step(world, request, publisher, offer, step),
-        _ => Err(Refused::Missing(
-            "there is no such control; GET /_sandbox/ lists them".into(),
-        )),
+        (_, ["token"]) => token::controls(state, request),
+        ("POST", ["token", "revoke"]) => Ok(token::revoke(state)),
+        (_, ["token", "allowance"]) => token::allowance(state, request),
+        (_, ["token", "secrets"]) => credentials::secrets(state, request),
+        (_, ["certificates"]) => credentials::certificates(state, request),
+        (_, ["federated"]) => credentials::federated(state, request),
+        (_, ["identity"]) => credentials::identity(state, request),
+        (_, ["offers", publisher, offer]) => {
+            offers::offer(state, request, offers::key(publisher, offer)).await
+        }
+        ("POST", ["offers", publisher, offer, step]) => {
+            offers::step(state, request, &offers::key(publisher, offer), step)
+        }
+        _ => Err(ControlError::NoRoute),
     }
 }
 
-/// The help page, with the names of the scenarios eight to a line.
+/// The help page, with the names of the scenarios, eight to a line.
 fn help() -> String {
-    let lines: Vec<String> = NAMES.chunks(8).map(|names| names.join(" ")).collect();
+    let lines: Vec<String> = SCENARIO_NAMES
+        .chunks(8)
+        .map(|names| names.join(" "))
+        .collect();
     HELP.replace("{scenarios}", &lines.join("\n           "))
 }
 
-fn faults(world: &World, request: &Request) -> Result<Answer, Refused> {
-    let mut faults = world.faults();
-    match request.method.as_str() {
-        "GET" => Ok(Answer::json(200, &faults.list())),
-        "POST" => {
-            let added = Order::parse(&request.body).and_then(|order| faults.add(order));
-            match added {
-                Ok(description) => Ok(Answer::json(201, &description)),
-                Err(error @ Unordered::Full) => Err(Refused::Conflict(error.to_string())),
-                Err(error) => Err(Refused::Request(error.to_string())),
-            }
-        }
-        "DELETE" => {
-            faults.clear();
-            Ok(Answer::empty(204))
-        }
-        _ => Err(Refused::Method("GET, POST, DELETE")),
+fn order_fault(state: &SandboxState, request: &Request) -> Result<Response, ControlError> {
+    let added = FaultOrder::parse(&request.body).and_then(|order| state.faults().add(order));
+    match added {
+        Ok(description) => Ok(Response::json(201, &description)),
+        Err(error @ OrderError::Full) => Err(ControlError::Conflict(error.to_string())),
+        Err(error) => Err(ControlError::Invalid(error.to_string())),
     }
 }
 
-/// Back to the beginning; tokens stay good, because whoever holds one did nothing wrong.
-fn reset(world: &World) -> Answer {
-    world.offers().clear();
-    world.faults().clear();
-    world.journal.clear();
-    world.application().reset(&world.options);
-    *world.allowance() = super::entra::Allowance::default();
-    world.book().set_controls(super::entra::Controls::default());
-    world.ring();
-    Answer::empty(204)
+/// Restores the initial state; tokens stay valid, so that clients need not fetch new ones.
+fn reset(state: &SandboxState) -> Response {
+    state.offers().clear();
+    state.faults().clear();
+    state.journal.clear();
+    state.application().reset(&state.options);
+    *state.allowance() = super::entra::Allowance::default();
+    state
+        .tokens()
+        .set_controls(super::entra::TokenControls::default());
+    state.notify();
+    Response::empty(204)
 }
 
-/// The query's parameters, all of which must be among `known`.
-fn parameters(request: &Request, known: &[&str]) -> Result<Vec<(String, String)>, Refused> {
+/// The query parameters, all of which must be among `known`.
+fn parameters(request: &Request, known: &[&str]) -> Result<Vec<(String, String)>, ControlError> {
     let pairs = request.query_pairs();
     match pairs
         .iter()
         .find(|(name, _)| !known.contains(&name.as_str()))
     {
         None => Ok(pairs),
-        Some((name, _)) => Err(Refused::Request(format!(
-            "no parameter is called {name:?}; there are: {}",
+        Some((name, _)) => Err(ControlError::Invalid(format!(
+            "unknown parameter {name:?}; known: {}",
             known.join(", ")
         ))),
     }
 }
 
-/// A parameter that is a number.
-fn number(name: &str, value: &str) -> Result<u64, Refused> {
+/// A numeric parameter.
+fn number(name: &str, value: &str) -> Result<u64, ControlError> {
     value
         .parse()
-        .map_err(|_| Refused::Request(format!("{name} must be a number, not {value:?}")))
+        .map_err(|_| ControlError::Invalid(format!("{name} must be a number, not {value:?}")))
 }
 
-fn ok(document: &Value) -> Answer {
-    Answer::json(200, document)
+fn ok(document: &Value) -> Response {
+    Response::json(200, document)
 }

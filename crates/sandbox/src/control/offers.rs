@@ -1,5 +1,5 @@
-//! Making custom offers, moving offers on, and asking what is true of one. An answer here is
-//! the truth as the sandbox knows it, never what the portal would say.
+//! Describing offers, moving them on, and asking what is true of one. A response here is the
+//! truth as the sandbox knows it, never what the portal would say.
 
 use std::time::Duration;
 
@@ -9,20 +9,18 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::{Refused, number, ok, parameters};
-use crate::offer::{Description, Key, Seed, Unusable, until};
+use super::{ControlError, number, ok, parameters};
+use crate::offer::{DescriptionError, Key, OfferDescription, SubmissionDescription, until};
+use crate::state::SandboxState;
 use crate::text::same_word;
-use crate::wire::{Answer, Request};
-use crate::world::World;
+use crate::wire::{Request, Response};
 
-/// The longest wait, in milliseconds.
-const LONGEST: u64 = 10 * 60 * 1000;
-/// The wait when none is given, in milliseconds.
-const USUAL: u64 = 10_000;
+const MAX_WAIT_MS: u64 = 10 * 60 * 1000;
+const DEFAULT_WAIT_MS: u64 = 10_000;
 
-impl From<Unusable> for Refused {
-    fn from(error: Unusable) -> Self {
-        Self::Request(error.to_string())
+impl From<DescriptionError> for ControlError {
+    fn from(error: DescriptionError) -> Self {
+        Self::Invalid(error.to_string())
     }
 }
 
@@ -34,100 +32,101 @@ struct Finish {
     state: Option<String>,
 }
 
-/// The body of a step that has no parameters.
+/// The body of a step without parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Nothing {}
 
 pub(super) async fn offer(
-    world: &World,
+    state: &SandboxState,
     request: &Request,
-    publisher: &str,
-    offer: &str,
-) -> Result<Answer, Refused> {
-    let key = key(publisher, offer);
+    key: Key,
+) -> Result<Response, ControlError> {
     match request.method.as_str() {
-        "GET" => read(world, request, &key).await,
+        "GET" => read(state, request, &key).await,
         "PUT" => {
-            let description: Description = request.json()?;
+            let description: OfferDescription = request.json()?;
             let now = Timestamp::now();
-            let mut offers = world.offers();
-            let built = description.build(key, offers.plain(), now)?;
+            let mut offers = state.offers();
+            let built = description.build(key, offers.default_behaviour(), now)?;
             let truth = built.truth(now);
             offers.put(built);
-            world.ring();
-            Ok(Answer::json(201, &truth))
+            state.notify();
+            Ok(Response::json(201, &truth))
         }
         "DELETE" => {
-            let known = world.offers().forget(&key);
-            world.ring();
+            let known = state.offers().forget(&key);
+            state.notify();
             match known {
-                true => Ok(Answer::empty(204)),
-                false => Err(absent(&key)),
+                true => Ok(Response::empty(204)),
+                false => Err(not_found(&key)),
             }
         }
-        _ => Err(Refused::Method("GET, PUT, DELETE")),
+        _ => Err(ControlError::NoRoute),
     }
 }
 
-/// The truth about an offer, at once or when its newest submission is in state `until`.
-async fn read(world: &World, request: &Request, key: &Key) -> Result<Answer, Refused> {
-    let (mut wanted, mut patience) = (None, USUAL);
+/// The truth about an offer, at once or when its newest submission has the state `until`.
+async fn read(
+    state: &SandboxState,
+    request: &Request,
+    key: &Key,
+) -> Result<Response, ControlError> {
+    let (mut wanted, mut wait) = (None, DEFAULT_WAIT_MS);
     for (name, value) in parameters(request, &["until", "timeout_ms"])? {
         match name.as_str() {
             "until" => wanted = Some(value),
-            _ => patience = number(&name, &value)?.min(LONGEST),
+            _ => wait = number(&name, &value)?.min(MAX_WAIT_MS),
         }
     }
-    let deadline = Instant::now() + Duration::from_millis(patience);
-    let mut bell = world.bell();
+    let deadline = Instant::now() + Duration::from_millis(wait);
+    let mut changes = state.offer_changes();
     loop {
-        let (truth, there, due) = look(world, key, wanted.as_deref())?;
-        if there || Instant::now() >= deadline {
+        let (truth, reached, due) = look(state, key, wanted.as_deref())?;
+        if reached || Instant::now() >= deadline {
             return Ok(ok(&truth));
         }
         let due = due.map_or(deadline, |wait| deadline.min(Instant::now() + wait));
         tokio::select! {
             () = sleep_until(due) => {}
-            // The bell lives as long as the world does, so this cannot fail.
-            _ = bell.changed() => {}
+            // The sender lives as long as the state, so this cannot fail.
+            _ = changes.changed() => {}
         }
     }
 }
 
-/// The truth, whether it is as wanted, and when it changes next by itself.
+/// The truth, whether the wanted state is reached, and how long until the next change.
 fn look(
-    world: &World,
+    state: &SandboxState,
     key: &Key,
     wanted: Option<&str>,
-) -> Result<(Value, bool, Option<Duration>), Refused> {
+) -> Result<(Value, bool, Option<Duration>), ControlError> {
     let now = Timestamp::now();
-    let mut offers = world.offers();
-    let offer = offers.touch(key, now).ok_or_else(|| absent(key))?;
-    let there = wanted.is_none_or(|word| {
+    let mut offers = state.offers();
+    let offer = offers
+        .get_or_create(key, now)
+        .ok_or_else(|| not_found(key))?;
+    let reached = wanted.is_none_or(|word| {
         let newest = offer.newest();
         newest.is_some_and(|run| same_word(word, &run.state))
     });
-    Ok((offer.truth(now), there, until(offer.next_due(), now)))
+    Ok((offer.truth(now), reached, until(offer.next_due(), now)))
 }
 
 pub(super) fn step(
-    world: &World,
+    state: &SandboxState,
     request: &Request,
-    publisher: &str,
-    offer: &str,
+    key: &Key,
     step: &str,
-) -> Result<Answer, Refused> {
-    if request.method != "POST" {
-        return Err(Refused::Method("POST"));
-    }
-    let key = key(publisher, offer);
+) -> Result<Response, ControlError> {
     let now = Timestamp::now();
-    let mut offers = world.offers();
-    let offer = offers.touch(&key, now).ok_or_else(|| absent(&key))?;
+    let mut offers = state.offers();
+    let offer = offers
+        .get_or_create(key, now)
+        .ok_or_else(|| not_found(key))?;
     match step {
         "publish" => {
-            let run = request.json::<Seed>()?.build(now)?;
+            let run = request.json::<SubmissionDescription>()?.build(now)?;
             offer.start(run, "");
         }
         "finish" => {
@@ -137,7 +136,9 @@ pub(super) fn step(
                 None => offer.newest_running(),
             };
             let run = run.ok_or_else(|| {
-                Refused::Conflict("no such publish is running; start one with …/publish".into())
+                ControlError::Conflict(
+                    "no such publish is running; start one with …/publish".into(),
+                )
             })?;
             run.end(finish.state.as_deref().unwrap_or("completed"), now);
         }
@@ -145,36 +146,36 @@ pub(super) fn step(
             request.json::<Nothing>()?;
             let run = offer
                 .newest_running()
-                .ok_or_else(|| Refused::Conflict("no publish is running".into()))?;
+                .ok_or_else(|| ControlError::Conflict("no publish is running".into()))?;
             run.awaits_sign_off = true;
             run.changed = now;
         }
         "bite" => {
             request.json::<Nothing>()?;
-            offer.bite(now);
+            offer.take_effect(now);
         }
         _ => {
-            return Err(Refused::Missing(format!(
-                "no step is called {step:?}; there are: publish, finish, sign-off, bite"
+            return Err(ControlError::NotFound(format!(
+                "unknown step {step:?}; known: publish, finish, sign-off, bite"
             )));
         }
     }
     let truth = offer.truth(now);
     drop(offers);
-    world.ring();
+    state.notify();
     Ok(ok(&truth))
 }
 
-fn key(publisher: &str, offer: &str) -> Key {
+pub(super) fn key(publisher: &str, offer: &str) -> Key {
     Key {
         publisher: publisher.to_owned(),
         offer: offer.to_owned(),
     }
 }
 
-fn absent(key: &Key) -> Refused {
-    Refused::Missing(format!(
-        "there is no offer {:?} of publisher {:?}, and its id asks for no scenario; PUT makes one",
+fn not_found(key: &Key) -> ControlError {
+    ControlError::NotFound(format!(
+        "no offer {:?} of publisher {:?}, and its id names no scenario; PUT creates one",
         key.offer, key.publisher
     ))
 }

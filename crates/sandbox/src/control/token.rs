@@ -1,81 +1,57 @@
-//! How the next tokens are to be, how many calls for one are allowed, and the end of those
-//! handed out.
+//! Controls of the token endpoint: the form of the next tokens, how many may be fetched, and
+//! revocation.
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Refused, ok, parameters};
-use crate::entra::{Allowance, Book, Controls, InForm};
-use crate::wire::{Answer, Request};
-use crate::world::World;
+use super::{ControlError, ok, parameters};
+use crate::entra::{Allowance, TokenControls, TokenStore};
+use crate::state::SandboxState;
+use crate::wire::{Request, Response};
 
-/// What is given changes; what is not stays.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct Change {
-    expires_in: Option<u32>,
-    expires_in_form: Option<InForm>,
-    same_token: Option<bool>,
-}
-
-pub(super) fn controls(world: &World, request: &Request) -> Result<Answer, Refused> {
+pub(super) fn controls(state: &SandboxState, request: &Request) -> Result<Response, ControlError> {
     parameters(request, &[])?;
-    let mut book = world.book();
+    let mut tokens = state.tokens();
     match request.method.as_str() {
         "GET" => {}
-        "POST" => {
-            let change: Change = request.json()?;
-            let old = book.controls().clone();
-            book.set_controls(Controls {
-                expires_in: change.expires_in.unwrap_or(old.expires_in),
-                expires_in_form: change.expires_in_form.unwrap_or(old.expires_in_form),
-                same_token: change.same_token.unwrap_or(old.same_token),
-            });
-        }
-        "DELETE" => book.set_controls(Controls::default()),
-        _ => return Err(Refused::Method("GET, POST, DELETE")),
+        "POST" => tokens.set_controls(request.json()?),
+        "DELETE" => tokens.set_controls(TokenControls::default()),
+        _ => return Err(ControlError::NoRoute),
     }
-    Ok(ok(&describe(&book)))
+    Ok(ok(&describe(&tokens)))
 }
 
-pub(super) fn revoke(world: &World, request: &Request) -> Result<Answer, Refused> {
-    if request.method != "POST" {
-        return Err(Refused::Method("POST"));
-    }
-    let mut book = world.book();
-    book.revoke_all();
-    Ok(ok(&describe(&book)))
+pub(super) fn revoke(state: &SandboxState) -> Response {
+    let mut tokens = state.tokens();
+    tokens.revoke_all();
+    ok(&describe(&tokens))
 }
 
-/// The body of `PUT /_sandbox/token/allowance`.
+/// The body of `PUT /_sandbox/v1/token/allowance`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Calls {
     calls: u64,
 }
 
-/// How many calls for a token are allowed, counted from the moment it is said.
-pub(super) fn allowance(world: &World, request: &Request) -> Result<Answer, Refused> {
+/// How many calls for a token are allowed from now on.
+pub(super) fn allowance(state: &SandboxState, request: &Request) -> Result<Response, ControlError> {
     parameters(request, &[])?;
-    let mut allowance = world.allowance();
+    let mut allowance = state.allowance();
     match request.method.as_str() {
         "GET" => {}
         "PUT" => *allowance = Allowance::of(Some(request.json::<Calls>()?.calls)),
         "DELETE" => *allowance = Allowance::default(),
-        _ => return Err(Refused::Method("GET, PUT, DELETE")),
+        _ => return Err(ControlError::NoRoute),
     }
     Ok(ok(&allowance.to_json()))
 }
 
-fn describe(book: &Book) -> Value {
-    let controls = book.controls();
-    json!({
-        "expiresIn": controls.expires_in,
-        "expiresInForm": controls.expires_in_form,
-        "sameToken": controls.same_token,
-        "tenantId": book.mint().tenant_id(),
-        "issued": book.issued(),
-        "live": book.live(Timestamp::now()),
-    })
+fn describe(tokens: &TokenStore) -> Value {
+    let mut document = json!(tokens.controls());
+    document["tenantId"] = json!(tokens.forge().tenant_id());
+    document["issued"] = tokens.issued().into();
+    document["live"] = tokens.live(Timestamp::now()).into();
+    document
 }

@@ -1,9 +1,9 @@
-//! How many calls for a token a test allows. A double that answers every call proves nothing
-//! about caching; one that refuses the call too many does.
+//! How many calls for a token a test allows. A double that serves every call proves nothing about
+//! caching; one that refuses the surplus does.
 
 use serde_json::{Value, json};
 
-use crate::wire::Answer;
+use crate::wire::Response;
 
 /// Calls allowed, made and refused since the allowance was set.
 #[derive(Debug, Default)]
@@ -15,33 +15,33 @@ pub(crate) struct Allowance {
 /// A call beyond the allowance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "This is call {made} for a token, and the test allows {allowed} \
-     (PUT /_sandbox/token/allowance): the token should have come from a cache."
+    "Call {made} for a token, but the test allows {allowed} (PUT /_sandbox/v1/token/allowance): \
+     the token should have come from a cache."
 )]
-pub(crate) struct Surplus {
+pub(crate) struct AllowanceError {
     made: u64,
     allowed: u64,
 }
 
-impl Surplus {
-    /// Neither a status that clients repeat, nor an error that Entra has.
-    pub(crate) fn answer(self) -> Answer {
+impl AllowanceError {
+    /// Neither a status that clients retry nor an error of Entra.
+    pub(crate) fn response(self) -> Response {
         let body = json!({"error": "surplus_call", "error_description": self.to_string()});
-        Answer::json(400, &body).with("Cache-Control", "no-store")
+        Response::json(400, &body).with("Cache-Control", "no-store")
     }
 }
 
 impl Allowance {
-    /// That many calls from now on; `None` for as many as there are.
+    /// That many calls from now on; `None` for no limit.
     pub(crate) fn of(calls: Option<u64>) -> Self {
         Self { calls, made: 0 }
     }
 
     /// Counts a call.
-    pub(crate) fn count(&mut self) -> Result<(), Surplus> {
+    pub(crate) fn count(&mut self) -> Result<(), AllowanceError> {
         self.made += 1;
         match self.calls {
-            Some(allowed) if self.made > allowed => Err(Surplus {
+            Some(allowed) if self.made > allowed => Err(AllowanceError {
                 made: self.made,
                 allowed,
             }),

@@ -1,6 +1,6 @@
-//! The application as the tenant knows it: by which secrets, certificates and foreign issuers
-//! it proves who it is. All of that changes while it runs, because rotation is what a test
-//! wants to see. Of secrets only hashes are kept.
+//! The application as registered in the tenant: its secrets, certificates and federated
+//! credentials. All of them change while it runs, because tests rotate them. Of secrets only
+//! hashes are kept.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -9,11 +9,11 @@ use sha2::{Digest, Sha256};
 use super::assertion::{Assertion, KIND};
 use super::certificate::{Certificate, Certificates};
 use super::federated::{self, Federated};
-use super::{Form, Trouble, mint};
+use super::{EntraError, Form, token_forge};
 use crate::options::Options;
 use crate::text::hex;
 
-/// A client secret, as `PUT /_sandbox/token/secrets` makes it.
+/// A client secret.
 #[derive(Clone, Debug)]
 pub(crate) struct Secret {
     hash: [u8; 32],
@@ -36,7 +36,7 @@ impl Secret {
     }
 }
 
-/// One application, and the spellings of its tenant.
+/// The application, and the names of its tenant.
 #[derive(Debug)]
 pub(crate) struct Application {
     pub(super) client: String,
@@ -49,7 +49,7 @@ pub(crate) struct Application {
 
 impl Application {
     pub(crate) fn new(options: &Options) -> Self {
-        let guid = mint::tenant_id(&options.tenant).to_string();
+        let guid = token_forge::tenant_id(&options.tenant).to_string();
         let mut application = Self {
             client: options.client_id.clone(),
             tenants: [options.tenant.clone(), guid],
@@ -62,11 +62,11 @@ impl Application {
         application
     }
 
-    /// Back to what the options say. Assertions that were spent stay so.
+    /// Restores what the options say. Used assertions stay used.
     pub(crate) fn reset(&mut self, options: &Options) {
         self.secrets = vec![Secret::new(&options.client_secret, false)];
-        // An unreadable text was refused before the port was taken; an empty one has none.
-        let certificates = Certificate::all_of(&options.certificates).unwrap_or_default();
+        // Invalid PEM was refused before the port was bound; an empty text has none.
+        let certificates = Certificate::parse_all(&options.certificates).unwrap_or_default();
         self.certificates.set(certificates);
         self.federated.clear();
         self.set_identity_header(&options.identity_header);
@@ -96,7 +96,6 @@ impl Application {
         self.identity_header = Sha256::digest(header).into();
     }
 
-    /// What is registered, secrets as hashes.
     pub(crate) fn secrets(&self) -> Value {
         self.secrets.iter().map(Secret::to_json).collect()
     }
@@ -123,32 +122,32 @@ impl Application {
         self.identity_header == *Sha256::digest(header)
     }
 
-    /// Refuses a form that does not prove that it is the application's. `host` is where the
-    /// form was sent to.
+    /// Authenticates the application by its secret or assertion. `host` is where the form was
+    /// sent to.
     pub(super) fn authenticate(
         &mut self,
         form: &Form,
         host: Option<&str>,
         now: Timestamp,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), EntraError> {
         match (form.get("client_secret"), form.get("client_assertion")) {
             (Some(secret), None) => self.check_secret(secret),
             (None, Some(text)) => {
                 if form.required("client_assertion_type")? != KIND {
-                    return Err(Trouble::Parameter("client_assertion_type"));
+                    return Err(EntraError::Parameter("client_assertion_type"));
                 }
                 self.check_assertion(text, host, now)
             }
-            (None, None) => Err(Trouble::NoCredential),
-            (Some(_), Some(_)) => Err(Trouble::TwoCredentials),
+            (None, None) => Err(EntraError::NoCredential),
+            (Some(_), Some(_)) => Err(EntraError::TwoCredentials),
         }
     }
 
-    fn check_secret(&mut self, text: &str) -> Result<(), Trouble> {
+    fn check_secret(&mut self, text: &str) -> Result<(), EntraError> {
         let hash: [u8; 32] = Sha256::digest(text).into();
         match self.secrets.iter_mut().find(|secret| secret.hash == hash) {
-            None => Err(Trouble::Secret(self.client.clone())),
-            Some(secret) if secret.expired => Err(Trouble::SecretExpired(self.client.clone())),
+            None => Err(EntraError::Secret(self.client.clone())),
+            Some(secret) if secret.expired => Err(EntraError::SecretExpired(self.client.clone())),
             Some(secret) => {
                 secret.used += 1;
                 Ok(())
@@ -156,25 +155,25 @@ impl Application {
         }
     }
 
-    /// Who issued it tells a certificate's assertion from a workload's.
+    /// The issuer tells a certificate's assertion from a federated one.
     fn check_assertion(
         &mut self,
         text: &str,
         host: Option<&str>,
         now: Timestamp,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), EntraError> {
         let assertion = Assertion::parse(text)?;
         if ![assertion.text("iss"), assertion.text("sub")].contains(&self.client.as_str()) {
             return federated::check(&mut self.federated, &assertion, now);
         }
-        let is_ours = |audience: &str| is_endpoint(audience, &self.tenants, host);
+        let is_known_publisher = |audience: &str| is_endpoint(audience, &self.tenants, host);
         self.certificates
-            .check(&assertion, &self.client, is_ours, now)
+            .check(&assertion, &self.client, is_known_publisher, now)
     }
 }
 
-/// Whether an audience is this tenant's token endpoint, of either generation, on the host that
-/// the request came to. A client that takes Microsoft's host for granted is found out so.
+/// Whether an audience is this tenant's token endpoint, v1 or v2, on the host that received the
+/// request. This finds clients that hard-code Microsoft's host.
 fn is_endpoint(audience: &str, tenants: &[String; 2], host: Option<&str>) -> bool {
     let Some((_, rest)) = audience.split_once("://") else {
         return false;

@@ -1,32 +1,32 @@
-//! Client assertions (RFC 7523), as far as the certificate's and the workload identity's are
-//! alike: a signed JWT, its audiences and its times. Nothing in one may be believed before
-//! its signature is verified, and a judge would be none that left that out.
+//! Client assertions (RFC 7523), as far as those of certificates and of workload identities are
+//! alike: a signed JWT, its audiences and its times. No claim may be trusted before the signature
+//! is verified.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde_json::Value;
 
-use super::Trouble;
+use super::EntraError;
 
-/// What `client_assertion_type` says.
+/// The value of `client_assertion_type`.
 pub(super) const KIND: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-/// How far the clocks may be apart, in seconds, as at Entra.
+/// The clock skew that Entra accepts, in seconds.
 pub(super) const SKEW: i64 = 300;
 
-/// Something in the shape of a signed JWT. Nobody has verified it yet.
+/// A JWT whose signature is not verified yet.
 pub(super) struct Assertion<'a> {
     pub(super) header: Value,
     pub(super) claims: Value,
-    /// What is signed: the first two parts, with the point between them.
+    /// What is signed: the first two parts and the dot between them.
     pub(super) message: &'a str,
-    /// The third part as it stands there.
+    /// The third part, encoded.
     pub(super) signature: &'a str,
 }
 
 impl<'a> Assertion<'a> {
-    pub(super) fn parse(text: &'a str) -> Result<Self, Trouble> {
-        Self::of(text).ok_or(Trouble::AssertionMalformed)
+    pub(super) fn parse(text: &'a str) -> Result<Self, EntraError> {
+        Self::of(text).ok_or(EntraError::AssertionMalformed)
     }
 
     fn of(text: &'a str) -> Option<Self> {
@@ -48,18 +48,18 @@ impl<'a> Assertion<'a> {
         crypto::verify(self.signature, self.message.as_bytes(), key, algorithm).unwrap_or(false)
     }
 
-    /// A claim that is text; empty if it is not, or not there.
+    /// A claim that is text; empty if it is missing or not text.
     pub(super) fn text(&self, claim: &str) -> &str {
         self.claims[claim].as_str().unwrap_or_default()
     }
 
     /// A claim that is a time.
-    pub(super) fn time(&self, claim: &str) -> Result<i64, Trouble> {
+    pub(super) fn time(&self, claim: &str) -> Result<i64, EntraError> {
         let time = self.claims[claim].as_i64();
-        time.ok_or(Trouble::AssertionMalformed)
+        time.ok_or(EntraError::AssertionMalformed)
     }
 
-    /// `aud`, which may be one or several.
+    /// `aud`, one or several.
     pub(super) fn audiences(&self) -> Vec<&str> {
         match &self.claims["aud"] {
             Value::String(one) => vec![one],
@@ -68,8 +68,8 @@ impl<'a> Assertion<'a> {
         }
     }
 
-    /// Refuses what has ended, or has not begun.
-    pub(super) fn check_times(&self, now: Timestamp) -> Result<(), Trouble> {
+    /// Checks `exp` and `nbf`.
+    pub(super) fn check_times(&self, now: Timestamp) -> Result<(), EntraError> {
         let seconds = now.as_second();
         let begins = self.claims["nbf"].as_i64().unwrap_or(seconds);
         if self.time("exp")? + SKEW <= seconds || begins - SKEW > seconds {
@@ -78,19 +78,19 @@ impl<'a> Assertion<'a> {
         Ok(())
     }
 
-    /// The trouble with its times.
-    pub(super) fn untimely(&self, now: Timestamp) -> Trouble {
+    /// The error that shows the times.
+    pub(super) fn untimely(&self, now: Timestamp) -> EntraError {
         let moment = |claim: &str| {
             let second = self.claims[claim].as_i64().unwrap_or_default();
             Timestamp::from_second(second)
                 .unwrap_or(Timestamp::MAX)
                 .to_string()
         };
-        Trouble::AssertionTime(now.to_string(), moment("nbf"), moment("exp"))
+        EntraError::AssertionTime(now.to_string(), moment("nbf"), moment("exp"))
     }
 }
 
-/// The bytes behind base64url, or nothing if it is not that.
+/// Decodes base64url; `None` if it is not that.
 pub(super) fn base64url_decode(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_end_matches('=');
     BASE64_URL_SAFE_NO_PAD.decode(text).ok()

@@ -1,7 +1,6 @@
-//! The certificates of an application, and the assertions that their keys sign (RFC 7523,
-//! and Entra's page "certificate credentials"). What Entra looks at is verified in earnest:
-//! the key by its thumbprint, the signature, the audience, the times, and that no assertion
-//! comes twice.
+//! The application's certificates, and the assertions signed by their keys (RFC 7523, and Entra's
+//! page "certificate credentials"). What Entra verifies is verified here: the thumbprint, the
+//! signature, the audience, the times, and that no assertion is used twice.
 
 use std::collections::HashMap;
 
@@ -15,16 +14,16 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
-use super::Trouble;
+use super::EntraError;
 use super::assertion::{Assertion, SKEW, base64url_decode};
 use crate::text::hex;
 
-/// The longest that an assertion may be good for, in seconds.
-const LONGEST: i64 = 600;
+/// The longest lifetime of an assertion, in seconds.
+const MAX_LIFETIME: i64 = 600;
 
-/// Why text is no certificate to be registered.
+/// Why a PEM text cannot be registered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Unregistrable {
+pub(crate) enum CertificateError {
     #[error("there is no certificate in the PEM text")]
     None,
     #[error("the PEM text holds a private key; register the certificate alone")]
@@ -33,42 +32,42 @@ pub(crate) enum Unregistrable {
     Malformed(String),
 }
 
-/// One certificate that is registered with the application.
+/// A certificate registered with the application.
 #[derive(Clone, Debug)]
 pub(crate) struct Certificate {
-    /// Its public key, used as an RSA key whatever it is.
+    /// Its public key, taken for an RSA key: Entra accepts no others.
     key: DecodingKey,
     sha256: [u8; 32],
     sha1: [u8; 20],
     begins: Timestamp,
     ends: Timestamp,
-    /// Assertions of its key that were good.
+    /// Valid assertions so far.
     used: u64,
 }
 
 impl Certificate {
-    /// The certificates of a PEM text, of which there must be one at least.
-    pub(crate) fn all_of(pem: &str) -> Result<Vec<Self>, Unregistrable> {
+    /// The certificates of a PEM text, at least one.
+    pub(crate) fn parse_all(pem: &str) -> Result<Vec<Self>, CertificateError> {
         if pem.contains("PRIVATE KEY-----") {
-            return Err(Unregistrable::PrivateKey);
+            return Err(CertificateError::PrivateKey);
         }
         let all = CertificateDer::pem_slice_iter(pem.as_bytes())
             .map(|der| Self::of(&der.map_err(|error| malformed(&error))?))
-            .collect::<Result<Vec<Self>, Unregistrable>>()?;
+            .collect::<Result<Vec<Self>, CertificateError>>()?;
         if all.is_empty() {
-            return Err(Unregistrable::None);
+            return Err(CertificateError::None);
         }
         Ok(all)
     }
 
-    fn of(der: &[u8]) -> Result<Self, Unregistrable> {
+    fn of(der: &[u8]) -> Result<Self, CertificateError> {
         let (_, parsed) = X509Certificate::from_der(der).map_err(|error| malformed(&error))?;
         let time = |time: ASN1Time| Timestamp::from_second(time.timestamp());
         let validity = parsed.validity();
         Ok(Self {
             key: DecodingKey::from_rsa_der(&parsed.public_key().subject_public_key.data),
             sha256: Sha256::digest(der).into(),
-            // Its `Digest` is of a later version than that of SHA-256.
+            // `sha1` has a later version of `Digest` than `sha2`.
             sha1: <Sha1 as sha1::Digest>::digest(der).into(),
             begins: time(validity.not_before).map_err(|error| malformed(&error))?,
             ends: time(validity.not_after).map_err(|error| malformed(&error))?,
@@ -80,7 +79,7 @@ impl Certificate {
         self.sha256 == other.sha256
     }
 
-    /// Whether its key made this signature, in the manner that `alg` names.
+    /// Whether its key made this signature with the algorithm in `alg`.
     fn signed(&self, assertion: &Assertion<'_>) -> bool {
         match assertion.header["alg"].as_str() {
             Some("PS256") => assertion.is_signed_by(&self.key, Algorithm::PS256),
@@ -101,21 +100,21 @@ impl Certificate {
     }
 }
 
-fn malformed(error: &dyn std::fmt::Display) -> Unregistrable {
-    Unregistrable::Malformed(error.to_string())
+fn malformed(error: &dyn std::fmt::Display) -> CertificateError {
+    CertificateError::Malformed(error.to_string())
 }
 
-/// The application's certificates, and the assertions of theirs that were used up.
+/// The application's certificates, and the assertions that were used.
 #[derive(Debug, Default)]
 pub(super) struct Certificates {
     all: Vec<Certificate>,
-    /// Until when each `jti`, by its hash, is remembered: no longer than the assertion could
-    /// be good for.
-    spent: HashMap<[u8; 32], i64>,
+    /// Until when each `jti`, by its hash, is remembered: as long as the assertion could be
+    /// valid.
+    used_jtis: HashMap<[u8; 32], i64>,
 }
 
 impl Certificates {
-    /// Those registered from now on. One that stays keeps its count; what was spent stays so.
+    /// Replaces the certificates. One that stays keeps its count; used assertions stay used.
     pub(super) fn set(&mut self, mut all: Vec<Certificate>) {
         for certificate in &mut all {
             let known = self.all.iter().find(|known| known.is_same(certificate));
@@ -137,74 +136,74 @@ impl Certificates {
     }
 
     /// Refuses an assertion of the client's own that Entra would refuse, and spends it if it
-    /// is good. `is_ours` tells this tenant's token endpoint from other audiences.
+    /// is good. `is_known_publisher` tells this tenant's token endpoint from other audiences.
     pub(super) fn check(
         &mut self,
         assertion: &Assertion<'_>,
         client: &str,
-        is_ours: impl Fn(&str) -> bool,
+        is_known_publisher: impl Fn(&str) -> bool,
         now: Timestamp,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), EntraError> {
         if assertion.text("iss") != client || assertion.text("sub") != client {
-            return Err(Trouble::AssertionSubject);
+            return Err(EntraError::AssertionSubject);
         }
-        let place = self.signer(assertion, now)?;
-        if !assertion.audiences().into_iter().any(is_ours) {
-            return Err(Trouble::AssertionAudience);
+        let index = self.signer(assertion, now)?;
+        if !assertion.audiences().into_iter().any(is_known_publisher) {
+            return Err(EntraError::AssertionAudience);
         }
         check_times(assertion, now)?;
-        self.spend(assertion, now)?;
-        self.all[place].used += 1;
+        self.consume(assertion, now)?;
+        self.all[index].used += 1;
         Ok(())
     }
 
-    /// The place of the certificate that verifies the assertion.
-    fn signer(&self, assertion: &Assertion<'_>, now: Timestamp) -> Result<usize, Trouble> {
+    /// The index of the certificate that verifies the assertion.
+    fn signer(&self, assertion: &Assertion<'_>, now: Timestamp) -> Result<usize, EntraError> {
         let typed = assertion.header["typ"].as_str();
         let alg = assertion.header["alg"].as_str();
         if !typed.is_some_and(|typ| typ.eq_ignore_ascii_case("JWT"))
             || !matches!(alg, Some("PS256" | "RS256"))
         {
-            return Err(Trouble::AssertionSignature);
+            return Err(EntraError::AssertionSignature);
         }
-        let print = Thumbprint::of(&assertion.header).ok_or(Trouble::AssertionThumbprint)?;
+        let print = Thumbprint::of(&assertion.header).ok_or(EntraError::AssertionThumbprint)?;
         let named = print.to_string();
-        let place = self.all.iter().position(|known| print.is_of(known));
-        let place = place.ok_or_else(|| Trouble::CertificateUnknown(named.clone()))?;
-        let certificate = &self.all[place];
+        let index = self.all.iter().position(|known| print.is_of(known));
+        let index = index.ok_or_else(|| EntraError::CertificateUnknown(named.clone()))?;
+        let certificate = &self.all[index];
         if now < certificate.begins || now >= certificate.ends {
             let (begins, ends) = (certificate.begins.to_string(), certificate.ends.to_string());
-            return Err(Trouble::CertificateExpired(begins, ends, named));
+            return Err(EntraError::CertificateExpired(begins, ends, named));
         }
         if !certificate.signed(assertion) {
-            return Err(Trouble::CertificateSignature(named));
+            return Err(EntraError::CertificateSignature(named));
         }
-        Ok(place)
+        Ok(index)
     }
 
-    /// Remembers the assertion by its `jti`. Only verified ones come so far, so that nobody
-    /// else can use up the client's.
-    fn spend(&mut self, assertion: &Assertion<'_>, now: Timestamp) -> Result<(), Trouble> {
+    /// Marks the assertion's `jti` as used. Only verified assertions come this far, so that no
+    /// forged one can use up a `jti`.
+    fn consume(&mut self, assertion: &Assertion<'_>, now: Timestamp) -> Result<(), EntraError> {
         let jti = assertion.text("jti");
         if jti.is_empty() {
-            return Err(Trouble::AssertionMalformed);
+            return Err(EntraError::AssertionMalformed);
         }
         let ends = assertion.time("exp")? + SKEW;
-        self.spent.retain(|_, until| *until > now.as_second());
-        let before = self.spent.insert(Sha256::digest(jti).into(), ends);
+        self.used_jtis.retain(|_, until| *until > now.as_second());
+        let before = self.used_jtis.insert(Sha256::digest(jti).into(), ends);
         match before {
-            Some(_) => Err(Trouble::AssertionReplayed),
+            Some(_) => Err(EntraError::AssertionReplayed),
             None => Ok(()),
         }
     }
 }
 
-/// An assertion says all three times, and ends ten minutes after it was made at the latest.
-fn check_times(assertion: &Assertion<'_>, now: Timestamp) -> Result<(), Trouble> {
+/// An assertion must have all three times and a lifetime of at most ten minutes.
+fn check_times(assertion: &Assertion<'_>, now: Timestamp) -> Result<(), EntraError> {
     let (issued, ends) = (assertion.time("iat")?, assertion.time("exp")?);
     assertion.time("nbf")?;
     assertion.check_times(now)?;
-    let too_long = ends - issued > LONGEST || ends > now.as_second() + LONGEST + SKEW;
+    let too_long = ends - issued > MAX_LIFETIME || ends > now.as_second() + MAX_LIFETIME + SKEW;
     if too_long || issued > now.as_second() + SKEW {
         return Err(assertion.untimely(now));
     }

@@ -1,6 +1,6 @@
-//! Federated credentials: which issuer's word about which subject is as good as a secret of
-//! the application (Entra's workload identity federation). A test hands over the issuer's
-//! keys; Entra would fetch them.
+//! Federated credentials: assertions of a registered issuer about a registered subject
+//! authenticate the application (Entra's workload identity federation). A test hands over the
+//! issuer's keys; Entra would fetch them.
 
 use jiff::Timestamp;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet};
@@ -8,32 +8,32 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Trouble;
+use super::EntraError;
 use super::assertion::Assertion;
 
-/// What a workload identity's token is for, unless a registration says otherwise.
-const EXCHANGE: &str = "api://AzureADTokenExchange";
+/// The default of `audience`.
+const DEFAULT_AUDIENCE: &str = "api://AzureADTokenExchange";
 
-/// Whose tokens are accepted, as `PUT /_sandbox/federated` has it.
+/// A registration, the body of `PUT /_sandbox/v1/federated`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Federated {
     issuer: String,
     subject: String,
-    #[serde(default = "exchange")]
+    #[serde(default = "default_audience")]
     audience: String,
     jwks: JwkSet,
-    /// Assertions that were good.
+    /// Valid assertions so far.
     #[serde(skip)]
     used: u64,
 }
 
-fn exchange() -> String {
-    EXCHANGE.to_owned()
+fn default_audience() -> String {
+    DEFAULT_AUDIENCE.to_owned()
 }
 
 impl Federated {
-    /// Says why it could never match.
+    /// Refuses a registration that could never match.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         let asymmetric = |key: &Jwk| !matches!(key.algorithm, AlgorithmParameters::OctetKey(_));
         if self.issuer.is_empty() || self.subject.is_empty() {
@@ -57,8 +57,8 @@ impl Federated {
         })
     }
 
-    /// Whether one of the issuer's keys made the signature; one of that name, if the header
-    /// has a name.
+    /// Whether one of the issuer's keys made the signature: the one with the header's `kid`, if
+    /// there is one.
     fn signed(&self, assertion: &Assertion<'_>) -> bool {
         let alg = assertion.header["alg"].as_str().unwrap_or_default();
         let Ok(algorithm) = alg.parse::<Algorithm>() else {
@@ -75,35 +75,33 @@ impl Federated {
     }
 }
 
-/// Refuses a workload's assertion that Entra would refuse. Issuer and subject compare with
-/// case, as they do at Entra.
+/// Verifies a workload's assertion as Entra does. Issuer and subject are compared with case.
 pub(super) fn check(
     all: &mut [Federated],
     assertion: &Assertion<'_>,
     now: Timestamp,
-) -> Result<(), Trouble> {
+) -> Result<(), EntraError> {
     let (issuer, subject) = (assertion.text("iss"), assertion.text("sub"));
     let audiences = assertion.audiences();
     let audience = audiences.first().copied().unwrap_or_default();
     if all.is_empty() {
-        let words = [issuer, subject, audience].map(str::to_owned);
-        return Err(Trouble::FederatedNone(words));
+        return Err(EntraError::FederatedNone);
     }
     let mut fitting: Vec<&mut Federated> = all.iter_mut().collect();
     fitting.retain(|known| known.issuer == issuer);
     if fitting.is_empty() {
-        return Err(Trouble::FederatedIssuer(issuer.to_owned()));
+        return Err(EntraError::FederatedIssuer(issuer.to_owned()));
     }
     fitting.retain(|known| known.subject == subject);
     if fitting.is_empty() {
-        return Err(Trouble::FederatedSubject(subject.to_owned()));
+        return Err(EntraError::FederatedSubject(subject.to_owned()));
     }
     fitting.retain(|known| audiences.contains(&known.audience.as_str()));
     if fitting.is_empty() {
-        return Err(Trouble::FederatedAudience(audience.to_owned()));
+        return Err(EntraError::FederatedAudience(audience.to_owned()));
     }
     let signer = fitting.into_iter().find(|known| known.signed(assertion));
-    let signer = signer.ok_or_else(|| Trouble::FederatedSignature(issuer.to_owned()))?;
+    let signer = signer.ok_or_else(|| EntraError::FederatedSignature(issuer.to_owned()))?;
     assertion.check_times(now)?;
     signer.used += 1;
     Ok(())

@@ -1,79 +1,77 @@
-//! Faults by order: which calls misbehave, how often, and how. An order waits for the calls
-//! that it is for and is used up by them; the first that fits a call is the one it gets.
+//! Faults on request: which calls fail, how often and how. An order stays pending until it has
+//! affected as many calls as it says; a call takes the first order that matches it.
 
-mod bend;
-mod kind;
+mod apply;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::fault_kind::FaultKind;
 use super::route::{Route, Subject};
 
-pub(super) use bend::{Scene, bend};
-pub(super) use kind::Kind;
+pub(super) use apply::{FaultContext, apply_fault};
 
-/// Orders that may wait at once.
+/// Orders that may be pending at once.
 const LIMIT: usize = 10_000;
 
-/// An order for a fault, as `POST /_sandbox/faults` has it.
+/// The body of `POST /_sandbox/v1/faults`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Order {
+pub(super) struct FaultOrder {
     on: Subject,
     publisher: Option<String>,
     offer: Option<String>,
-    /// How many calls it is for; 0 for all until it is removed.
+    /// How many calls it affects; 0 for all until it is removed.
     #[serde(default = "once")]
     times: u32,
-    /// How many calls pass unharmed before.
+    /// How many calls pass unaffected before that.
     #[serde(default)]
     skip: u32,
-    /// Whether the vendor carries out the request nevertheless.
+    /// Whether the vendor executes the request nevertheless.
     acts: Option<bool>,
-    fault: Kind,
+    fault: FaultKind,
 }
 
 fn once() -> u32 {
     1
 }
 
-/// A waiting order.
 #[derive(Clone, Debug)]
-struct Waiting {
+struct PendingOrder {
     id: Uuid,
-    order: Order,
-    /// Calls that it was for so far, harmed or not.
+    order: FaultOrder,
+    /// Matching calls so far, affected or not.
     seen: u32,
 }
 
-/// What a call gets.
+/// The fault that a call is to suffer.
 #[derive(Clone, Debug)]
-pub(super) struct Struck {
-    pub(super) kind: Kind,
+pub(super) struct TakenFault {
+    pub(super) kind: FaultKind,
     pub(super) acts: bool,
 }
 
-/// All waiting orders, oldest first.
+/// All pending orders, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    waiting: Vec<Waiting>,
+    pending: Vec<PendingOrder>,
 }
 
-/// Why an order is not taken.
+/// Why an order is refused.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unordered {
+pub(super) enum OrderError {
     #[error("{0}")]
     Malformed(#[from] serde_json::Error),
     #[error("{0}")]
-    Unusable(&'static str),
-    #[error("{LIMIT} orders are waiting already; DELETE /_sandbox/faults removes them")]
+    Parameter(&'static str),
+    #[error("{LIMIT} orders are pending already; DELETE /_sandbox/v1/faults removes them")]
     Full,
 }
 
-impl Order {
+impl FaultOrder {
     /// Reads an order. `acts` may stand in the order or in its fault.
-    pub(super) fn parse(body: &[u8]) -> Result<Self, Unordered> {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, OrderError> {
         let mut document: Value = serde_json::from_slice(body)?;
         let inner = document
             .get_mut("fault")
@@ -83,11 +81,11 @@ impl Order {
             order.entry("acts").or_insert(acts);
         }
         let order: Self = serde_json::from_value(document)?;
-        order.fault.check().map_err(Unordered::Unusable)?;
+        order.fault.check().map_err(OrderError::Parameter)?;
         Ok(order)
     }
 
-    fn is_for(&self, route: &Route) -> bool {
+    fn matches(&self, route: &Route) -> bool {
         let key = route.key();
         let same = |wanted: &Option<String>, given: Option<&String>| {
             wanted
@@ -101,59 +99,59 @@ impl Order {
 }
 
 impl Faults {
-    /// Takes an order; returns its description.
-    pub(super) fn add(&mut self, order: Order) -> Result<Value, Unordered> {
-        if self.waiting.len() >= LIMIT {
-            return Err(Unordered::Full);
+    /// Adds an order; returns its description.
+    pub(super) fn add(&mut self, order: FaultOrder) -> Result<Value, OrderError> {
+        if self.pending.len() >= LIMIT {
+            return Err(OrderError::Full);
         }
-        let waiting = Waiting {
+        let pending = PendingOrder {
             id: Uuid::new_v4(),
             order,
             seen: 0,
         };
-        let description = waiting.to_json();
-        self.waiting.push(waiting);
+        let description = pending.to_json();
+        self.pending.push(pending);
         Ok(description)
     }
 
-    /// The fault that this call gets, if any.
-    pub(super) fn strike(&mut self, route: &Route) -> Option<Struck> {
-        let mut struck = None;
-        self.waiting.retain_mut(|waiting| {
-            let order = &waiting.order;
-            if struck.is_some() || !order.is_for(route) {
+    /// Takes the fault of the first order that matches this call.
+    pub(super) fn take(&mut self, route: &Route) -> Option<TakenFault> {
+        let mut taken = None;
+        self.pending.retain_mut(|pending| {
+            let order = &pending.order;
+            if taken.is_some() || !order.matches(route) {
                 return true;
             }
-            waiting.seen = waiting.seen.saturating_add(1);
-            if waiting.seen <= order.skip {
+            pending.seen = pending.seen.saturating_add(1);
+            if pending.seen <= order.skip {
                 return true;
             }
-            struck = Some(Struck {
+            taken = Some(TakenFault {
                 acts: order.acts.unwrap_or(order.fault.acts_by_default()),
                 kind: order.fault.clone(),
             });
-            order.times == 0 || waiting.seen - order.skip < order.times
+            order.times == 0 || pending.seen - order.skip < order.times
         });
-        struck
+        taken
     }
 
     pub(super) fn list(&self) -> Value {
-        self.waiting.iter().map(Waiting::to_json).collect()
+        self.pending.iter().map(PendingOrder::to_json).collect()
     }
 
     pub(super) fn clear(&mut self) {
-        self.waiting.clear();
+        self.pending.clear();
     }
 
     pub(super) fn remove(&mut self, id: &str) -> bool {
-        let before = self.waiting.len();
-        self.waiting
-            .retain(|waiting| waiting.id.to_string() != id.to_ascii_lowercase());
-        self.waiting.len() < before
+        let before = self.pending.len();
+        self.pending
+            .retain(|pending| pending.id.to_string() != id.to_ascii_lowercase());
+        self.pending.len() < before
     }
 }
 
-impl Waiting {
+impl PendingOrder {
     fn to_json(&self) -> Value {
         let order = &self.order;
         json!({

@@ -1,18 +1,18 @@
-//! What an offer says about itself, in editions: every PUT adds one, and a slot shows the
-//! edition that was published there. The ETag of an offer is its newest edition.
+//! An offer's definition in versions ("editions", since the vendor has many versions): every PUT
+//! adds one, a slot shows the one that was published there, and the ETag names the newest.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Editions remembered for one offer; the oldest go first.
-const REMEMBERED: usize = 100;
+/// Editions kept for one offer; the oldest are dropped first.
+const LIMIT: usize = 100;
 
 /// Where something is published, in the vendor's words for submissions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Slot {
-    /// Nowhere yet; no submission has it.
+    /// Not published; no submission has this slot.
     Draft,
     /// The preview, which the offer's slots call `Preview`.
     #[default]
@@ -84,7 +84,7 @@ impl Definition {
         }
     }
 
-    /// What an offer has that nobody described.
+    /// The definition of an offer that no test described.
     pub(crate) fn stock(offer: &str, changed: Timestamp) -> Self {
         let body = json!({
             "displayText": format!("The {offer} offer"),
@@ -120,13 +120,13 @@ impl Definition {
             body,
             changed: at,
         };
-        if self.older.len() == REMEMBERED {
+        if self.older.len() == LIMIT {
             self.older.remove(0);
         }
         self.older.push(std::mem::replace(&mut self.current, next));
     }
 
-    /// Whether an `If-Match` value names the current edition. A weak tag counts: the vendor
+    /// Whether an `If-Match` value names the current edition. Weak tags count, since the vendor
     /// does not promise strong ones.
     pub(crate) fn matches(&self, if_match: &str) -> bool {
         let current = self.current.etag();

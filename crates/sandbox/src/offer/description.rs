@@ -1,8 +1,6 @@
-//! A custom offer, as a test describes it in JSON: a scenario to start from, and whatever is
-//! to be different. Unknown members are refused, so that a typing mistake does not silently
-//! test something else.
+//! The description of an offer in JSON: a scenario to start from, and what differs from it.
+//! Unknown members are refused, so that a typing mistake does not silently test something else.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,18 +9,18 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Access, Behaviour, CancelStyle, Definition, Key, NAMES, Offer, Place, Slot, Submission,
-    scenario,
+    Access, Behaviour, CancelStyle, Definition, Key, LocationStyle, Offer, SCENARIO_NAMES, Slot,
+    Submission, scenario,
 };
 use crate::text::{earlier, later};
 
-/// The body of `PUT /_sandbox/offers/{publisher}/{offer}`.
+/// The body of `PUT /_sandbox/v1/offers/{publisher}/{offer}`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct Description {
+pub(crate) struct OfferDescription {
     scenario: Option<String>,
     access: Option<Access>,
-    location: Option<Place>,
+    location: Option<LocationStyle>,
     body_member: Option<String>,
     cancel: Option<CancelStyle>,
     cancel_seconds: Option<f64>,
@@ -36,13 +34,13 @@ pub(crate) struct Description {
     offer_type_id: Option<String>,
     definition: Option<Value>,
     /// Newest first, as the vendor lists them.
-    submissions: Option<Vec<Seed>>,
+    submissions: Option<Vec<SubmissionDescription>>,
 }
 
-/// One publishing run, as a test describes it.
+/// The description of a publishing run.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(crate) struct Seed {
+pub(crate) struct SubmissionDescription {
     id: Option<Uuid>,
     state: Option<String>,
     slot: Option<Slot>,
@@ -55,36 +53,32 @@ pub(crate) struct Seed {
     ends_as: Option<String>,
 }
 
-/// What is wrong with a description that is otherwise well-formed.
+/// What is wrong with a well-formed description.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum Unusable {
-    /// No scenario has that name.
-    #[error("no scenario is called {0:?}; there are: {names}", names = NAMES.join(", "))]
+pub(crate) enum DescriptionError {
+    #[error("unknown scenario {0:?}; known: {names}", names = SCENARIO_NAMES.join(", "))]
     Scenario(String),
-    /// Not a length of time.
     #[error("{0} must be a number of seconds from 0 to 1e9")]
     Seconds(&'static str),
-    /// Two ways of saying when.
     #[error("give changedTime or changedSecondsAgo, not both")]
     TwoTimes,
-    /// A definition that is no object.
     #[error("definition must be an object")]
     Definition,
 }
 
-impl Description {
+impl OfferDescription {
     /// The offer described, as it is at `now`.
     pub(crate) fn build(
         self,
         key: Key,
-        plain: &Behaviour,
+        default_behaviour: &Behaviour,
         now: Timestamp,
-    ) -> Result<Offer, Unusable> {
+    ) -> Result<Offer, DescriptionError> {
         let name = self.scenario.as_deref().unwrap_or("migrated");
-        let (mut behaviour, past) = scenario::build(name, plain.clone(), now)
-            .ok_or_else(|| Unusable::Scenario(name.into()))?;
+        let (mut behaviour, past) = scenario::build(name, default_behaviour.clone(), now)
+            .ok_or_else(|| DescriptionError::Scenario(name.into()))?;
         set(&mut behaviour.access, self.access);
-        set(&mut behaviour.place, self.location);
+        set(&mut behaviour.location_style, self.location);
         set(&mut behaviour.body_member, self.body_member);
         set(&mut behaviour.cancel, self.cancel);
         set(&mut behaviour.own_operation, self.own_operation);
@@ -102,39 +96,32 @@ impl Description {
         }
         let submissions = match self.submissions {
             None => past,
-            Some(seeds) => seeds
+            Some(all) => all
                 .into_iter()
                 .rev()
-                .map(|seed| seed.build(now))
+                .map(|one| one.build(now))
                 .collect::<Result<_, _>>()?,
         };
         let stock = Definition::stock(&key.offer, now);
         let definition = match (self.offer_type_id, self.definition) {
             (None, None) => stock,
-            (_, Some(body)) if !body.is_object() => return Err(Unusable::Definition),
+            (_, Some(body)) if !body.is_object() => return Err(DescriptionError::Definition),
             (kind, body) => Definition::new(
                 kind.as_deref().unwrap_or(&stock.current().offer_type),
                 body.unwrap_or_else(|| stock.current().body.clone()),
                 now,
             ),
         };
-        Ok(Offer {
-            key,
-            behaviour,
-            submissions,
-            cancels: VecDeque::new(),
-            cancels_forgotten: 0,
-            definition,
-        })
+        Ok(Offer::new(key, behaviour, submissions, definition))
     }
 }
 
-impl Seed {
+impl SubmissionDescription {
     /// The publishing run described, as it is at `now`.
-    pub(crate) fn build(self, now: Timestamp) -> Result<Submission, Unusable> {
+    pub(crate) fn build(self, now: Timestamp) -> Result<Submission, DescriptionError> {
         let ago = seconds("changedSecondsAgo", self.changed_seconds_ago)?;
         let changed = match (self.changed_time, ago) {
-            (Some(_), Some(_)) => return Err(Unusable::TwoTimes),
+            (Some(_), Some(_)) => return Err(DescriptionError::TwoTimes),
             (Some(at), None) => at,
             (None, ago) => earlier(now, ago.unwrap_or_default()),
         };
@@ -152,19 +139,19 @@ impl Seed {
     }
 }
 
-fn set<T>(place: &mut T, value: Option<T>) {
+fn set<T>(target: &mut T, value: Option<T>) {
     if let Some(value) = value {
-        *place = value;
+        *target = value;
     }
 }
 
-fn seconds(name: &'static str, value: Option<f64>) -> Result<Option<Duration>, Unusable> {
+fn seconds(name: &'static str, value: Option<f64>) -> Result<Option<Duration>, DescriptionError> {
     value
         .map(|value| {
             Duration::try_from_secs_f64(value)
                 .ok()
                 .filter(|duration| duration.as_secs() <= 1_000_000_000)
-                .ok_or(Unusable::Seconds(name))
+                .ok_or(DescriptionError::Seconds(name))
         })
         .transpose()
 }

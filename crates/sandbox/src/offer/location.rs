@@ -1,5 +1,5 @@
-//! How an answer names its operation. The vendor has six ways, and every one of them occurs;
-//! a gateway that knows only some of them loses operations.
+//! How a response names its operation. The vendor has six ways and uses all of them; a gateway
+//! that knows only some loses operations.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,10 +9,10 @@ use super::{Behaviour, Key};
 const HOST: &str = "https://cloudpartner.azure.com";
 const VERSION: &str = "api-version=2017-10-31";
 
-/// Where the answer to cancel, publish and golive names the operation.
+/// Where the response to cancel, publish and golive names the operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Place {
+pub(crate) enum LocationStyle {
     /// `Operation-Location`, absolute on the vendor's host (2018).
     Absolute,
     /// `Operation-Location`, relative (2018).
@@ -28,20 +28,20 @@ pub(crate) enum Place {
     Nowhere,
 }
 
-/// The answer to an accepted action.
+/// The response to an accepted action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Named {
-    /// 202, or 200 where the vendor was done at once.
+pub(crate) struct Accepted {
+    /// 202, or 200 where the vendor finished at once.
     pub(crate) status: u16,
     pub(crate) header: Option<(&'static str, String)>,
-    /// A JSON object of one member.
+    /// The only member of a JSON object in the body.
     pub(crate) member: Option<(String, String)>,
-    /// The submission to print as the body.
+    /// The submission to show in the body.
     pub(crate) submission: Option<Uuid>,
 }
 
-impl Named {
-    pub(super) fn nothing(status: u16) -> Self {
+impl Accepted {
+    pub(super) fn bare(status: u16) -> Self {
         Self {
             status,
             header: None,
@@ -53,32 +53,36 @@ impl Named {
     pub(super) fn submission(submission: Option<Uuid>) -> Self {
         Self {
             submission,
-            ..Self::nothing(200)
+            ..Self::bare(200)
         }
     }
 
-    /// The location as it was given, wherever it was given.
-    pub(super) fn path(&self) -> Option<&str> {
+    /// The location, in a header or in the body.
+    pub(super) fn location(&self) -> Option<&str> {
         let header = self.header.as_ref().map(|(_, value)| value.as_str());
         header.or(self.member.as_ref().map(|(_, value)| value.as_str()))
     }
 }
 
-/// Names `operation` the way that offers of this behaviour do.
-pub(super) fn name(behaviour: &Behaviour, key: &Key, operation: Uuid) -> Named {
+/// A 202 that names `operation` as this behaviour says.
+pub(super) fn accepted(behaviour: &Behaviour, key: &Key, operation: Uuid) -> Accepted {
     let Key { publisher, offer } = key;
     let path = format!("/api/publishers/{publisher}/offers/{offer}/operations/{operation}");
-    let mut named = Named::nothing(202);
-    match behaviour.place {
-        Place::Absolute => named.header = Some(("Operation-Location", format!("{HOST}{path}"))),
-        Place::Relative => named.header = Some(("Operation-Location", path)),
-        Place::Migrated => named.header = Some(("Location", format!("{path}?{VERSION}"))),
-        Place::Unmigrated => {
-            let path = format!("/api/operations/{publisher}${offer}$2$preview?{VERSION}");
-            named.header = Some(("Location", path));
+    let mut accepted = Accepted::bare(202);
+    match behaviour.location_style {
+        LocationStyle::Absolute => {
+            accepted.header = Some(("Operation-Location", format!("{HOST}{path}")))
         }
-        Place::InBody => named.member = Some((behaviour.body_member.clone(), path)),
-        Place::Nowhere => {}
+        LocationStyle::Relative => accepted.header = Some(("Operation-Location", path)),
+        LocationStyle::Migrated => {
+            accepted.header = Some(("Location", format!("{path}?{VERSION}")))
+        }
+        LocationStyle::Unmigrated => {
+            let path = format!("/api/operations/{publisher}${offer}$2$preview?{VERSION}");
+            accepted.header = Some(("Location", path));
+        }
+        LocationStyle::InBody => accepted.member = Some((behaviour.body_member.clone(), path)),
+        LocationStyle::Nowhere => {}
     }
-    named
+    accepted
 }

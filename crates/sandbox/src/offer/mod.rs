@@ -1,13 +1,13 @@
-//! One offer and its publishing runs: a state machine in which time is an argument. Nothing
-//! here sleeps or polls; what is due by `now` happens when somebody looks, stamped with the
-//! moment it was due, so that a cancel bites on time even if nobody watches.
+//! An offer and its publishing runs: a state machine with time as an argument. Nothing here
+//! sleeps or polls; what is due by `now` happens when the offer is next looked at, stamped with
+//! the moment at which it was due.
 
 mod definition;
 mod description;
-mod judge;
 mod location;
 mod scenario;
 mod store;
+mod truth;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use uuid::Uuid;
 use super::text::{later, plain_word};
 
 pub(super) use definition::{Definition, Edition, Slot};
-pub(super) use description::{Description, Seed, Unusable};
-pub(super) use location::{Named, Place};
-pub(super) use scenario::{Access, Behaviour, CancelStyle, NAMES};
-pub(super) use store::{Absent, Key, Offers, PUBLISHERS, is_ours};
+pub(super) use description::{DescriptionError, OfferDescription, SubmissionDescription};
+pub(super) use location::{Accepted, LocationStyle};
+pub(super) use scenario::{Access, Behaviour, CancelStyle, SCENARIO_NAMES};
+pub(super) use store::{Key, OfferError, Offers, PUBLISHERS, is_known_publisher};
 
-/// The most publishing runs and cancels remembered for one offer; the oldest go first.
-const REMEMBERED: usize = 1_000;
+/// Publishing runs and cancels kept for one offer; the oldest are dropped first.
+const LIMIT: usize = 1_000;
 
-/// One publishing run, what the vendor calls a submission.
+/// A publishing run, which the vendor calls a submission.
 #[derive(Clone, Debug)]
 pub(super) struct Submission {
     pub(super) id: Uuid,
@@ -43,7 +43,7 @@ pub(super) struct Submission {
     pub(super) cancel_requested: bool,
     /// Replaces the stock message of the current step, verbatim.
     pub(super) message_html: Option<String>,
-    /// When and how it ends by itself, unless something else happens before.
+    /// When and in which state it ends by itself, unless something happens before.
     pub(super) ends: Option<(Timestamp, String)>,
 }
 
@@ -65,7 +65,7 @@ impl Submission {
         }
     }
 
-    /// Whether its state is none of the known ends. A word never seen before is not an end.
+    /// Whether its state is not a known end state. An unknown word is not an end state.
     pub(super) fn is_running(&self) -> bool {
         !matches!(
             plain_word(&self.state).as_str(),
@@ -80,7 +80,7 @@ impl Submission {
         )
     }
 
-    /// Whether its end is one of the good ones.
+    /// Whether it succeeded.
     pub(super) fn is_completed(&self) -> bool {
         matches!(
             plain_word(&self.state).as_str(),
@@ -101,7 +101,7 @@ impl Submission {
         }
     }
 
-    /// Ends it like that at `at`, unless it ends by itself before.
+    /// Makes it end in `state` at `at`, unless it ends before.
     fn end_by(&mut self, at: Timestamp, state: &str) {
         if self.ends.as_ref().is_none_or(|(earlier, _)| *earlier > at) {
             self.ends = Some((at, state.to_owned()));
@@ -109,15 +109,15 @@ impl Submission {
     }
 }
 
-/// One cancel that was carried out: the truth that a test holds an answer against.
+/// A cancel that was executed: the truth that tests compare responses with.
 #[derive(Clone, Debug)]
 pub(super) struct Cancel {
     pub(super) at: Timestamp,
-    /// The publishing run that was running then, if any.
+    /// The publishing run that was running then.
     pub(super) met: Option<Uuid>,
-    /// The GUID of an operation of its own, where the offer answers so.
+    /// The GUID of its own operation, where the behaviour gives it one.
     pub(super) operation: Option<Uuid>,
-    /// The path that the answer named, if it named one.
+    /// The location in the response.
     pub(super) location: Option<String>,
     pub(super) status: u16,
 }
@@ -125,7 +125,7 @@ pub(super) struct Cancel {
 /// An offer of the emulated portal.
 #[derive(Clone, Debug)]
 pub(super) struct Offer {
-    /// As spelled by whoever touched it first.
+    /// As spelled in the first request.
     pub(super) key: Key,
     pub(super) behaviour: Behaviour,
     /// Oldest first.
@@ -137,17 +137,33 @@ pub(super) struct Offer {
 
 /// Why a publish or golive is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unready {
-    /// Something runs already.
+pub(super) enum ActionError {
+    /// An operation is running already.
     Running,
-    /// The definition would not pass validation.
+    /// The definition fails validation.
     Invalid,
-    /// Nothing is in preview that could go live.
+    /// Nothing in preview could go live.
     NothingInPreview,
 }
 
 impl Offer {
-    /// Lets everything happen that is due by `now`.
+    pub(super) fn new(
+        key: Key,
+        behaviour: Behaviour,
+        submissions: Vec<Submission>,
+        definition: Definition,
+    ) -> Self {
+        Self {
+            key,
+            behaviour,
+            submissions,
+            cancels: VecDeque::new(),
+            cancels_forgotten: 0,
+            definition,
+        }
+    }
+
+    /// Applies everything that is due by `now`.
     pub(super) fn settle(&mut self, now: Timestamp) {
         for submission in &mut self.submissions {
             submission.settle(now);
@@ -171,16 +187,16 @@ impl Offer {
             .find(|submission| submission.id == id)
     }
 
-    /// When the next thing happens by itself, if anything will.
+    /// When the next change happens by itself.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let planned = self.submissions.iter().filter_map(|one| one.ends.as_ref());
         planned.map(|(at, _)| *at).min()
     }
 
-    /// Accepts a cancel, whether or not anything runs, as the vendor does.
-    pub(super) fn cancel(&mut self, now: Timestamp, emails: &str) -> Named {
+    /// Accepts a cancel whether or not anything runs, as the vendor does.
+    pub(super) fn cancel(&mut self, now: Timestamp, emails: &str) -> Accepted {
         let behaviour = self.behaviour.clone();
-        let bites = later(now, behaviour.cancel_after);
+        let effective = later(now, behaviour.cancel_after);
         let sooner = later(now, behaviour.cancel_after / 2);
         let met = self.newest_running().map(|submission| {
             submission.cancel_requested = true;
@@ -188,24 +204,26 @@ impl Offer {
                 submission.emails = emails.to_owned();
             }
             match behaviour.cancel {
-                CancelStyle::Bites => submission.end_by(bites, "canceled"),
+                CancelStyle::TakesEffect => submission.end_by(effective, "canceled"),
                 CancelStyle::Sync | CancelStyle::SyncObject => submission.end("canceled", now),
                 CancelStyle::Completes => submission.end_by(sooner, "completed"),
                 CancelStyle::Fails => submission.end_by(sooner, "failed"),
-                CancelStyle::Stubborn => {}
+                CancelStyle::NeverStops => {}
             }
             submission.id
         });
         let operation = behaviour.own_operation.then(Uuid::new_v4);
-        let named = match behaviour.cancel {
-            CancelStyle::Sync => Named::nothing(200),
-            CancelStyle::SyncObject => Named::submission(met.or(self.newest().map(|one| one.id))),
+        let accepted = match behaviour.cancel {
+            CancelStyle::Sync => Accepted::bare(200),
+            CancelStyle::SyncObject => {
+                Accepted::submission(met.or(self.newest().map(|one| one.id)))
+            }
             _ => {
                 let last = self.newest().map(|one| one.id);
-                self.name(operation.or(met).or(last).unwrap_or_else(Uuid::new_v4))
+                self.accepted(operation.or(met).or(last).unwrap_or_else(Uuid::new_v4))
             }
         };
-        if self.cancels.len() == REMEMBERED {
+        if self.cancels.len() == LIMIT {
             self.cancels.pop_front();
             self.cancels_forgotten += 1;
         }
@@ -213,37 +231,45 @@ impl Offer {
             at: now,
             met,
             operation,
-            location: named.path().map(str::to_owned),
-            status: named.status,
+            location: accepted.location().map(str::to_owned),
+            status: accepted.status,
         });
-        named
+        accepted
     }
 
     /// Starts a publish into the preview slot, if nothing runs and the offer is valid.
-    pub(super) fn publish(&mut self, now: Timestamp, emails: &str) -> Result<Named, Unready> {
+    pub(super) fn publish(
+        &mut self,
+        now: Timestamp,
+        emails: &str,
+    ) -> Result<Accepted, ActionError> {
         if self.newest_running().is_some() {
-            return Err(Unready::Running);
+            return Err(ActionError::Running);
         }
         if !self.behaviour.valid {
-            return Err(Unready::Invalid);
+            return Err(ActionError::Invalid);
         }
         Ok(self.start(Submission::running(Slot::Staging, now), emails))
     }
 
     /// Sends what is in preview live.
-    pub(super) fn go_live(&mut self, now: Timestamp, emails: &str) -> Result<Named, Unready> {
+    pub(super) fn go_live(
+        &mut self,
+        now: Timestamp,
+        emails: &str,
+    ) -> Result<Accepted, ActionError> {
         let preview = self.submissions.last_mut();
         match preview {
             Some(run) if run.awaits_sign_off => run.end("completed", now),
             Some(run) if run.slot == Slot::Staging && run.is_completed() => {}
-            Some(run) if run.is_running() => return Err(Unready::Running),
-            _ => return Err(Unready::NothingInPreview),
+            Some(run) if run.is_running() => return Err(ActionError::Running),
+            _ => return Err(ActionError::NothingInPreview),
         }
         Ok(self.start(Submission::running(Slot::Production, now), emails))
     }
 
-    /// Adds a publishing run as the newest, whatever else runs, and names it.
-    pub(super) fn start(&mut self, mut submission: Submission, emails: &str) -> Named {
+    /// Adds a publishing run as the newest, whatever else runs.
+    pub(super) fn start(&mut self, mut submission: Submission, emails: &str) -> Accepted {
         submission.edition = self.definition.current().number;
         if !emails.is_empty() {
             submission.emails = emails.to_owned();
@@ -253,18 +279,18 @@ impl Offer {
         }
         let id = submission.id;
         self.remember(submission);
-        self.name(id)
+        self.accepted(id)
     }
 
     pub(super) fn remember(&mut self, submission: Submission) {
-        if self.submissions.len() == REMEMBERED {
+        if self.submissions.len() == LIMIT {
             self.submissions.remove(0);
         }
         self.submissions.push(submission);
     }
 
-    /// Lets every pending cancel bite at once.
-    pub(super) fn bite(&mut self, now: Timestamp) {
+    /// Makes every pending cancel take effect at once.
+    pub(super) fn take_effect(&mut self, now: Timestamp) {
         for submission in &mut self.submissions {
             if submission.cancel_requested && submission.is_running() {
                 submission.end("canceled", now);
@@ -272,7 +298,7 @@ impl Offer {
         }
     }
 
-    /// The edition that a slot shows, if anything was ever published there.
+    /// The edition that a slot shows, if anything was published there.
     pub(super) fn published(&self, slot: Slot) -> Option<&Edition> {
         let shows = |run: &&Submission| match slot {
             Slot::Draft => false,
@@ -290,11 +316,11 @@ impl Offer {
         }
     }
 
-    fn name(&self, operation: Uuid) -> Named {
-        location::name(&self.behaviour, &self.key, operation)
+    fn accepted(&self, operation: Uuid) -> Accepted {
+        location::accepted(&self.behaviour, &self.key, operation)
     }
 
-    /// What became of a cancel: the state of the run that it met.
+    /// What became of a cancel, by the state of the run that it met.
     pub(super) fn became(&self, cancel: &Cancel) -> &str {
         let Some(met) = cancel.met else {
             return "nothing-running";
@@ -311,7 +337,7 @@ impl Offer {
     }
 }
 
-/// The time after which nothing happens any more, for whoever waits on an offer.
+/// How long from `now` until `due`.
 pub(super) fn until(due: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
     due.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default())
 }

@@ -1,13 +1,13 @@
-//! The scenarios: which offer id gets which behaviour. An id is a scenario's name, or the
-//! name, a hyphen and anything, so that every test can have an offer of its own. One table
-//! decides, and the help page prints the same table.
+//! The scenarios: which offer id has which behaviour. An id is the name of a scenario, or the
+//! name, a hyphen and anything, so that every test can have its own offer. The help page prints
+//! this table.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Place, Slot, Submission};
+use super::{LocationStyle, Slot, Submission};
 use crate::text::earlier;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -17,22 +17,24 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum CancelStyle {
-    /// 202; the running publish is canceled a while later.
+    /// 202; the running publish is canceled after `cancel_after`.
     #[default]
-    Bites,
+    #[serde(rename = "bites")]
+    TakesEffect,
     /// 200 without a body; canceled at once.
     Sync,
     /// 200 with the submission as body; canceled at once.
     SyncObject,
-    /// 202; the running publish completes before the cancel could bite.
+    /// 202; the running publish completes before the cancel takes effect.
     Completes,
-    /// 202; the running publish fails before the cancel could bite.
+    /// 202; the running publish fails before the cancel takes effect.
     Fails,
     /// 202; the running publish never stops.
-    Stubborn,
+    #[serde(rename = "stubborn")]
+    NeverStops,
 }
 
-/// Whether the offer shows itself.
+/// Whether the offer is visible.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Access {
@@ -45,40 +47,40 @@ pub(crate) enum Access {
     Missing,
 }
 
-/// How an offer answers, whatever state it is in.
+/// How an offer responds, whatever its state.
 #[derive(Clone, Debug)]
 pub(crate) struct Behaviour {
     pub(crate) scenario: String,
     pub(crate) access: Access,
-    pub(crate) place: Place,
-    /// The member that names the operation, for [`Place::InBody`].
+    pub(crate) location_style: LocationStyle,
+    /// The member that names the operation, for [`LocationStyle::InBody`].
     pub(crate) body_member: String,
     pub(crate) cancel: CancelStyle,
     pub(crate) cancel_after: Duration,
     pub(crate) publish_takes: Option<Duration>,
-    /// A cancel is named as an operation of its own, not as the publish that it ends.
+    /// A cancel has an operation of its own instead of that of the publish it ends.
     pub(crate) own_operation: bool,
     /// `changedTime` ends with Z.
     pub(crate) zone: bool,
-    /// Answers carry Date.
+    /// Responses have Date.
     pub(crate) date: bool,
-    /// The offer itself carries ETag.
+    /// The offer has an ETag.
     pub(crate) etag: bool,
-    /// An operation is printed as an array of one, as in the reference.
+    /// An operation is shown as an array of one, as in the reference.
     pub(crate) operation_in_array: bool,
     /// A publish passes validation.
     pub(crate) valid: bool,
 }
 
 impl Behaviour {
-    /// What an offer does that nobody said anything about.
-    pub(crate) fn plain(cancel_after: Duration, publish: Option<Duration>) -> Self {
+    /// The behaviour without a scenario.
+    pub(crate) fn new(cancel_after: Duration, publish: Option<Duration>) -> Self {
         Self {
             scenario: "migrated".into(),
             access: Access::Granted,
-            place: Place::Migrated,
+            location_style: LocationStyle::Migrated,
             body_member: "operationLocation".into(),
-            cancel: CancelStyle::Bites,
+            cancel: CancelStyle::TakesEffect,
             cancel_after,
             publish_takes: publish,
             own_operation: false,
@@ -91,9 +93,9 @@ impl Behaviour {
     }
 }
 
-/// What has happened to an offer before anybody looked.
+/// What happened to an offer before it was created here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Past {
+enum History {
     Running,
     Never,
     CompletedLongAgo,
@@ -104,25 +106,39 @@ enum Past {
 
 struct Scenario {
     name: &'static str,
-    past: Past,
+    history: History,
     shape: fn(&mut Behaviour),
 }
 
-const fn scenario(name: &'static str, past: Past, shape: fn(&mut Behaviour)) -> Scenario {
-    Scenario { name, past, shape }
+const fn scenario(name: &'static str, history: History, shape: fn(&mut Behaviour)) -> Scenario {
+    Scenario {
+        name,
+        history,
+        shape,
+    }
 }
 
-use Past::{AwaitsSignOff, CanceledLongAgo, CompletedLongAgo, Never, Running, StagingDone};
+use History::{AwaitsSignOff, CanceledLongAgo, CompletedLongAgo, Never, Running, StagingDone};
 
 const SCENARIOS: [Scenario; 27] = [
     scenario("contoso-vm", Running, |_| {}),
     scenario("fabrikam-vm", Running, |_| {}),
-    scenario("absolute", Running, |it| it.place = Place::Absolute),
-    scenario("relative", Running, |it| it.place = Place::Relative),
+    scenario("absolute", Running, |it| {
+        it.location_style = LocationStyle::Absolute
+    }),
+    scenario("relative", Running, |it| {
+        it.location_style = LocationStyle::Relative
+    }),
     scenario("migrated", Running, |_| {}),
-    scenario("unmigrated", Running, |it| it.place = Place::Unmigrated),
-    scenario("in-body", Running, |it| it.place = Place::InBody),
-    scenario("nowhere", Running, |it| it.place = Place::Nowhere),
+    scenario("unmigrated", Running, |it| {
+        it.location_style = LocationStyle::Unmigrated
+    }),
+    scenario("in-body", Running, |it| {
+        it.location_style = LocationStyle::InBody
+    }),
+    scenario("nowhere", Running, |it| {
+        it.location_style = LocationStyle::Nowhere
+    }),
     scenario("sync", Running, |it| it.cancel = CancelStyle::Sync),
     scenario("sync-object", Running, |it| {
         it.cancel = CancelStyle::SyncObject;
@@ -134,14 +150,16 @@ const SCENARIOS: [Scenario; 27] = [
         it.cancel = CancelStyle::Completes;
     }),
     scenario("fails", Running, |it| it.cancel = CancelStyle::Fails),
-    scenario("stubborn", Running, |it| it.cancel = CancelStyle::Stubborn),
+    scenario("stubborn", Running, |it| {
+        it.cancel = CancelStyle::NeverStops
+    }),
     scenario("own-operation", Running, |it| it.own_operation = true),
     scenario("forbidden", Running, |it| it.access = Access::Forbidden),
     scenario("missing", Never, |it| it.access = Access::Missing),
     scenario("staging-done", StagingDone, |_| {}),
     scenario("sign-off", AwaitsSignOff, |_| {}),
     scenario("sign-off-unmigrated", AwaitsSignOff, |it| {
-        it.place = Place::Unmigrated;
+        it.location_style = LocationStyle::Unmigrated;
     }),
     scenario("no-zone", Running, |it| it.zone = false),
     scenario("no-date", Running, |it| it.date = false),
@@ -153,7 +171,7 @@ const SCENARIOS: [Scenario; 27] = [
 ];
 
 /// The names of all scenarios.
-pub(crate) const NAMES: [&str; SCENARIOS.len()] = {
+pub(crate) const SCENARIO_NAMES: [&str; SCENARIOS.len()] = {
     let mut names = [""; SCENARIOS.len()];
     let mut at = 0;
     while at < names.len() {
@@ -163,26 +181,25 @@ pub(crate) const NAMES: [&str; SCENARIOS.len()] = {
     names
 };
 
-/// The scenario that an offer id asks for: the longest name that it is or begins with.
+/// The scenario that an offer id names: the longest name that it is or begins with.
 pub(super) fn of_id(publisher: &str, id: &str) -> Option<&'static str> {
     let id = id.to_ascii_lowercase();
-    let asks = |name: &&'static str| {
+    let matches = |name: &&'static str| {
         id.strip_prefix(*name)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     };
-    let name = NAMES
+    let name = SCENARIO_NAMES
         .into_iter()
-        .filter(asks)
+        .filter(matches)
         .max_by_key(|name| name.len())?;
-    // The two demo offers belong to one publisher each, so that asking for one under the
-    // other publisher finds nothing.
+    // The two demo offers belong to one publisher each and do not exist under the other.
     let owner = name.strip_suffix("-vm");
     owner
         .is_none_or(|owner| owner.eq_ignore_ascii_case(publisher))
         .then_some(name)
 }
 
-/// The behaviour and the past of a scenario, or nothing if there is none of that name.
+/// The behaviour and the history of the scenario of that name.
 pub(super) fn build(
     name: &str,
     mut behaviour: Behaviour,
@@ -191,10 +208,10 @@ pub(super) fn build(
     let scenario = SCENARIOS.iter().find(|one| one.name == name)?;
     behaviour.scenario = name.to_owned();
     (scenario.shape)(&mut behaviour);
-    Some((behaviour, scenario.past.submissions(now)))
+    Some((behaviour, scenario.history.submissions(now)))
 }
 
-impl Past {
+impl History {
     fn submissions(self, now: Timestamp) -> Vec<Submission> {
         let ended = |slot, state: &str, ago| {
             let at = earlier(now, ago);

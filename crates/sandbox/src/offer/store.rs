@@ -1,18 +1,17 @@
-//! All offers of the emulated portal. Scenario offers come into being when they are first
-//! touched, so that a test need not announce the one it uses.
+//! All offers of the emulated portal. A scenario offer is created when its id is first used, so
+//! that a test need not prepare it.
 
 use std::collections::HashMap;
-use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
 
 use jiff::Timestamp;
 
 use super::{Access, Behaviour, Definition, Offer, scenario};
 
-/// The publishers that the sandbox's principal may see.
+/// The publishers that the sandbox's principal has a role in.
 pub(crate) const PUBLISHERS: [&str; 2] = ["contoso", "fabrikam"];
 
-/// Offers held at once; beyond that, scenario offers are no longer created.
+/// Offers kept at once; beyond that, no scenario offers are created.
 const LIMIT: usize = 500_000;
 
 /// Which offer, as the caller spelled it.
@@ -23,101 +22,94 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// The vendor does not tell ids apart by case.
+    /// The vendor compares ids without case.
     fn folded(&self) -> (String, String) {
         let fold = str::to_ascii_lowercase;
         (fold(&self.publisher), fold(&self.offer))
     }
 }
 
-/// Why an offer cannot be had.
+/// Why an offer is not visible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Absent {
-    /// Not a publisher of ours, or an offer that refuses us.
+pub(crate) enum OfferError {
+    /// A publisher without a role, or an offer that is forbidden by its behaviour.
     Forbidden,
     /// No such offer.
-    Missing,
+    NotFound,
 }
 
-/// Every offer known so far.
+/// Every offer so far.
 #[derive(Debug)]
 pub(crate) struct Offers {
-    plain: Behaviour,
+    default_behaviour: Behaviour,
     known: HashMap<(String, String), Offer>,
 }
 
 impl Offers {
-    /// No offers yet; those to come behave like `plain` where their scenario says nothing.
-    pub(crate) fn new(plain: Behaviour) -> Self {
+    /// No offers yet; later ones have this behaviour where their scenario does not differ.
+    pub(crate) fn new(default_behaviour: Behaviour) -> Self {
         Self {
-            plain,
+            default_behaviour,
             known: HashMap::new(),
         }
     }
 
-    pub(crate) fn plain(&self) -> &Behaviour {
-        &self.plain
+    pub(crate) fn default_behaviour(&self) -> &Behaviour {
+        &self.default_behaviour
     }
 
-    /// The offer as the portal's callers see it at `now`.
-    pub(crate) fn visible(&mut self, key: &Key, now: Timestamp) -> Result<&mut Offer, Absent> {
-        if !is_ours(&key.publisher) {
-            return Err(Absent::Forbidden);
+    /// The offer at `now`, if the portal's callers may see it.
+    pub(crate) fn visible(&mut self, key: &Key, now: Timestamp) -> Result<&mut Offer, OfferError> {
+        if !is_known_publisher(&key.publisher) {
+            return Err(OfferError::Forbidden);
         }
-        let offer = self.touch(key, now).ok_or(Absent::Missing)?;
+        let offer = self.get_or_create(key, now).ok_or(OfferError::NotFound)?;
         match offer.behaviour.access {
             Access::Granted => Ok(offer),
-            Access::Forbidden => Err(Absent::Forbidden),
-            Access::Missing => Err(Absent::Missing),
+            Access::Forbidden => Err(OfferError::Forbidden),
+            Access::Missing => Err(OfferError::NotFound),
         }
     }
 
-    /// The offer at `now`, whoever may see it, created if its id asks for a scenario.
-    pub(crate) fn touch(&mut self, key: &Key, now: Timestamp) -> Option<&mut Offer> {
+    /// The offer at `now`, visible or not, created if its id names a scenario.
+    pub(crate) fn get_or_create(&mut self, key: &Key, now: Timestamp) -> Option<&mut Offer> {
         let full = self.known.len() >= LIMIT;
         let offer = match self.known.entry(key.folded()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(_) if full => return None,
             Entry::Vacant(entry) => {
                 let name = scenario::of_id(&key.publisher, &key.offer)?;
-                let (behaviour, past) = scenario::build(name, self.plain.clone(), now)?;
-                entry.insert(Offer {
-                    key: key.clone(),
-                    behaviour,
-                    submissions: past,
-                    cancels: VecDeque::new(),
-                    cancels_forgotten: 0,
-                    definition: Definition::stock(&key.offer, now),
-                })
+                let (behaviour, past) = scenario::build(name, self.default_behaviour.clone(), now)?;
+                let definition = Definition::stock(&key.offer, now);
+                entry.insert(Offer::new(key.clone(), behaviour, past, definition))
             }
         };
         offer.settle(now);
         Some(offer)
     }
 
-    /// Puts an offer in place of whatever is there.
+    /// Adds an offer, replacing one with the same ids.
     pub(crate) fn put(&mut self, offer: Offer) {
         self.known.insert(offer.key.folded(), offer);
     }
 
-    /// Forgets an offer; a scenario offer starts anew when it is touched again.
+    /// Removes an offer; a scenario offer is created anew when it is used again.
     pub(crate) fn forget(&mut self, key: &Key) -> bool {
         self.known.remove(&key.folded()).is_some()
     }
 
-    /// Forgets all offers.
     pub(crate) fn clear(&mut self) {
         self.known.clear();
     }
 
-    /// The offers of one publisher that a list shows, by id.
+    /// The visible offers of one publisher, by id.
     pub(crate) fn listed(&mut self, publisher: &str, now: Timestamp) -> Vec<&Offer> {
         let publisher = publisher.to_ascii_lowercase();
         let demo = Key {
             offer: format!("{publisher}-vm"),
             publisher: publisher.clone(),
         };
-        self.touch(&demo, now);
+        self.get_or_create(&demo, now);
         let mut listed: Vec<&Offer> = self
             .known
             .iter_mut()
@@ -135,7 +127,7 @@ impl Offers {
 }
 
 /// Whether the sandbox's principal has a role in that publisher.
-pub(crate) fn is_ours(publisher: &str) -> bool {
+pub(crate) fn is_known_publisher(publisher: &str) -> bool {
     PUBLISHERS
         .iter()
         .any(|ours| ours.eq_ignore_ascii_case(publisher))

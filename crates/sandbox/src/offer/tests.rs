@@ -19,7 +19,7 @@ fn at(seconds: u32) -> Timestamp {
 }
 
 fn offers() -> Offers {
-    Offers::new(Behaviour::plain(3 * SECOND, None))
+    Offers::new(Behaviour::new(3 * SECOND, None))
 }
 
 fn key(offer: &str) -> Key {
@@ -30,7 +30,7 @@ fn key(offer: &str) -> Key {
 }
 
 fn offer(id: &str) -> Offer {
-    offers().touch(&key(id), start()).unwrap().clone()
+    offers().get_or_create(&key(id), start()).unwrap().clone()
 }
 
 /// States, newest first, after a cancel at second 10 and so many seconds more.
@@ -46,7 +46,7 @@ fn states_after_cancel(id: &str, seconds: u32) -> (Vec<String>, String) {
 }
 
 #[test]
-fn a_cancel_bites_after_its_time_and_not_before() {
+fn a_cancel_takes_effect_after_its_time_and_not_before() {
     assert_eq!(
         states_after_cancel("migrated", 2),
         (vec!["running".into()], "pending".into())
@@ -89,7 +89,7 @@ fn every_scenario_ends_as_its_name_says() {
     assert_eq!(
         states,
         ["canceled", "completed"],
-        "the staging one is left alone"
+        "the staging one does not change"
     );
 }
 
@@ -123,17 +123,17 @@ fn each_scenario_names_its_operation_its_own_way() {
         in_body.member.unwrap(),
         ("operationLocation".to_owned(), path)
     );
-    assert_eq!(named("nowhere").0, Named::nothing(202));
-    assert_eq!(named("sync").0, Named::nothing(200));
+    assert_eq!(named("nowhere").0, Accepted::bare(202));
+    assert_eq!(named("sync").0, Accepted::bare(200));
     let (own, run) = named("own-operation");
-    assert!(!own.path().unwrap().contains(&run.to_string()));
+    assert!(!own.location().unwrap().contains(&run.to_string()));
 }
 
 #[test]
 fn scenarios_are_found_by_the_longest_name_and_under_their_publisher() {
     let scenario = |id: &str| {
         let mut offers = offers();
-        let offer = offers.touch(&key(id), start());
+        let offer = offers.get_or_create(&key(id), start());
         offer.map(|offer| offer.behaviour.scenario.clone())
     };
     assert_eq!(scenario("sync-object-7").as_deref(), Some("sync-object"));
@@ -145,37 +145,37 @@ fn scenarios_are_found_by_the_longest_name_and_under_their_publisher() {
 }
 
 #[test]
-fn who_is_not_ours_sees_nothing() {
+fn offers_of_other_publishers_are_forbidden() {
     let mut offers = offers();
     let foreign = Key {
         publisher: "adatum".into(),
         offer: "migrated".into(),
     };
     let mut seen = |key: &Key| offers.visible(key, start()).err();
-    assert_eq!(seen(&foreign), Some(Absent::Forbidden));
-    assert_eq!(seen(&key("forbidden-1")), Some(Absent::Forbidden));
-    assert_eq!(seen(&key("missing-1")), Some(Absent::Missing));
-    assert_eq!(seen(&key("other")), Some(Absent::Missing));
+    assert_eq!(seen(&foreign), Some(OfferError::Forbidden));
+    assert_eq!(seen(&key("forbidden-1")), Some(OfferError::Forbidden));
+    assert_eq!(seen(&key("missing-1")), Some(OfferError::NotFound));
+    assert_eq!(seen(&key("other")), Some(OfferError::NotFound));
     assert_eq!(seen(&key("migrated")), None);
 }
 
 #[test]
 fn one_operation_runs_at_a_time_and_golive_wants_a_preview() {
     let mut offer = offer("migrated");
-    assert_eq!(offer.publish(at(1), "").unwrap_err(), Unready::Running);
-    assert_eq!(offer.go_live(at(1), "").unwrap_err(), Unready::Running);
+    assert_eq!(offer.publish(at(1), "").unwrap_err(), ActionError::Running);
+    assert_eq!(offer.go_live(at(1), "").unwrap_err(), ActionError::Running);
     offer.newest_running().unwrap().end("completed", at(2));
     offer.go_live(at(3), "").unwrap();
     assert_eq!(offer.newest().unwrap().slot, Slot::Production);
     offer.newest_running().unwrap().end("completed", at(4));
     assert_eq!(
         offer.go_live(at(5), "").unwrap_err(),
-        Unready::NothingInPreview
+        ActionError::NothingInPreview
     );
     offer.publish(at(6), "").unwrap();
     offer.behaviour.valid = false;
     offer.newest_running().unwrap().end("failed", at(7));
-    assert_eq!(offer.publish(at(8), "").unwrap_err(), Unready::Invalid);
+    assert_eq!(offer.publish(at(8), "").unwrap_err(), ActionError::Invalid);
 }
 
 #[test]
@@ -211,8 +211,8 @@ fn slots_show_the_edition_that_was_published_there() {
 
 #[test]
 fn a_publish_ends_by_itself_if_it_is_to() {
-    let mut offers = Offers::new(Behaviour::plain(30 * SECOND, Some(5 * SECOND)));
-    let offer = offers.touch(&key("empty"), start()).unwrap();
+    let mut offers = Offers::new(Behaviour::new(30 * SECOND, Some(5 * SECOND)));
+    let offer = offers.get_or_create(&key("empty"), start()).unwrap();
     offer.publish(at(1), "").unwrap();
     assert_eq!(offer.next_due(), Some(at(6)));
     offer.cancel(at(2), "");
@@ -226,24 +226,22 @@ fn a_publish_ends_by_itself_if_it_is_to() {
 }
 
 #[test]
-fn what_is_remembered_is_bounded() {
+fn history_is_bounded() {
     let mut offer = offer("idle");
-    for _ in 0..REMEMBERED + 5 {
+    for _ in 0..LIMIT + 5 {
         offer.cancel(at(1), "");
         offer.remember(Submission::running(Slot::Staging, at(1)));
     }
-    assert_eq!(offer.submissions.len(), REMEMBERED);
-    assert_eq!(
-        (offer.cancels.len(), offer.cancels_forgotten),
-        (REMEMBERED, 5)
-    );
+    assert_eq!(offer.submissions.len(), LIMIT);
+    assert_eq!((offer.cancels.len(), offer.cancels_forgotten), (LIMIT, 5));
 }
 
 #[test]
 fn a_description_says_what_differs_and_refuses_what_it_does_not_know() {
     let build = |text: &str| {
-        let description: Description = serde_json::from_str(text).map_err(|e| e.to_string())?;
-        let plain = Behaviour::plain(3 * SECOND, None);
+        let description: OfferDescription =
+            serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let plain = Behaviour::new(3 * SECOND, None);
         let built = description.build(key("mine"), &plain, start());
         built.map_err(|error| error.to_string())
     };
@@ -261,7 +259,7 @@ fn a_description_says_what_differs_and_refuses_what_it_does_not_know() {
     );
     for (text, why) in [
         (r#"{"scenari": "x"}"#, "unknown field"),
-        (r#"{"scenario": "x"}"#, "no scenario is called"),
+        (r#"{"scenario": "x"}"#, "unknown scenario"),
         (r#"{"cancelSeconds": -1}"#, "cancelSeconds must be"),
         (r#"{"location": "there"}"#, "unknown variant"),
         (r#"{"definition": 1}"#, "must be an object"),

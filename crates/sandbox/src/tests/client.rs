@@ -42,12 +42,20 @@ impl Got {
     }
 }
 
+/// A sandbox over plain HTTP, and a token of it.
 pub(super) async fn start() -> Running {
+    let mut running = start_with(Options::default()).await;
+    running.token = running.fetch_token().await;
+    running
+}
+
+/// A sandbox with these options, but on a free port and with a quick cancel and a mark.
+pub(super) async fn start_with(options: Options) -> Running {
     let options = Options {
         listen: "127.0.0.1:0".parse().unwrap(),
         cancel_after: Duration::from_millis(40),
         token_mark: Some(MARK.into()),
-        ..Options::default()
+        ..options
     };
     let sandbox = Sandbox::bind(options).await.unwrap();
     let address = sandbox.local_addr();
@@ -55,14 +63,12 @@ pub(super) async fn start() -> Running {
     let task = tokio::spawn(sandbox.run(async {
         stopped.await.ok();
     }));
-    let mut running = Running {
+    Running {
         address,
         token: String::new(),
         stop,
         task,
-    };
-    running.token = running.fetch_token().await;
-    running
+    }
 }
 
 impl Running {
@@ -139,7 +145,7 @@ impl Running {
         } else {
             body.to_string()
         };
-        self.send(method, &format!("/_sandbox/{path}"), "", &body)
+        self.send(method, &format!("/_sandbox/v1/{path}"), "", &body)
             .await
     }
 

@@ -64,11 +64,11 @@ async fn secrets_are_changed_by_control_and_shown_as_hashes() {
 async fn certificates_and_issuers_are_registered_by_control() {
     let sandbox = start().await;
     let put = sandbox
-        .send("PUT", "/_sandbox/certificates", "", first().pem())
+        .send("PUT", "/_sandbox/v1/certificates", "", first().pem())
         .await;
     assert_eq!(put.status, 200, "{put:?}");
     let mut claims = Signer::claims();
-    // The tests' client says `Host: sandbox`.
+    // The tests' client says `IdentityHost: sandbox`.
     claims["aud"] = json!("http://sandbox/sandbox/oauth2/v2.0/token");
     let proof = first().sign(&first().header("PS256", "x5t#S256"), &claims);
     assert_eq!(token(&sandbox, &assertion(&proof)).await.status, 200);
@@ -76,7 +76,7 @@ async fn certificates_and_issuers_are_registered_by_control() {
     assert_eq!(again.json()["error_codes"], json!([50013]));
     let key = first().private_pem();
     let refused = sandbox
-        .send("POST", "/_sandbox/certificates", "", &key)
+        .send("POST", "/_sandbox/v1/certificates", "", &key)
         .await;
     assert!(
         refused.status == 400 && refused.body.contains("private key"),
@@ -134,8 +134,8 @@ async fn a_surplus_call_is_refused_and_in_the_journal() {
         .await
         .json();
     let faults = journal.as_array().unwrap().iter();
-    let struck = faults.filter(|entry| entry["fault"] == "surplus").count();
-    assert_eq!(struck, 2, "{journal}");
+    let taken = faults.filter(|entry| entry["fault"] == "surplus").count();
+    assert_eq!(taken, 2, "{journal}");
     sandbox
         .control("DELETE", "token/allowance", &Value::Null)
         .await;
@@ -148,16 +148,6 @@ async fn a_managed_identity_fails_in_its_own_words() {
     let sandbox = start().await;
     let machine = async || sandbox.send("GET", MACHINE, "Metadata: true\r\n", "").await;
     for (fault, status, error) in [
-        (
-            json!({"kind": "identity-not-ready"}),
-            410,
-            "identity_not_ready",
-        ),
-        (
-            json!({"kind": "identity-not-ready", "status": 404}),
-            404,
-            "identity_not_ready",
-        ),
         (
             json!({"kind": "throttle", "retryAfterSeconds": 3}),
             429,

@@ -1,74 +1,74 @@
-//! Cancel, publish and golive: the three calls that start something. Each checks its body,
-//! acts, and names the operation the way that the offer does.
+//! Cancel, publish and golive: the calls that start something. Each checks its body, acts, and
+//! names the operation where the offer's behaviour says.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::document;
-use super::error::Fault;
-use crate::offer::{CancelStyle, Named, Offer, Unready};
-use crate::wire::{Answer, Request};
+use super::error::PortalError;
+use crate::offer::{Accepted, ActionError, CancelStyle, Offer};
+use crate::wire::{Request, Response};
 
 pub(super) fn cancel(
     offer: &mut Offer,
     request: &Request,
     now: Timestamp,
-) -> Result<Answer, Fault> {
+) -> Result<Response, PortalError> {
     let emails = emails(request)?;
-    let named = offer.cancel(now, &emails);
-    Ok(accepted(offer, named))
+    let accepted = offer.cancel(now, &emails);
+    Ok(respond(offer, accepted))
 }
 
 pub(super) fn publish(
     offer: &mut Offer,
     request: &Request,
     now: Timestamp,
-) -> Result<Answer, Fault> {
+) -> Result<Response, PortalError> {
     let emails = emails(request)?;
-    let named = offer.publish(now, &emails).map_err(refusal)?;
-    Ok(accepted(offer, named))
+    let accepted = offer.publish(now, &emails).map_err(portal_error)?;
+    Ok(respond(offer, accepted))
 }
 
 pub(super) fn go_live(
     offer: &mut Offer,
     request: &Request,
     now: Timestamp,
-) -> Result<Answer, Fault> {
+) -> Result<Response, PortalError> {
     let emails = emails(request)?;
-    let named = offer.go_live(now, &emails).map_err(refusal)?;
-    Ok(accepted(offer, named))
+    let accepted = offer.go_live(now, &emails).map_err(portal_error)?;
+    Ok(respond(offer, accepted))
 }
 
-fn refusal(unready: Unready) -> Fault {
-    match unready {
-        Unready::Running => Fault::Running,
-        Unready::Invalid => Fault::Invalid,
-        Unready::NothingInPreview => {
-            Fault::BadRequest("The offer has nothing in preview that could go live.".into())
+fn portal_error(error: ActionError) -> PortalError {
+    match error {
+        ActionError::Running => PortalError::Running,
+        ActionError::Invalid => PortalError::Invalid,
+        ActionError::NothingInPreview => {
+            PortalError::BadRequest("The offer has nothing in preview that could go live.".into())
         }
     }
 }
 
-fn accepted(offer: &Offer, named: Named) -> Answer {
-    let submission = named.submission.and_then(|id| offer.submission(id));
-    let answer = match (named.member, submission) {
-        (Some((name, value)), _) => Answer::json(named.status, &json!({name: value})),
-        (None, Some(run)) => Answer::json(named.status, &document::submission(offer, run)),
-        // Told to answer with an object, an offer that was never published has an empty one.
+fn respond(offer: &Offer, accepted: Accepted) -> Response {
+    let submission = accepted.submission.and_then(|id| offer.submission(id));
+    let response = match (accepted.member, submission) {
+        (Some((name, value)), _) => Response::json(accepted.status, &json!({name: value})),
+        (None, Some(run)) => Response::json(accepted.status, &document::submission(offer, run)),
+        // An offer that was never published has no submission to show.
         (None, None) if offer.behaviour.cancel == CancelStyle::SyncObject => {
-            Answer::json(named.status, &json!({}))
+            Response::json(accepted.status, &json!({}))
         }
-        (None, None) => Answer::empty(named.status),
+        (None, None) => Response::empty(accepted.status),
     };
-    match named.header {
-        Some((name, value)) => answer.with(name, value),
-        None => answer,
+    match accepted.header {
+        Some((name, value)) => response.with(name, value),
+        None => response,
     }
 }
 
 /// The addresses to notify: the body is empty, or `{"metadata":{"notification-emails":"…"}}`.
-fn emails(request: &Request) -> Result<String, Fault> {
-    let malformed = || Fault::BadRequest("The request body is malformed.".into());
+fn emails(request: &Request) -> Result<String, PortalError> {
+    let malformed = || PortalError::BadRequest("The request body is malformed.".into());
     let body: Value = request.json().map_err(|_| malformed())?;
     let metadata = match body.as_object() {
         None => return Err(malformed()),

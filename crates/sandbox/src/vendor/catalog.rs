@@ -1,33 +1,33 @@
-//! Publishers, offers, and what an offer says about itself: the lists, the editions, the
-//! slots, and PUT with its ETag rules.
-
-use std::collections::VecDeque;
+//! Publishers, offers and their definitions: the lists, the versions, the slots, and PUT with
+//! its ETag rules.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::document;
-use super::error::Fault;
-use crate::offer::{Absent, Access, Definition, Key, Offer, Offers, PUBLISHERS, Slot, is_ours};
-use crate::wire::{Answer, Request};
+use super::error::PortalError;
+use crate::offer::{
+    Access, Definition, Key, Offer, OfferError, Offers, PUBLISHERS, Slot, is_known_publisher,
+};
+use crate::wire::{Request, Response};
 
-pub(super) fn publishers() -> Answer {
+pub(super) fn publishers() -> Response {
     let list: Value = PUBLISHERS
         .iter()
         .enumerate()
-        .map(|(place, id)| {
+        .map(|(index, id)| {
             json!({
                 "id": id,
                 "version": 1,
                 "definition": {
                     "displayText": format!("{}{}", id[..1].to_uppercase(), &id[1..]),
                     "offerTypeCategories": ["Azure"],
-                    "sellerId": 54_310_001 + place,
+                    "sellerId": 54_310_001 + index,
                 },
             })
         })
         .collect();
-    Answer::json(200, &list)
+    Response::json(200, &list)
 }
 
 pub(super) fn offers(
@@ -35,9 +35,9 @@ pub(super) fn offers(
     publisher: &str,
     request: &Request,
     now: Timestamp,
-) -> Result<Answer, Fault> {
-    if !is_ours(publisher) {
-        return Err(Fault::Forbidden);
+) -> Result<Response, PortalError> {
+    if !is_known_publisher(publisher) {
+        return Err(PortalError::Forbidden);
     }
     let summaries = offers
         .listed(publisher, now)
@@ -47,7 +47,7 @@ pub(super) fn offers(
         None => summaries.collect(),
         Some(text) => {
             let (member, wanted) = parse_filter(&text).ok_or_else(|| {
-                Fault::BadRequest(format!(
+                PortalError::BadRequest(format!(
                     "The query specified in the URI is not valid. The filter '{text}' is not \
                      NAME eq 'TEXT' with one of: {}.",
                     FILTERABLE.join(", ")
@@ -56,7 +56,7 @@ pub(super) fn offers(
             summaries.filter(|one| one[member] == wanted).collect()
         }
     };
-    Ok(Answer::json(200, &list))
+    Ok(Response::json(200, &list))
 }
 
 /// Members of a listed offer that hold text.
@@ -80,88 +80,85 @@ fn parse_filter(filter: &str) -> Option<(&'static str, String)> {
     quotes_are_doubled.then(|| (member, text.replace("''", "'")))
 }
 
-pub(super) fn read(offer: &Offer) -> Answer {
+pub(super) fn read(offer: &Offer) -> Response {
     let current = offer.definition.current();
     tagged(
         offer,
-        Answer::json(200, &document::definition(offer, current)),
+        Response::json(200, &document::definition(offer, current)),
     )
 }
 
-pub(super) fn version(offer: &Offer, number: &str) -> Result<Answer, Fault> {
+pub(super) fn version(offer: &Offer, number: &str) -> Result<Response, PortalError> {
     let edition = number
         .parse()
         .ok()
         .and_then(|number| offer.definition.edition(number))
-        .ok_or_else(|| Fault::Missing(format!("Version '{number}' was not found.")))?;
-    Ok(Answer::json(200, &document::definition(offer, edition)))
+        .ok_or_else(|| PortalError::NotFound(format!("Version '{number}' was not found.")))?;
+    Ok(Response::json(200, &document::definition(offer, edition)))
 }
 
-pub(super) fn slot(offer: &Offer, name: &str) -> Result<Answer, Fault> {
-    let missing = || Fault::Missing(format!("The offer was not found in slot '{name}'."));
+pub(super) fn slot(offer: &Offer, name: &str) -> Result<Response, PortalError> {
+    let missing = || PortalError::NotFound(format!("The offer was not found in slot '{name}'."));
     let slot = Slot::of_segment(name).ok_or_else(missing)?;
     let edition = offer.published(slot).ok_or_else(missing)?;
-    let answer = Answer::json(200, &document::definition(offer, edition));
-    // Only the draft can be written, so only the draft has a tag.
+    let response = Response::json(200, &document::definition(offer, edition));
+    // Only the draft can be written, so only the draft has an ETag.
     Ok(match slot {
-        Slot::Draft => tagged(offer, answer),
-        Slot::Staging | Slot::Production => answer,
+        Slot::Draft => tagged(offer, response),
+        Slot::Staging | Slot::Production => response,
     })
 }
 
-/// PUT: replaces the definition of an offer, or makes a new offer.
+/// PUT: replaces the definition of an offer, or creates the offer.
 pub(super) fn write(
     offers: &mut Offers,
     key: &Key,
     request: &Request,
     now: Timestamp,
-) -> Result<Answer, Fault> {
+) -> Result<Response, PortalError> {
     let (offer_type, body) = parse(key, request)?;
     let if_match = request.header("if-match");
     let offer = match offers.visible(key, now) {
         Ok(offer) => offer,
-        Err(Absent::Forbidden) => return Err(Fault::Forbidden),
-        Err(Absent::Missing) if if_match.is_some() => return Err(Fault::Stale),
-        Err(Absent::Missing) => {
-            let mut behaviour = offers.plain().clone();
+        Err(OfferError::Forbidden) => return Err(PortalError::Forbidden),
+        Err(OfferError::NotFound) if if_match.is_some() => return Err(PortalError::Stale),
+        Err(OfferError::NotFound) => {
+            let mut behaviour = offers.default_behaviour().clone();
             behaviour.access = Access::Granted;
-            let offer = Offer {
-                key: key.clone(),
-                behaviour,
-                submissions: Vec::new(),
-                cancels: VecDeque::new(),
-                cancels_forgotten: 0,
-                definition: Definition::new(&offer_type, body, now),
-            };
+            let definition = Definition::new(&offer_type, body, now);
+            let offer = Offer::new(key.clone(), behaviour, Vec::new(), definition);
             let document = document::definition(&offer, offer.definition.current());
-            let answer = tagged(&offer, Answer::json(201, &document));
+            let response = tagged(&offer, Response::json(201, &document));
             offers.put(offer);
-            return Ok(answer);
+            return Ok(response);
         }
     };
     match if_match {
-        None => return Err(Fault::Exists),
-        Some(tag) if !offer.definition.matches(tag) => return Err(Fault::Stale),
+        None => return Err(PortalError::Exists),
+        Some(tag) if !offer.definition.matches(tag) => return Err(PortalError::Stale),
         Some(_) => offer.definition.replace(&offer_type, body, now),
     }
     Ok(read(offer))
 }
 
 /// The offer type and the definition in a PUT's body.
-fn parse(key: &Key, request: &Request) -> Result<(String, Value), Fault> {
-    let null =
-        |name: &str| Fault::BadRequest(format!("The argument: '{name}' cannot be null or empty."));
+fn parse(key: &Key, request: &Request) -> Result<(String, Value), PortalError> {
+    let null = |name: &str| {
+        PortalError::BadRequest(format!("The argument: '{name}' cannot be null or empty."))
+    };
     let mut body: Value = request
         .json()
-        .map_err(|_| Fault::BadRequest("The request body is malformed.".into()))?;
+        .map_err(|_| PortalError::BadRequest("The request body is malformed.".into()))?;
     if !body.is_object() {
-        return Err(Fault::BadRequest("The request body is malformed.".into()));
+        return Err(PortalError::BadRequest(
+            "The request body is malformed.".into(),
+        ));
     }
     for (name, expected) in [("id", &key.offer), ("publisherId", &key.publisher)] {
         match body[name].as_str() {
             Some(given) if !given.eq_ignore_ascii_case(expected) => {
                 let text = format!("The argument: '{name}' does not match the request URI.");
-                return Err(Fault::BadRequest(text));
+                return Err(PortalError::BadRequest(text));
             }
             _ => {}
         }
@@ -176,11 +173,11 @@ fn parse(key: &Key, request: &Request) -> Result<(String, Value), Fault> {
     }
 }
 
-fn tagged(offer: &Offer, answer: Answer) -> Answer {
+fn tagged(offer: &Offer, response: Response) -> Response {
     if offer.behaviour.etag {
-        answer.with("ETag", offer.definition.current().etag())
+        response.with("ETag", offer.definition.current().etag())
     } else {
-        answer
+        response
     }
 }
 

@@ -1,9 +1,9 @@
-//! The portal's documents: submissions, operations with their steps, and an offer's status.
-//! Pure functions of an offer, in the members and words of the vendor's reference.
+//! The portal's documents: submissions, operations with their steps, offers and their status.
+//! Pure functions of an offer, with the members and words of the vendor's reference.
 
 use serde_json::{Value, json};
 
-use crate::offer::{Cancel, Edition, Offer, Place, Slot, Submission};
+use crate::offer::{Cancel, Edition, LocationStyle, Offer, Slot, Submission};
 use crate::text::{plain_word, rfc3339};
 use jiff::Timestamp;
 
@@ -87,7 +87,7 @@ fn ticks(moment: Timestamp) -> i64 {
     seconds.saturating_mul(10_000_000).saturating_add(rest)
 }
 
-/// The operation of a publish, or the reference's empty one of an offer never published.
+/// The operation of a publish, or the empty one of an offer that was never published.
 pub(super) fn operation(offer: &Offer, run: Option<&Submission>) -> Value {
     let cancellation = match run {
         Some(run) if run.is_running() && run.cancel_requested => "cancelRequested",
@@ -115,7 +115,7 @@ pub(super) fn operation(offer: &Offer, run: Option<&Submission>) -> Value {
     document
 }
 
-/// The operation of a cancellation that is one of its own.
+/// The operation of a cancellation that has one of its own.
 pub(super) fn cancellation(offer: &Offer, cancel: &Cancel) -> Value {
     let ended = cancel
         .met
@@ -181,7 +181,7 @@ pub(super) fn status_word(offer: &Offer) -> &str {
     }
 }
 
-/// An edition of the offer, whole.
+/// A version of the offer, whole.
 pub(super) fn definition(offer: &Offer, edition: &Edition) -> Value {
     let mut document = summary(offer, edition);
     document["definition"] = edition.body.clone();
@@ -207,7 +207,7 @@ pub(super) fn summary(offer: &Offer, edition: &Edition) -> Value {
     })
 }
 
-/// The steps of a run. What a run ends as, its current step ends as.
+/// The steps of a run. The current step ends in the state of the run.
 fn steps(run: Option<&Submission>) -> Value {
     let current = match run {
         None => 0,
@@ -216,13 +216,13 @@ fn steps(run: Option<&Submission>) -> Value {
         Some(run) if run.slot == Slot::Production => SIGN_OFF + 1,
         Some(_) => 1,
     };
-    let step = |(place, [frame, id, name, description]): (usize, &[&str; 4])| {
+    let step = |(index, [frame, id, name, description]): (usize, &[&str; 4])| {
         let (status, messages, progress) = match run {
-            Some(run) if place < current => {
+            Some(run) if index < current => {
                 let done = message("Step completed.", "information", run.started);
                 ("complete", json!([done]), 100)
             }
-            Some(run) if place == current => current_step(run),
+            Some(run) if index == current => current_step(run),
             _ => ("notStarted", json!([]), 0),
         };
         json!({
@@ -269,7 +269,7 @@ fn message(html: &str, level: &str, at: Timestamp) -> Value {
     json!({"messageHtml": html, "level": level, "timestamp": rfc3339(at)})
 }
 
-/// Where an offer can be seen once it was published to that slot.
+/// Where an offer can be seen once it has been published to that slot.
 fn links(offer: &Offer, slot: Slot) -> Value {
     if offer.published(slot).is_none() {
         return json!([]);
@@ -289,7 +289,7 @@ fn links(offer: &Offer, slot: Slot) -> Value {
 
 impl Offer {
     fn is_unmigrated(&self) -> bool {
-        self.behaviour.place == Place::Unmigrated
+        self.behaviour.location_style == LocationStyle::Unmigrated
     }
 }
 

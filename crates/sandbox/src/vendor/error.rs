@@ -1,43 +1,43 @@
-//! The portal's error documents, one variant a refusal. Three shapes occur: an error object,
-//! a bare JSON string, and the web framework's own `Message`; clients must take all three.
+//! The portal's error documents, one variant for each refusal. They have three shapes, which
+//! clients must all take: an error object, a bare JSON string, and the web framework's `Message`.
 
 use serde_json::{Value, json};
 
-use crate::entra::Rejected;
-use crate::wire::Answer;
+use crate::entra::TokenError;
+use crate::wire::Response;
 
 /// Why a call is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    Token(Rejected),
+pub(crate) enum PortalError {
+    Token(TokenError),
     ApiVersion,
     BadRequest(String),
     Forbidden,
     /// No such offer.
     NoOffer(String),
-    /// Something else that is not there.
-    Missing(String),
-    /// A path that the portal does not have.
-    Nowhere(String),
-    /// The method asked for, and those there are.
+    /// Something else that does not exist.
+    NotFound(String),
+    /// An unknown path.
+    NoRoute(String),
+    /// The request's method, and the allowed ones.
     Method(String, String),
     LengthRequired,
     /// PUT without If-Match on an offer that exists.
     Exists,
-    /// PUT with an If-Match that is not the offer's.
+    /// PUT with an If-Match that does not match.
     Stale,
-    /// Publish or golive while something runs.
+    /// Publish or golive while another operation runs.
     Running,
-    /// Publish of an offer that would not pass.
+    /// Publish of an offer that fails validation.
     Invalid,
     /// The portal's own failure.
     Internal,
 }
 
-impl Fault {
-    pub(crate) fn answer(&self) -> Answer {
+impl PortalError {
+    pub(crate) fn response(&self) -> Response {
         match self {
-            Self::Token(rejected) => unauthorized(*rejected),
+            Self::Token(error) => unauthorized(*error),
             Self::ApiVersion => error(
                 400,
                 "InvalidAPIVersion",
@@ -49,22 +49,22 @@ impl Fault {
                 "Forbidden",
                 "User does not have the required permissions",
             ),
-            Self::NoOffer(offer) => missing(&format!("Offer '{offer}' was not found.")),
-            Self::Missing(what) => missing(what),
-            Self::Nowhere(path) => Answer::json(
+            Self::NoOffer(offer) => not_found(&format!("Offer '{offer}' was not found.")),
+            Self::NotFound(what) => not_found(what),
+            Self::NoRoute(path) => Response::json(
                 404,
                 &json!({"Message": format!(
                     "No HTTP resource was found that matches the request URI '{path}'."
                 )}),
             ),
-            Self::Method(method, allowed) => Answer::json(
+            Self::Method(method, allowed) => Response::json(
                 405,
                 &json!({"Message": format!(
                     "The requested resource does not support http method '{method}'."
                 )}),
             )
             .with("Allow", allowed.as_str()),
-            Self::LengthRequired => Answer::html(
+            Self::LengthRequired => Response::html(
                 411,
                 "<!DOCTYPE HTML PUBLIC \"-//W3C//DTD HTML 4.01//EN\">\
                  <HTML><HEAD><TITLE>Length Required</TITLE></HEAD>\
@@ -87,7 +87,7 @@ impl Fault {
                 "Conflict",
                 "Another operation is already running on this offer.",
             ),
-            Self::Invalid => Answer::json(
+            Self::Invalid => Response::json(
                 422,
                 &json!(
                     "Microsoft.Ingestion.Api.Common.Exceptions.Http422Exception: The offer did \
@@ -95,7 +95,7 @@ impl Fault {
                      one plan must have a disk version.\"}]"
                 ),
             ),
-            Self::Internal => Answer::json(
+            Self::Internal => Response::json(
                 500,
                 &json!({"Variant": {
                     "serviceName": "Variant",
@@ -106,25 +106,27 @@ impl Fault {
     }
 }
 
-fn error(status: u16, code: &str, message: &str) -> Answer {
-    Answer::json(
+fn error(status: u16, code: &str, message: &str) -> Response {
+    Response::json(
         status,
         &json!({"error": {"code": code, "message": message}}),
     )
 }
 
-fn missing(what: &str) -> Answer {
+fn not_found(what: &str) -> Response {
     let text = format!("Microsoft.Ingestion.Api.Common.Exceptions.Http404Exception: {what}");
-    Answer::json(404, &Value::String(text))
+    Response::json(404, &Value::String(text))
 }
 
-fn unauthorized(rejected: Rejected) -> Answer {
+fn unauthorized(rejected: TokenError) -> Response {
     let message = rejected.to_string();
     let (code, challenge) = match rejected {
-        Rejected::Absent => ("AuthenticationFailed", String::new()),
-        Rejected::Expired => ("ExpiredAuthenticationToken", details(&message)),
-        Rejected::Audience => ("InvalidAuthenticationTokenAudience", details(&message)),
-        Rejected::Unknown | Rejected::Revoked => ("InvalidAuthenticationToken", details(&message)),
+        TokenError::OfferError => ("AuthenticationFailed", String::new()),
+        TokenError::Expired => ("ExpiredAuthenticationToken", details(&message)),
+        TokenError::Audience => ("InvalidAuthenticationTokenAudience", details(&message)),
+        TokenError::Unknown | TokenError::Revoked => {
+            ("InvalidAuthenticationToken", details(&message))
+        }
     };
     error(401, code, &message).with(
         "WWW-Authenticate",

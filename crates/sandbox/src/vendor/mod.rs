@@ -1,5 +1,5 @@
-//! The portal's side: who may call (token, version, publisher), then one handler a call. The
-//! order of the checks is the vendor's, and nothing is changed before all of them passed.
+//! The portal: who may call (token, version, publisher), then one handler a call. The checks
+//! run in the vendor's order, and nothing changes before all of them have passed.
 
 mod actions;
 mod catalog;
@@ -10,62 +10,65 @@ mod reads;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::entra::Rejected;
-use super::offer::Absent;
+use super::entra::TokenError;
+use super::offer::OfferError;
 use super::route::{Call, Route};
-use super::wire::{Answer, Request};
-use super::world::World;
+use super::state::SandboxState;
+use super::wire::{Request, Response};
 
-pub(super) use error::Fault;
+pub(super) use error::PortalError;
 
 const API_VERSION: &str = "2017-10-31";
 const CORRELATION: &str = "X-Ms-Correlation-Request-Id";
 
-/// Carries out a call to the portal.
-pub(super) fn call(world: &World, route: &Route, request: &Request) -> Answer {
+/// Executes a call to the portal.
+pub(super) fn call(state: &SandboxState, route: &Route, request: &Request) -> Response {
     let now = Timestamp::now();
-    let answer = admit(world, request, now)
-        .and_then(|()| dispatch(world, route, request, now))
-        .unwrap_or_else(|fault| fault.answer());
-    let mut answer = identified(answer);
+    let response = authorize(state, request, now)
+        .and_then(|()| dispatch(state, route, request, now))
+        .unwrap_or_else(|error| error.response());
+    let mut response = identified(response);
     if let Some(key) = route.key() {
-        let mut offers = world.offers();
-        answer.dated = offers
-            .touch(key, now)
+        let mut offers = state.offers();
+        response.dated = offers
+            .get_or_create(key, now)
             .is_none_or(|offer| offer.behaviour.date);
     }
-    answer
+    response
 }
 
-/// Marks an answer as the portal's, as every one is.
-pub(super) fn identified(answer: Answer) -> Answer {
-    answer.with(CORRELATION, Uuid::new_v4().to_string())
+/// Adds the correlation id that every response of the portal has.
+pub(super) fn identified(response: Response) -> Response {
+    response.with(CORRELATION, Uuid::new_v4().to_string())
 }
 
-fn admit(world: &World, request: &Request, now: Timestamp) -> Result<(), Fault> {
+fn authorize(state: &SandboxState, request: &Request, now: Timestamp) -> Result<(), PortalError> {
     let header = request.header("authorization");
     let bearer = header.and_then(|value| {
         let (scheme, token) = value.trim().split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    let token = bearer.ok_or(Fault::Token(Rejected::Absent))?;
-    world.book().check(token, now).map_err(Fault::Token)?;
+    let token = bearer.ok_or(PortalError::Token(TokenError::OfferError))?;
+    state
+        .tokens()
+        .check(token, now)
+        .map_err(PortalError::Token)?;
     match request.query_value("api-version").as_deref() {
         Some(API_VERSION) => Ok(()),
-        _ => Err(Fault::ApiVersion),
+        _ => Err(PortalError::ApiVersion),
     }
 }
 
 fn dispatch(
-    world: &World,
+    state: &SandboxState,
     route: &Route,
     request: &Request,
     now: Timestamp,
-) -> Result<Answer, Fault> {
+) -> Result<Response, PortalError> {
     let method = request.method.as_str();
     let allowed: &[&str] = match route {
-        Route::Nothing | Route::Control(_) | Route::Token { .. } | Route::ManagedIdentity(_) => {
-            return Err(Fault::Nowhere(request.path.clone()));
+        Route::Unknown | Route::Control(_) | Route::Token { .. } | Route::ManagedIdentity(_) => {
+            return Err(PortalError::NoRoute(request.path.clone()));
         }
         Route::Publishers | Route::Offers { .. } => &["GET"],
         Route::Offer { call, .. } => match call {
@@ -75,31 +78,30 @@ fn dispatch(
         },
     };
     if !allowed.contains(&method) {
-        return Err(Fault::Method(method.to_owned(), allowed.join(", ")));
+        return Err(PortalError::Method(method.to_owned(), allowed.join(", ")));
     }
-    // The vendor's web server wants to know where the body of a write ends, even if there
-    // is none; who leaves Content-Length out never reaches the portal.
+    // The vendor's web server refuses a write without Content-Length, even an empty one.
     if method != "GET" && !request.framed {
-        return Err(Fault::LengthRequired);
+        return Err(PortalError::LengthRequired);
     }
-    let mut offers = world.offers();
+    let mut offers = state.offers();
     let (key, call) = match route {
         Route::Publishers => return Ok(catalog::publishers()),
         Route::Offers { publisher } => {
             return catalog::offers(&mut offers, publisher, request, now);
         }
         Route::Offer { key, call } => (key, call),
-        _ => return Err(Fault::Nowhere(request.path.clone())),
+        _ => return Err(PortalError::NoRoute(request.path.clone())),
     };
     if (call, method) == (&Call::Definition, "PUT") {
-        let answer = catalog::write(&mut offers, key, request, now)?;
-        return Ok(answer);
+        let response = catalog::write(&mut offers, key, request, now)?;
+        return Ok(response);
     }
-    let offer = offers.visible(key, now).map_err(|absent| match absent {
-        Absent::Forbidden => Fault::Forbidden,
-        Absent::Missing => Fault::NoOffer(key.offer.clone()),
+    let offer = offers.visible(key, now).map_err(|error| match error {
+        OfferError::Forbidden => PortalError::Forbidden,
+        OfferError::NotFound => PortalError::NoOffer(key.offer.clone()),
     })?;
-    let answer = match call {
+    let response = match call {
         Call::Definition => Ok(catalog::read(offer)),
         Call::Version(number) => catalog::version(offer, number),
         Call::Slot(name) => catalog::slot(offer, name),
@@ -112,8 +114,8 @@ fn dispatch(
         Call::GoLive => actions::go_live(offer, request, now),
     };
     drop(offers);
-    if route.is_action() && answer.is_ok() {
-        world.ring();
+    if route.is_action() && response.is_ok() {
+        state.notify();
     }
-    answer
+    response
 }

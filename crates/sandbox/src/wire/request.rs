@@ -1,12 +1,12 @@
-//! Reads one request: head by `httparse`, body by Content-Length or chunked, everything
-//! bounded. Ambiguous framing (both at once, differing lengths) is refused, so that what the
-//! journal shows is what was sent.
+//! Reads one request: the head by `httparse`, the body by Content-Length or chunked, all of it
+//! bounded. Ambiguous framing (both at once, differing lengths) is refused, so that the journal
+//! shows exactly what was sent.
 
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use super::{Answer, BODY_LIMIT, Connection, HEAD_LIMIT, READ_LIMIT};
+use super::{BODY_LIMIT, Connection, HEAD_LIMIT, READ_TIMEOUT, Response};
 use crate::text::percent_decode;
 
 const MAX_HEADERS: usize = 128;
@@ -22,10 +22,12 @@ pub(crate) struct Request {
     /// Lower-case names, in the order received.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// Whether the client said where its body ends, with Content-Length or chunked.
+    /// Whether the request has Content-Length or is chunked.
     pub(crate) framed: bool,
     pub(crate) keep_alive: bool,
     pub(crate) connection: u64,
+    /// The sandbox speaks TLS and this request came without.
+    pub(crate) plaintext: bool,
 }
 
 impl Request {
@@ -50,7 +52,7 @@ impl Request {
             .map(|(_, value)| value)
     }
 
-    /// The path's segments, each decoded by itself, without a trailing empty one.
+    /// The path's segments, each decoded on its own, without a trailing empty one.
     pub(crate) fn segments(&self) -> Vec<String> {
         let path = self.path.strip_prefix('/').unwrap_or(&self.path);
         let path = path.strip_suffix('/').unwrap_or(path);
@@ -64,36 +66,32 @@ impl Request {
     }
 }
 
-/// Why a connection does not get any further.
+/// Why no request could be read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// The client closed, or the connection broke.
-    #[error("the client is gone")]
-    Gone,
-    /// Nothing came for too long.
-    #[error("the request did not come in time")]
-    Late,
-    /// The head is longer than the limit.
+pub(crate) enum RequestError {
+    #[error("the client disconnected")]
+    Disconnected,
+    #[error("the request was not received in time")]
+    Timeout,
     #[error("the request head is larger than {HEAD_LIMIT} bytes")]
     HeadTooLarge,
-    /// The body is longer than the limit.
     #[error("the request body is larger than {BODY_LIMIT} bytes")]
     BodyTooLarge,
-    /// It is not HTTP/1.x, or ambiguous.
+    /// Not HTTP/1.x, or ambiguous.
     #[error("{0}")]
     Malformed(String),
 }
 
-impl Refusal {
-    /// What the client is told, if anyone is there to be told.
-    pub(crate) fn answer(&self) -> Option<Answer> {
+impl RequestError {
+    /// The response, if there still is a client to read it.
+    pub(crate) fn response(&self) -> Option<Response> {
         let status = match self {
-            Self::Gone | Self::Late => return None,
+            Self::Disconnected | Self::Timeout => return None,
             Self::HeadTooLarge => 431,
             Self::BodyTooLarge => 413,
             Self::Malformed(_) => 400,
         };
-        Some(Answer::text(status, &format!("{self}\n")))
+        Some(Response::text(status, &format!("{self}\n")))
     }
 }
 
@@ -110,31 +108,32 @@ enum Framing {
 
 impl Connection {
     /// The next request on this connection.
-    pub(crate) async fn read_request(&mut self) -> Result<Request, Refusal> {
-        timeout(READ_LIMIT, self.read_whole())
+    pub(crate) async fn read_request(&mut self) -> Result<Request, RequestError> {
+        timeout(READ_TIMEOUT, self.read_whole())
             .await
-            .map_err(|_| Refusal::Late)?
+            .map_err(|_| RequestError::Timeout)?
     }
 
-    async fn read_whole(&mut self) -> Result<Request, Refusal> {
+    async fn read_whole(&mut self) -> Result<Request, RequestError> {
         let head = loop {
             if let Some(head) = parse_head(&self.buffer)? {
                 break head;
             }
             if self.buffer.len() > HEAD_LIMIT {
-                return Err(Refusal::HeadTooLarge);
+                return Err(RequestError::HeadTooLarge);
             }
             self.fill().await?;
         };
         self.buffer.drain(..head.length);
         let mut request = head.request;
         request.connection = self.number;
-        let waits = request
+        request.plaintext = self.plaintext;
+        let expects_continue = request
             .header("expect")
             .is_some_and(|value| value.eq_ignore_ascii_case("100-continue"));
-        if waits && self.buffer.is_empty() {
-            let go_on = self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
-            go_on.await.map_err(|_| Refusal::Gone)?;
+        if expects_continue && self.buffer.is_empty() {
+            let sent = self.write(b"HTTP/1.1 100 Continue\r\n\r\n").await;
+            sent.map_err(|_| RequestError::Disconnected)?;
         }
         request.body = match head.body {
             Framing::Length(length) => self.take(length).await?,
@@ -143,16 +142,16 @@ impl Connection {
         Ok(request)
     }
 
-    async fn fill(&mut self) -> Result<(), Refusal> {
+    async fn fill(&mut self) -> Result<(), RequestError> {
         match self.stream.read_buf(&mut self.buffer).await {
-            Ok(0) | Err(_) => Err(Refusal::Gone),
+            Ok(0) | Err(_) => Err(RequestError::Disconnected),
             Ok(_) => Ok(()),
         }
     }
 
-    async fn take(&mut self, length: usize) -> Result<Vec<u8>, Refusal> {
+    async fn take(&mut self, length: usize) -> Result<Vec<u8>, RequestError> {
         if length > BODY_LIMIT {
-            return Err(Refusal::BodyTooLarge);
+            return Err(RequestError::BodyTooLarge);
         }
         while self.buffer.len() < length {
             self.fill().await?;
@@ -160,20 +159,20 @@ impl Connection {
         Ok(self.buffer.drain(..length).collect())
     }
 
-    async fn take_line(&mut self) -> Result<String, Refusal> {
+    async fn take_line(&mut self) -> Result<String, RequestError> {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\r\n") {
                 let line = self.buffer.drain(..end + 2).take(end).collect::<Vec<_>>();
                 return String::from_utf8(line).map_err(|_| malformed("a chunk head is not text"));
             }
             if self.buffer.len() > HEAD_LIMIT {
-                return Err(Refusal::HeadTooLarge);
+                return Err(RequestError::HeadTooLarge);
             }
             self.fill().await?;
         }
     }
 
-    async fn read_chunked(&mut self) -> Result<Vec<u8>, Refusal> {
+    async fn read_chunked(&mut self) -> Result<Vec<u8>, RequestError> {
         let mut body = Vec::new();
         loop {
             let size = chunk_size(&self.take_line().await?)?;
@@ -182,38 +181,42 @@ impl Connection {
                 return Ok(body);
             }
             if body.len() + size > BODY_LIMIT {
-                return Err(Refusal::BodyTooLarge);
+                return Err(RequestError::BodyTooLarge);
             }
             body.extend(self.take(size).await?);
             if !self.take_line().await?.is_empty() {
-                return Err(malformed("a chunk does not end where it said it would"));
+                return Err(malformed("a chunk is longer than its announced size"));
             }
         }
     }
 }
 
-fn malformed(why: &str) -> Refusal {
-    Refusal::Malformed(why.into())
+fn malformed(why: &str) -> RequestError {
+    RequestError::Malformed(why.into())
 }
 
-fn chunk_size(line: &str) -> Result<usize, Refusal> {
+fn chunk_size(line: &str) -> Result<usize, RequestError> {
     let digits = line.split(';').next().unwrap_or_default().trim();
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !plain {
         return Err(malformed("a chunk has no valid size"));
     }
-    usize::from_str_radix(digits, 16).map_err(|_| Refusal::BodyTooLarge)
+    usize::from_str_radix(digits, 16).map_err(|_| RequestError::BodyTooLarge)
 }
 
-/// The head at the start of `bytes`, or nothing when it is not complete yet.
-fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
+/// The head at the start of `bytes`, or `None` while it is incomplete.
+fn parse_head(bytes: &[u8]) -> Result<Option<Head>, RequestError> {
     let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Request::new(&mut slots);
     let length = match parsed.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadTooLarge),
-        Err(error) => return Err(Refusal::Malformed(format!("not an HTTP request: {error}"))),
+        Err(httparse::Error::TooManyHeaders) => return Err(RequestError::HeadTooLarge),
+        Err(error) => {
+            return Err(RequestError::Malformed(format!(
+                "not an HTTP request: {error}"
+            )));
+        }
     };
     let headers: Vec<(String, String)> = parsed
         .headers
@@ -232,10 +235,10 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
     };
     let (body, framed) = framing(&all("content-length"), &all("transfer-encoding"))?;
     let options = all("connection").join(",").to_ascii_lowercase();
-    let says = |word: &str| options.split(',').any(|option| option.trim() == word);
+    let has_option = |word: &str| options.split(',').any(|option| option.trim() == word);
     let keep_alive = match parsed.version {
-        Some(1) => !says("close"),
-        _ => says("keep-alive"),
+        Some(1) => !has_option("close"),
+        _ => has_option("keep-alive"),
     };
     let target = parsed.path.unwrap_or("/");
     let (path, query) = split_target(target);
@@ -247,6 +250,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
         framed,
         keep_alive,
         connection: 0,
+        plaintext: false,
         headers,
     };
     Ok(Some(Head {
@@ -256,7 +260,7 @@ fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Refusal> {
     }))
 }
 
-/// Path and query of a request target, be it in origin or in absolute form.
+/// Path and query of a request target in origin or absolute form.
 fn split_target(target: &str) -> (String, String) {
     let origin = match target.split_once("://") {
         Some((scheme, rest)) if !scheme.contains('/') => {
@@ -268,7 +272,7 @@ fn split_target(target: &str) -> (String, String) {
     (path.to_owned(), query.to_owned())
 }
 
-fn framing(lengths: &[&str], codings: &[&str]) -> Result<(Framing, bool), Refusal> {
+fn framing(lengths: &[&str], codings: &[&str]) -> Result<(Framing, bool), RequestError> {
     match (lengths, codings) {
         ([], []) => Ok((Framing::Length(0), false)),
         ([], [coding]) if coding.eq_ignore_ascii_case("chunked") => Ok((Framing::Chunked, true)),
@@ -277,7 +281,7 @@ fn framing(lengths: &[&str], codings: &[&str]) -> Result<(Framing, bool), Refusa
             if !plain {
                 return Err(malformed("Content-Length is not a number"));
             }
-            let length = first.parse().map_err(|_| Refusal::BodyTooLarge)?;
+            let length = first.parse().map_err(|_| RequestError::BodyTooLarge)?;
             Ok((Framing::Length(length), true))
         }
         _ => Err(malformed("the length of the body is ambiguous")),
@@ -289,7 +293,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn head(text: &str) -> Result<Option<Head>, Refusal> {
+    fn head(text: &str) -> Result<Option<Head>, RequestError> {
         parse_head(text.as_bytes())
     }
 
@@ -334,7 +338,10 @@ mod tests {
             "Transfer-Encoding: gzip\r\n",
         ] {
             let text = format!("POST / HTTP/1.1\r\n{lines}\r\n");
-            assert!(matches!(head(&text), Err(Refusal::Malformed(_))), "{lines}");
+            assert!(
+                matches!(head(&text), Err(RequestError::Malformed(_))),
+                "{lines}"
+            );
         }
     }
 
@@ -346,7 +353,7 @@ mod tests {
         }
         assert!(matches!(
             chunk_size("ffffffffffffffffff"),
-            Err(Refusal::BodyTooLarge)
+            Err(RequestError::BodyTooLarge)
         ));
     }
 }

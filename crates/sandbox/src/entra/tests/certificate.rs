@@ -6,7 +6,7 @@ use crate::tests::signer::{Signer, first, second};
 /// An application that knows the first signer's certificate.
 fn application() -> Application {
     let mut application = Application::new(&Options::default());
-    application.set_certificates(Certificate::all_of(first().pem()).unwrap());
+    application.set_certificates(Certificate::parse_all(first().pem()).unwrap());
     application
 }
 
@@ -158,7 +158,7 @@ fn an_assertion_is_good_once() {
         50013
     );
     application.reset(&Options::default());
-    application.set_certificates(Certificate::all_of(first().pem()).unwrap());
+    application.set_certificates(Certificate::parse_all(first().pem()).unwrap());
     assert_eq!(present(&mut application, &assertion), 50013);
 }
 
@@ -166,7 +166,7 @@ fn an_assertion_is_good_once() {
 fn an_expired_certificate_signs_nothing() {
     let mut application = Application::new(&Options::default());
     let old = first().certificate(2001, 2002);
-    application.set_certificates(Certificate::all_of(&old.pem()).unwrap());
+    application.set_certificates(Certificate::parse_all(&old.pem()).unwrap());
     let mut header = first().header("PS256", "x5t#S256");
     header["x5t#S256"] = application.certificates()[0]["x5t#S256"].clone();
     let assertion = first().sign(&header, &Signer::claims());
@@ -188,10 +188,10 @@ fn certificates_rotate_without_a_gap() {
         present(&mut application, &signer.sign(&header, &Signer::claims()))
     };
     let both = |application: &mut Application| {
-        application.add_certificates(Certificate::all_of(second().pem()).unwrap());
+        application.add_certificates(Certificate::parse_all(second().pem()).unwrap());
     };
     let new = |application: &mut Application| {
-        application.set_certificates(Certificate::all_of(second().pem()).unwrap());
+        application.set_certificates(Certificate::parse_all(second().pem()).unwrap());
     };
     assert_eq!(ask(second(), |_| ()), 700027);
     assert_eq!(ask(second(), both), Value::Null);
@@ -208,12 +208,12 @@ fn certificates_rotate_without_a_gap() {
 #[test]
 fn what_is_no_certificate_is_not_registered() {
     for (pem, why) in [
-        ("", Unregistrable::None),
-        ("hello", Unregistrable::None),
-        (&first().private_pem(), Unregistrable::PrivateKey),
+        ("", CertificateError::None),
+        ("hello", CertificateError::None),
+        (&first().private_pem(), CertificateError::PrivateKey),
     ] {
-        assert_eq!(Certificate::all_of(pem).unwrap_err(), why);
+        assert_eq!(Certificate::parse_all(pem).unwrap_err(), why);
     }
     let broken = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-    assert!(Certificate::all_of(broken).is_err());
+    assert!(Certificate::parse_all(broken).is_err());
 }

@@ -1,12 +1,12 @@
 //! The managed identity endpoints: the headers that they want, and the words that they have.
 
 use super::*;
-use crate::route::Host;
+use crate::route::IdentityHost;
 
 const MACHINE: &str = "api-version=2018-02-01&resource=https://cloudpartner.azure.com";
 const SERVICE: &str = "api-version=2019-08-01&resource=https://cloudpartner.azure.com/";
 
-fn ask(host: Host, headers: &[(&str, &str)], query: &str) -> (u16, Value) {
+fn ask(host: IdentityHost, headers: &[(&str, &str)], query: &str) -> (u16, Value) {
     let options = Options::default();
     let mut request = post(&[]);
     request.method = "GET".into();
@@ -15,22 +15,25 @@ fn ask(host: Host, headers: &[(&str, &str)], query: &str) -> (u16, Value) {
     request.headers = headers
         .map(|(name, value)| ((*name).into(), (*value).into()))
         .collect();
-    let judged = judge_identity(&request, host, &Application::new(&options));
-    let mut book = Book::new(Mint::new(&options));
-    let answer = identity_answer(judged, host, &mut book, false);
-    (answer.status, serde_json::from_slice(&answer.body).unwrap())
+    let judged = validate_identity_request(&request, host, &Application::new(&options));
+    let mut tokens = TokenStore::new(TokenForge::new(&options));
+    let response = identity_response(judged, host, &mut tokens);
+    (
+        response.status,
+        serde_json::from_slice(&response.body).unwrap(),
+    )
 }
 
 #[test]
 fn a_machine_has_a_token_if_it_asks_as_it_should() {
     let good = ("metadata", "true");
-    let (status, body) = ask(Host::VirtualMachine, &[good], MACHINE);
+    let (status, body) = ask(IdentityHost::VirtualMachine, &[good], MACHINE);
     assert_eq!(status, 200);
     for member in ["expires_in", "expires_on", "not_before"] {
         assert!(body[member].is_string(), "{member}");
     }
     let named = format!("{MACHINE}&client_id=offergate");
-    assert_eq!(ask(Host::VirtualMachine, &[good], &named).0, 200);
+    assert_eq!(ask(IdentityHost::VirtualMachine, &[good], &named).0, 200);
     for (headers, query, why) in [
         (vec![], MACHINE.to_owned(), "metadata header"),
         (
@@ -61,7 +64,7 @@ fn a_machine_has_a_token_if_it_asks_as_it_should() {
             "AADSTS500011",
         ),
     ] {
-        let (status, body) = ask(Host::VirtualMachine, &headers, &query);
+        let (status, body) = ask(IdentityHost::VirtualMachine, &headers, &query);
         let description = body["error_description"].as_str().unwrap();
         assert!(status == 400 && description.contains(why), "{body}");
     }
@@ -70,7 +73,7 @@ fn a_machine_has_a_token_if_it_asks_as_it_should() {
 #[test]
 fn app_service_wants_its_own_header() {
     let good = ("x-identity-header", "sandbox-identity-header");
-    let (status, body) = ask(Host::AppService, &[good], SERVICE);
+    let (status, body) = ask(IdentityHost::AppService, &[good], SERVICE);
     assert_eq!((status, body["expires_on"].is_string()), (200, true));
     let unknown = format!("{SERVICE}&client_id=x");
     for (header, query, expected) in [
@@ -79,7 +82,7 @@ fn app_service_wants_its_own_header() {
         (good, MACHINE, 400),
         (good, unknown.as_str(), 400),
     ] {
-        let (status, body) = ask(Host::AppService, &[header], query);
+        let (status, body) = ask(IdentityHost::AppService, &[header], query);
         assert_eq!(status, expected, "{body}");
         assert_eq!(body["statusCode"], expected);
         assert!(!body.to_string().contains("sandbox-identity-header"));

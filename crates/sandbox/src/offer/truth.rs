@@ -1,5 +1,5 @@
-//! What is true of an offer, whatever the portal's answers made of it. Tests hold the
-//! gateway's verdicts against this document; no portal call returns it.
+//! What is true of an offer, whatever the portal's responses say. Tests compare the gateway's
+//! results with this document; no portal call returns it.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ impl Offer {
             "behaviour": {
                 "scenario": behaviour.scenario,
                 "access": behaviour.access,
-                "location": behaviour.place,
+                "location": behaviour.location_style,
                 "cancel": behaviour.cancel,
                 "cancelSeconds": behaviour.cancel_after.as_secs_f64(),
                 "publishSeconds": behaviour.publish_takes.map(|takes| takes.as_secs_f64()),

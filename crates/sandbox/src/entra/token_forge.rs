@@ -1,6 +1,6 @@
-//! Makes tokens that look like Entra's: a JWT of some 1,200 characters with the claims that
-//! a client may look at. Nobody can verify their signature, which is random, or, when a mark
-//! is set, made of the mark, so that a leaked token can be found by grep.
+//! Makes tokens that look like Entra's: a JWT of some 1,200 characters with the claims that a
+//! client may look at. The signature cannot be verified: it is random or, when a mark is set,
+//! made of the mark, so that a leaked token can be found by grep.
 
 use std::iter;
 
@@ -18,9 +18,9 @@ const SIGNATURE_CHARACTERS: usize = 342;
 /// Random characters between two marks.
 const GAP: usize = 4;
 
-/// What all tokens of one tenant and application have in common.
+/// What all tokens of a tenant and application have in common.
 #[derive(Debug)]
-pub(crate) struct Mint {
+pub(crate) struct TokenForge {
     tenant: Uuid,
     object: Uuid,
     client: String,
@@ -28,7 +28,7 @@ pub(crate) struct Mint {
     mark: Option<String>,
 }
 
-impl Mint {
+impl TokenForge {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             tenant: tenant_id(&options.tenant),
@@ -48,7 +48,7 @@ impl Mint {
     }
 
     /// A new token for `audience`.
-    pub(super) fn strike(&self, audience: &str, from: Timestamp, until: Timestamp) -> String {
+    pub(super) fn make(&self, audience: &str, from: Timestamp, until: Timestamp) -> String {
         let header = json!({"typ": "JWT", "alg": "RS256", "x5t": self.key, "kid": self.key});
         let tenant = self.tenant;
         let claims = json!({
@@ -92,7 +92,7 @@ impl Mint {
     }
 }
 
-/// A tenant's GUID: the same for the same name, in every sandbox.
+/// A tenant's GUID: the same for the same name in every sandbox.
 pub(super) fn tenant_id(name: &str) -> Uuid {
     stable_guid("tenant", &name.to_ascii_lowercase())
 }
@@ -104,7 +104,7 @@ fn random(count: usize) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A GUID that follows from a name.
+/// A GUID derived from a name.
 fn stable_guid(space: &str, name: &str) -> Uuid {
     let digest = Sha256::digest(format!("offergate sandbox/{space}/{name}"));
     let mut bytes = [0; 16];
@@ -123,7 +123,7 @@ mod tests {
             ..Options::default()
         };
         let from = Timestamp::now();
-        Mint::new(&options).strike("https://x", from, from)
+        TokenForge::new(&options).make("https://x", from, from)
     }
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn every_window_of_a_marked_signature_shows_the_mark() {
+    fn every_window_of_a_marked_signature_contains_the_mark() {
         for mark in ["X", "LEAKED", "a-mark-that-is-longer-than-the-window"] {
             let token = token(Some(mark));
             let signature = token.rsplit('.').next().unwrap();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn two_tokens_are_never_the_same() {
+    fn no_two_tokens_are_the_same() {
         assert_ne!(token(Some("X")), token(Some("X")));
     }
 }

@@ -1,41 +1,39 @@
-//! Everything that one sandbox knows: offers, the application, tokens, orders for faults, the
-//! journal. Each
-//! has a lock of its own, is held for one call only and never while another is taken, so
-//! there is no order of locks to keep.
+//! The state of one sandbox: offers, the registered application, tokens, pending faults and
+//! the journal. Each part has its own lock, held for one call and never while another is
+//! taken, so there is no lock order to keep.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::entra::{Allowance, Application, Book, Mint};
+use super::entra::{Allowance, Application, TokenForge, TokenStore};
 use super::faults::Faults;
 use super::journal::{self, Journal};
 use super::offer::{Behaviour, Offers};
 use super::options::Options;
 
-pub(super) struct World {
+pub(super) struct SandboxState {
     pub(super) options: Options,
     pub(super) journal: Journal,
     offers: Mutex<Offers>,
     application: Mutex<Application>,
-    book: Mutex<Book>,
+    tokens: Mutex<TokenStore>,
     allowance: Mutex<Allowance>,
     faults: Mutex<Faults>,
-    /// Rings when something was done to an offer.
-    bell: watch::Sender<()>,
+    offer_changes: watch::Sender<()>,
 }
 
-impl World {
+impl SandboxState {
     pub(super) fn new(options: Options) -> Self {
-        let plain = Behaviour::plain(options.cancel_after, options.publish_takes);
+        let behaviour = Behaviour::new(options.cancel_after, options.publish_takes);
         Self {
             journal: Journal::new(journal::LIMIT),
-            offers: Mutex::new(Offers::new(plain)),
+            offers: Mutex::new(Offers::new(behaviour)),
             application: Mutex::new(Application::new(&options)),
-            book: Mutex::new(Book::new(Mint::new(&options))),
+            tokens: Mutex::new(TokenStore::new(TokenForge::new(&options))),
             allowance: Mutex::default(),
             faults: Mutex::default(),
-            bell: watch::Sender::new(()),
+            offer_changes: watch::Sender::new(()),
             options,
         }
     }
@@ -52,25 +50,25 @@ impl World {
         lock(&self.allowance)
     }
 
-    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
-        lock(&self.book)
+    pub(super) fn tokens(&self) -> MutexGuard<'_, TokenStore> {
+        lock(&self.tokens)
     }
 
     pub(super) fn faults(&self) -> MutexGuard<'_, Faults> {
         lock(&self.faults)
     }
 
-    /// Tells whoever waits on an offer to look again.
-    pub(super) fn ring(&self) {
-        self.bell.send_replace(());
+    /// Wakes the requests that wait for a change of an offer.
+    pub(super) fn notify(&self) {
+        self.offer_changes.send_replace(());
     }
 
-    pub(super) fn bell(&self) -> watch::Receiver<()> {
-        self.bell.subscribe()
+    pub(super) fn offer_changes(&self) -> watch::Receiver<()> {
+        self.offer_changes.subscribe()
     }
 }
 
-/// A lock whose holder panicked still guards sound data: every change here is one step.
+/// A poisoned lock still guards consistent data: every change here is a single step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! An answer before it is sent. Header values are cleaned of line breaks when they are
-//! encoded, so that even a fault order cannot smuggle a second answer in by accident; bytes
-//! that are to be wrong on purpose go through [`super::Manner`].
+//! A response before it is sent. Line breaks in header values are replaced when it is encoded,
+//! so that not even a fault can split a response by accident.
 
+use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -9,20 +9,20 @@ use crate::text::http_date;
 
 const JSON: &str = "application/json; charset=utf-8";
 
-/// Status line, headers and body of one answer.
+/// Status line, headers and body.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
-    /// Replaces the usual words of the status line.
+    /// Replaces the usual reason phrase.
     pub(crate) reason: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// Whether a `Date` header is added when it is sent.
+    /// Whether `Date` is added when it is sent.
     pub(crate) dated: bool,
 }
 
-impl Answer {
-    /// An answer without a body.
+impl Response {
+    /// A response without a body.
     pub(crate) fn empty(status: u16) -> Self {
         Self {
             status,
@@ -34,9 +34,9 @@ impl Answer {
     }
 
     pub(crate) fn bytes(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Self {
-        let mut answer = Self::empty(status).with("Content-Type", kind);
-        answer.body = body.into();
-        answer
+        let mut response = Self::empty(status).with("Content-Type", kind);
+        response.body = body.into();
+        response
     }
 
     pub(crate) fn json(status: u16, body: &Value) -> Self {
@@ -71,7 +71,7 @@ impl Answer {
     }
 
     /// The status line and headers, up to and including the empty line. `framing` is the
-    /// header line that says where the body ends; `Date` is the moment of encoding.
+    /// header that says where the body ends; `Date` is the moment of encoding.
     pub(super) fn head(&self, framing: Option<(&str, String)>, keep_alive: bool) -> Vec<u8> {
         let reason = self.reason.as_deref().unwrap_or(reason(self.status));
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status, clean(reason));
@@ -97,7 +97,7 @@ impl Answer {
         head.into_bytes()
     }
 
-    /// Statuses whose answers end with the head (RFC 9112, section 6.3).
+    /// Whether the status allows no body (RFC 9112, section 6.3).
     pub(super) fn is_bodiless(&self) -> bool {
         matches!(self.status, 100..=199 | 204 | 304)
     }
@@ -114,42 +114,12 @@ fn clean(text: &str) -> String {
         .collect()
 }
 
-/// The usual words for a status.
+/// The usual reason phrase.
 pub(super) fn reason(status: u16) -> &'static str {
-    match status {
-        100 => "Continue",
-        102 => "Processing",
-        103 => "Early Hints",
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        411 => "Length Required",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        422 => "Unprocessable Entity",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        _ => "Unknown",
-    }
+    let status = StatusCode::from_u16(status).ok();
+    status
+        .and_then(|it| it.canonical_reason())
+        .unwrap_or("Unknown")
 }
 
 #[cfg(test)]
@@ -159,8 +129,8 @@ mod tests {
 
     #[test]
     fn a_header_value_cannot_break_the_line() {
-        let answer = Answer::empty(200).with("X-A", "b\r\nSet-Cookie: c");
-        let head = String::from_utf8(answer.head(answer.length(0), true)).unwrap();
+        let response = Response::empty(200).with("X-A", "b\r\nSet-Cookie: c");
+        let head = String::from_utf8(response.head(response.length(0), true)).unwrap();
         assert!(head.contains("X-A: b  Set-Cookie: c\r\n"), "{head}");
         assert!(head.contains("\r\nDate: "));
         assert!(head.ends_with("Content-Length: 0\r\n\r\n"));
@@ -168,8 +138,8 @@ mod tests {
 
     #[test]
     fn setting_a_header_twice_keeps_the_last() {
-        let answer = Answer::empty(200).with("ETag", "1").with("etag", "2");
-        assert_eq!(answer.header("ETAG"), Some("2"));
-        assert_eq!(answer.headers.len(), 1);
+        let response = Response::empty(200).with("ETag", "1").with("etag", "2");
+        assert_eq!(response.header("ETAG"), Some("2"));
+        assert_eq!(response.headers.len(), 1);
     }
 }
