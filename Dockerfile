@@ -42,9 +42,10 @@ VOLUME ["/var/lib/offergate"]
 USER 65532:65532
 EXPOSE 8080 9090
 
-# Whether the process answers. For whether it can serve, an orchestrator asks /readyz.
+# Whether the process responds, be it the gateway (port 9090) or the sandbox (port 7070). For
+# whether the gateway is ready, an orchestrator asks /readyz.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 \
-    CMD ["/usr/local/bin/offergate", "healthcheck", "--url", "http://127.0.0.1:9090/healthz"]
+    CMD ["/usr/local/bin/offergate", "healthcheck"]
 
 # No shell in between: SIGTERM reaches the gateway, which drains.
 ENTRYPOINT ["/usr/local/bin/offergate"]

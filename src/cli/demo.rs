@@ -1,5 +1,5 @@
-//! `offergate demo`: gateway and emulated vendor in one process, and one real
-//! cancel over HTTP. Needs nothing prepared, and leaves nothing behind.
+//! `offergate demo`: gateway and emulated vendor in one process, and one real cancel over
+//! HTTP. It needs no preparation and removes everything it creates.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,7 +24,7 @@ use crate::settings::{self, Settings, Source};
 use crate::startup::{Gateway, StartError};
 use offergate_sandbox::{Options, Sandbox};
 
-/// The offer that the demo cancels; it has a running publish in the sandbox.
+/// The offer that the demo cancels: a publish of it is running in the sandbox.
 const OFFER: &str = "contoso-vm";
 
 #[derive(Args)]
@@ -66,12 +66,12 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
             args.sandbox_port
         )
     })?;
-    let vendor = sandbox.local_addr();
+    let vendor = sandbox.base_url();
     let stop_sandbox = CancellationToken::new();
     let sandbox = tokio::spawn(sandbox.run(stop_sandbox.clone().cancelled_owned()));
 
     let key = new_key().map_err(|e| format!("no random bytes: {e}"))?;
-    let settings = settings(args, vendor, &key, directory.path())?;
+    let settings = settings(args, &vendor, &key, directory.path())?;
     let _log = match log_to(&settings.telemetry, std::io::stderr()) {
         Ok(guard) => guard,
         Err(code) => return Ok(code),
@@ -87,14 +87,14 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
 
     println!("gateway  {}", gateway.public_url());
     println!("health   http://{}/readyz", gateway.admin_address());
-    println!("vendor   http://{vendor} (emulated; what it can do: http://{vendor}/_sandbox/v1/)\n");
+    println!("vendor   {vendor} (emulated; its control routes: curl {vendor}/_sandbox/v1/)\n");
     let url = format!("{}/offers/{OFFER}/cancel", gateway.public_url());
     println!("curl -i -X POST -H 'X-Api-Key: {key}' {url}\n");
     let outcome = LocalSet::new().run_until(cancel(&url, &key)).await;
     let accepted = report(outcome);
     if !args.once {
         println!(
-            "\nServing until Ctrl-C. The operationLocation above says, to the same X-Api-Key, what became of the cancel."
+            "\nServing until Ctrl-C. The operationLocation above shows, with the same X-Api-Key, what became of the cancel."
         );
         shutdown.requested().await;
     }
@@ -108,10 +108,10 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
     })
 }
 
-/// The built-in defaults, with everything that a demo has to choose.
+/// The built-in defaults with the settings of the demo.
 fn settings(
     args: &DemoArgs,
-    vendor: SocketAddr,
+    vendor: &str,
     key: &str,
     directory: &Path,
 ) -> Result<Settings, String> {
@@ -119,13 +119,13 @@ fn settings(
     let config = format!(
         r#"
 [portal]
-base_url = "http://{vendor}"
+base_url = "{vendor}"
 [operations]
 poll_seconds = 1
 settle_seconds = 5
 [credentials.sandbox]
 kind = "client-secret"
-authority = "http://{vendor}"
+authority = "{vendor}"
 tenant_id = "sandbox"
 client_id = "offergate"
 client_secret = "sandbox-secret"
@@ -161,7 +161,7 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// The request of the printed curl line, sent by ourselves.
+/// Sends the request of the printed curl line.
 async fn cancel(url: &str, key: &str) -> Result<(StatusCode, String), String> {
     let mut key = HeaderValue::from_str(key).map_err(|error| error.to_string())?;
     key.set_sensitive(true);
@@ -169,7 +169,7 @@ async fn cancel(url: &str, key: &str) -> Result<(StatusCode, String), String> {
     plain::send(Method::POST, url, headers, Duration::from_secs(30)).await
 }
 
-/// Prints the answer; true if the cancel was accepted.
+/// Prints the answer; returns whether the cancel was accepted.
 fn report(outcome: Result<(StatusCode, String), String>) -> bool {
     match outcome {
         Ok((status, body)) => {
@@ -186,7 +186,7 @@ fn report(outcome: Result<(StatusCode, String), String>) -> bool {
     }
 }
 
-/// A directory of our own that is gone when we are.
+/// A private directory that is removed on drop.
 struct TemporaryDirectory(PathBuf);
 
 impl TemporaryDirectory {
@@ -205,7 +205,10 @@ impl TemporaryDirectory {
 impl Drop for TemporaryDirectory {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("offergate: {} is left behind: {error}", self.0.display());
+            eprintln!(
+                "offergate: {} could not be removed: {error}",
+                self.0.display()
+            );
         }
     }
 }

@@ -318,38 +318,6 @@ async fn a_new_key_works_once_its_hash_is_configured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sandbox_keeps_to_loopback() {
-    let directory = TempDir::new().unwrap();
-    let refused = run(directory.path(), &["sandbox", "--listen", "0.0.0.0:0"]).await;
-    assert_eq!(refused.code, Some(69), "{refused:?}");
-    assert!(
-        refused.stderr.contains("--allow-remote"),
-        "{}",
-        refused.stderr
-    );
-    for arguments in [
-        vec![
-            "sandbox",
-            "--listen",
-            "127.0.0.1:0",
-            "--cancel-seconds",
-            "1",
-        ],
-        vec!["sandbox", "--listen", "0.0.0.0:0", "--allow-remote"],
-    ] {
-        let mut sandbox = Process::start(directory.path(), &arguments, &[]);
-        let url = sandbox
-            .says(|line| Some(line.split("http://").nth(1)?.split(';').next()?.to_owned()))
-            .await;
-        let address = url.replace("0.0.0.0", "127.0.0.1").parse().unwrap();
-        let help = client::send(address, "GET", "/_sandbox/v1/", &[], "").await;
-        assert!(help.body.contains("SCENARIOS"), "{help:?}");
-        sandbox.signal("TERM");
-        assert_eq!(sandbox.ended().await.code, Some(0));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn secrets_come_from_files_and_the_environment_too() {
     let vendor = Vendor::start(Options {
         client_secret: "0123".into(),

@@ -50,6 +50,7 @@ mod request_id;
 mod robust;
 mod rotate;
 mod rotation;
+mod sandbox;
 mod sent;
 mod shapes;
 mod tls;
