@@ -39,6 +39,7 @@ mod marks;
 mod mint;
 mod oidc;
 mod operations;
+mod outbound_tls;
 mod outcome;
 mod policy;
 mod policy_token;
