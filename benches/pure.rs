@@ -27,13 +27,10 @@ use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use offergate::credential::{Handle, TokenFile, TokenRefresher, TokenSource};
 use offergate::domain::{
-    Action, Caller, CallerName, Delivered, Evidence, Glob, OfferId, PublisherId, Redactor, Rule,
-    Target,
+    Action, Caller, CallerName, ClaimMatch, Delivered, Evidence, Glob, OfferId, PublisherId,
+    Redactor, Rule, Target, TokenRules,
 };
-use offergate::identity::{
-    ApiKeys, ClaimMatch, Issuer, KeySet, KeyStore, TokenRules, Tokens, hash,
-};
-use offergate::identity::{ApiKeys, ClaimMatch, Issuer, KeySet, Keys, Rules, Tokens, hash};
+use offergate::identity::{ApiKeys, Issuer, KeySet, KeyStore, Tokens, hash};
 use offergate::operation::outcome::{self, Deadlines, Facts, Observation};
 use offergate::policy::{Cancel, Policy};
 use offergate::portal::{Location, RunState, Submission, action_answer};

@@ -14,12 +14,13 @@ use crate::admin::{days_until, vendor_remedy};
 use crate::credential::Handle;
 use crate::domain::{PublisherId, Redactor};
 use crate::portal::{Portal, ReadError};
-use crate::settings::{LogLevel, Settings};
+use crate::settings::Settings;
 use crate::startup::{access, credentials, options};
+use crate::telemetry::LogLevel;
 use crate::transport::{SendError, Transport, Unreachable};
 
 /// One line of the table.
-struct Finding {
+struct CheckLine {
     subject: String,
     ok: bool,
     detail: String,
@@ -31,8 +32,8 @@ pub fn run(args: ConfigArgs) -> ExitCode {
         Err(code) => return code,
     };
     // The table says it already.
-    loaded.settings.telemetry.log_level = LogLevel::Error;
-    let _log = match log_to(&loaded.settings.telemetry, std::io::stderr()) {
+    loaded.settings.telemetry.level = LogLevel::Error;
+    let _log = match log_to(loaded.settings.telemetry, std::io::stderr()) {
         Ok(guard) => guard,
         Err(code) => return code,
     };
@@ -53,7 +54,7 @@ pub fn run(args: ConfigArgs) -> ExitCode {
     })
 }
 
-async fn examine(settings: &Settings) -> Vec<Finding> {
+async fn examine(settings: &Settings) -> Vec<CheckLine> {
     let mut findings = vec![finding("configuration", Ok("read and checked".into()))];
     let redactor = Arc::new(Redactor::default());
     let transports = options::token_transport(settings).and_then(|tokens| {
@@ -92,7 +93,7 @@ async fn examine(settings: &Settings) -> Vec<Finding> {
 }
 
 /// Fetches the keys of every issuer of callers' tokens.
-async fn issuers(settings: &Settings) -> Vec<Finding> {
+async fn issuers(settings: &Settings) -> Vec<CheckLine> {
     let (access, refreshers) = match access::build(settings, None) {
         Ok(built) => built,
         Err(error) => return vec![finding("callers", Err(error.to_string()))],
@@ -173,25 +174,25 @@ fn remedy(error: ReadError) -> &'static str {
     }
 }
 
-fn finding(subject: &str, result: Result<String, String>) -> Finding {
+fn finding(subject: &str, result: Result<String, String>) -> CheckLine {
     let (ok, detail) = match result {
         Ok(detail) => (true, detail),
         Err(detail) => (false, detail),
     };
-    Finding {
+    CheckLine {
         subject: subject.to_owned(),
         ok,
         detail,
     }
 }
 
-fn print_table(findings: &[Finding]) {
+fn print_table(findings: &[CheckLine]) {
     let width = findings
         .iter()
         .map(|finding| finding.subject.len())
         .max()
         .unwrap_or(0);
-    for Finding {
+    for CheckLine {
         subject,
         ok,
         detail,

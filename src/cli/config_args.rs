@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::exit::EXIT_CONFIG;
-use crate::settings::{self, Loaded, Source};
+use crate::settings::{self, ConfigSource, Loaded};
 
 /// The prefixes of the environment variables that the configuration uses. Others are not
 /// kept, since they may be secret.
@@ -24,8 +24,8 @@ pub struct ConfigArgs {
 
 impl ConfigArgs {
     /// The source of the configuration, to be read now and at each reload.
-    pub fn source(self) -> Source {
-        Source {
+    pub fn source(self) -> ConfigSource {
+        ConfigSource {
             dir: self.config,
             profile: self.profile,
             // A variable that is not Unicode cannot be one of ours.
@@ -45,10 +45,10 @@ impl ConfigArgs {
 }
 
 /// Reads the configuration. Its problems are printed to standard error.
-pub fn load(source: &Source) -> Result<Loaded, ExitCode> {
-    settings::load(source).map_err(|problems| {
-        let count = problems.as_slice().len();
-        eprintln!("offergate: the configuration has {count} problem(s):\n{problems}");
+pub fn load(source: &ConfigSource) -> Result<Loaded, ExitCode> {
+    settings::load(source).map_err(|error| {
+        let count = error.problems().len();
+        eprintln!("offergate: the configuration has {count} problem(s):\n{error}");
         ExitCode::from(EXIT_CONFIG)
     })
 }

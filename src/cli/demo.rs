@@ -20,8 +20,9 @@ use super::plain;
 use super::runtime::{block_on, log_to};
 use super::shutdown::Shutdown;
 use crate::identity;
-use crate::settings::{self, Settings, Source};
+use crate::settings::{self, ConfigSource, Settings};
 use crate::startup::{Gateway, StartError};
+use crate::telemetry::{LogFormat, LogLevel};
 use offergate_sandbox::{Options, Sandbox};
 
 /// The offer that the demo cancels: a publish of it is running in the sandbox.
@@ -72,7 +73,7 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
 
     let key = new_key().map_err(|e| format!("no random bytes: {e}"))?;
     let settings = settings(args, &vendor, &key, directory.path())?;
-    let _log = match log_to(&settings.telemetry, std::io::stderr()) {
+    let _log = match log_to(settings.telemetry, std::io::stderr()) {
         Ok(guard) => guard,
         Err(code) => return Ok(code),
     };
@@ -140,10 +141,10 @@ allow = [ {{ actions = ["*"], publishers = ["contoso"], offers = ["*"] }} ]
 "#
     );
     fs::write(directory.join("demo.toml"), config).map_err(|e| e.to_string())?;
-    let source = Source {
+    let source = ConfigSource {
         dir: Some(directory.to_owned()),
         profile: Some("demo".into()),
-        ..Source::default()
+        ..ConfigSource::default()
     };
     let mut settings = settings::load(&source)
         .map_err(|problems| problems.to_string())?
@@ -152,8 +153,8 @@ allow = [ {{ actions = ["*"], publishers = ["contoso"], offers = ["*"] }} ]
     settings.server.workers = NonZeroUsize::MIN;
     settings.admin.listen = loopback(args.admin_port);
     settings.ledger.path = directory.join("demo.db");
-    settings.telemetry.log_level = settings::LogLevel::Warn;
-    settings.telemetry.log_format = settings::LogFormat::Pretty;
+    settings.telemetry.level = LogLevel::Warn;
+    settings.telemetry.format = LogFormat::Pretty;
     Ok(settings)
 }
 

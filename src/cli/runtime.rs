@@ -5,7 +5,6 @@ use std::io;
 use std::process::ExitCode;
 
 use super::exit::unavailable;
-use crate::settings;
 use crate::telemetry::{self, LogGuard, LogOptions};
 
 /// Runs `main` on a multi-threaded runtime. On actix's single-threaded one, whatever blocks
@@ -28,12 +27,8 @@ pub fn block_on(main: impl Future<Output = ExitCode>) -> ExitCode {
 
 /// Starts the log.
 pub fn log_to(
-    settings: &settings::Telemetry,
+    options: LogOptions,
     writer: impl io::Write + Send + 'static,
 ) -> Result<LogGuard, ExitCode> {
-    let options = LogOptions {
-        level: settings.log_level,
-        format: settings.log_format,
-    };
     telemetry::init(options, writer).map_err(|error| unavailable(&error.to_string()))
 }

@@ -12,7 +12,7 @@ use super::exit::{EXIT_INTERRUPTED, EXIT_SOFTWARE, unavailable};
 use super::harden::harden;
 use super::runtime::{block_on, log_to};
 use super::shutdown::Shutdown;
-use crate::settings::{Loaded, Source};
+use crate::settings::{ConfigSource, Loaded};
 use crate::startup::{FileSnapshot, FilesRead, Gateway, log_warnings};
 
 pub fn run(args: ConfigArgs) -> ExitCode {
@@ -22,7 +22,7 @@ pub fn run(args: ConfigArgs) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let _log = match log_to(&loaded.settings.telemetry, io::stdout()) {
+    let _log = match log_to(loaded.settings.telemetry, io::stdout()) {
         Ok(guard) => guard,
         Err(code) => return code,
     };
@@ -32,7 +32,7 @@ pub fn run(args: ConfigArgs) -> ExitCode {
     block_on(serve(source, snapshot, loaded))
 }
 
-async fn serve(source: Source, snapshot: FileSnapshot, loaded: Loaded) -> ExitCode {
+async fn serve(source: ConfigSource, snapshot: FileSnapshot, loaded: Loaded) -> ExitCode {
     let Loaded {
         settings,
         warnings,

@@ -11,41 +11,13 @@ use zeroize::Zeroizing;
 use super::error::TokenFetchError;
 use super::token::Grant;
 use super::token_response;
-use crate::domain::TokenHistory;
+use crate::domain::{Application, TokenEndpoint, TokenHistory};
 use crate::transport::{HttpClient, Request, SendError, Unreachable, date};
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 /// `client_assertion_type` (RFC 7523 section 2.2).
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-
-/// The version of Entra's token endpoint, and what the token is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenEndpoint {
-    /// `…/oauth2/token`, for a resource.
-    V1 {
-        /// For example `https://cloudpartner.azure.com`.
-        resource: String,
-    },
-    /// `…/oauth2/v2.0/token`, for a scope.
-    V2 {
-        /// For example `https://cloudpartner.azure.com/.default`.
-        scope: String,
-    },
-}
-
-/// An Entra application.
-#[derive(Debug, Clone)]
-pub struct Application {
-    /// For example `https://login.microsoftonline.com`, without a last slash.
-    pub authority: String,
-    /// The tenant's GUID or domain.
-    pub tenant_id: String,
-    /// The application's id.
-    pub client_id: String,
-    /// The endpoint.
-    pub endpoint: TokenEndpoint,
-}
 
 /// How the application authenticates itself.
 pub(super) enum ClientAuthentication<'a> {

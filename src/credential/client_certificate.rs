@@ -15,10 +15,10 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::application::{Application, ClientAuthentication, TokenAnswer};
+use super::application::{ClientAuthentication, TokenAnswer};
 use super::error::TokenFetchError;
 use super::token::Grant;
-use crate::domain::TokenHistory;
+use crate::domain::{Application, AssertionAlgorithm, TokenHistory};
 use crate::transport::HttpClient;
 
 /// Lifetime of an assertion in seconds; Entra accepts ten minutes at most.
@@ -27,15 +27,6 @@ const LIFETIME: i64 = 540;
 const LEEWAY: i64 = 30;
 /// Clocks that differ by no more than this count as equal, in seconds.
 const CLOCK_TOLERANCE: i64 = 5;
-
-/// How a client assertion is signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AssertionAlgorithm {
-    /// RSA-PSS with SHA-256.
-    Ps256,
-    /// RSA PKCS#1 v1.5 with SHA-256.
-    Rs256,
-}
 
 /// An application, with its certificate and the key that belongs to it.
 pub struct ClientCertificate {
@@ -146,7 +137,7 @@ fn encode(bytes: impl AsRef<[u8]>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credential::TokenEndpoint;
+    use crate::domain::TokenEndpoint;
     use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256};
     use rustls::pki_types::PrivateKeyDer;
     use serde_json::Value;

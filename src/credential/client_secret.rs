@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::application::{Application, ClientAuthentication};
+use super::application::ClientAuthentication;
 use super::error::TokenFetchError;
 use super::token::Grant;
-use crate::domain::{Secret, TokenHistory};
+use crate::domain::{Application, Secret, TokenHistory};
 use crate::transport::HttpClient;
 
 /// An application, with its secret.

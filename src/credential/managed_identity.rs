@@ -2,8 +2,6 @@
 //! Microsoft, "How to use managed identities to acquire an access token" (virtual
 //! machines) and "… for App Service and Azure Functions".
 
-use std::sync::Arc;
-
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, Uri};
 use actix_web::web::Bytes;
@@ -12,30 +10,13 @@ use serde::Serialize;
 use super::error::TokenFetchError;
 use super::token::Grant;
 use super::token_response;
-use crate::domain::{Secret, TokenHistory};
+use crate::domain::{ManagedEndpoint, TokenHistory};
 use crate::transport::{HttpClient, Request, SendError, Unreachable};
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
 const METADATA: HeaderName = HeaderName::from_static("metadata");
 const IDENTITY_HEADER: HeaderName = HeaderName::from_static("x-identity-header");
-
-/// The service that gives the identity's tokens.
-#[derive(Debug)]
-pub enum ManagedEndpoint {
-    /// The metadata service of a virtual machine (IMDS).
-    Imds {
-        /// Its address.
-        url: String,
-    },
-    /// The service of App Service.
-    AppService {
-        /// `IDENTITY_ENDPOINT`
-        url: String,
-        /// `IDENTITY_HEADER`
-        header: Arc<Secret>,
-    },
-}
 
 /// The identity of the machine or app that we run on.
 #[derive(Debug)]

@@ -19,12 +19,11 @@ mod token_file;
 mod token_response;
 mod workload_identity;
 
-pub use application::{Application, TokenEndpoint};
-pub use client_certificate::{AssertionAlgorithm, ClientCertificate};
+pub use client_certificate::ClientCertificate;
 pub use client_secret::ClientSecret;
 pub use error::TokenFetchError;
 pub use handle::{Handle, RefreshStatus, Unavailable};
-pub use managed_identity::{ManagedEndpoint, ManagedIdentity};
+pub use managed_identity::ManagedIdentity;
 pub use refresher::TokenRefresher;
 pub use source::TokenSource;
 pub use token::{Token, TokenFacts};

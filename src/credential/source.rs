@@ -12,7 +12,7 @@ use super::managed_identity::ManagedIdentity;
 use super::token::Grant;
 use super::token_file::TokenFile;
 use super::workload_identity::WorkloadIdentity;
-use crate::domain::TokenHistory;
+use crate::domain::{CredentialKind, TokenHistory};
 use crate::transport::HttpClient;
 
 /// A way to acquire tokens.
@@ -34,13 +34,14 @@ impl TokenSource {
     /// The kind's name in the configuration.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        match self {
-            Self::ClientSecret(_) => "client-secret",
-            Self::ClientCertificate(_) => "client-certificate",
-            Self::WorkloadIdentity(_) => "workload-identity",
-            Self::ManagedIdentity(_) => "managed-identity",
-            Self::TokenFile(_) => "token-file",
-        }
+        let kind = match self {
+            Self::ClientSecret(_) => CredentialKind::ClientSecret,
+            Self::ClientCertificate(_) => CredentialKind::ClientCertificate,
+            Self::WorkloadIdentity(_) => CredentialKind::WorkloadIdentity,
+            Self::ManagedIdentity(_) => CredentialKind::ManagedIdentity,
+            Self::TokenFile(_) => CredentialKind::TokenFile,
+        };
+        kind.as_str()
     }
 
     /// When the secret or certificate expires, if that is known.

@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
-use super::application::{Application, ClientAuthentication};
+use super::application::ClientAuthentication;
 use super::error::TokenFetchError;
 use super::token::Grant;
 use super::token_file::read_text;
-use crate::domain::TokenHistory;
+use crate::domain::{Application, TokenHistory};
 use crate::transport::HttpClient;
 
 /// An application that trusts the platform's token.

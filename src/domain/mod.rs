@@ -5,12 +5,17 @@
 
 mod action;
 mod caller;
+mod certificate;
+mod credential;
+mod durability;
 mod email;
 mod evidence;
 mod first_answer;
 mod glob;
 mod idempotency;
 mod ids;
+mod jwt;
+mod limits;
 mod operation;
 mod problem_code;
 mod redact;
@@ -20,12 +25,19 @@ mod target;
 
 pub use action::{Action, UnknownAction};
 pub use caller::{Caller, CallerName, IDENTIFYING_CLAIMS, InvalidCallerName, Rule};
+pub use certificate::{Certificate, Validity};
+pub use credential::{
+    Application, AssertionAlgorithm, CredentialKind, ManagedEndpoint, TokenEndpoint,
+};
+pub use durability::Durability;
 pub use email::{Email, InvalidEmail, MAX_EMAILS};
 pub use evidence::Evidence;
 pub use first_answer::{FirstAnswer, PortalProblem};
 pub use glob::{Glob, InvalidGlob};
 pub use idempotency::{Digest, Idempotency};
 pub use ids::{InvalidId, OfferId, OperationId, PublisherId, RequestId};
+pub use jwt::{ClaimMatch, JWT_ALGORITHMS, TokenRules};
+pub use limits::{CallerLimits, RateLimit};
 pub use operation::{
     Delivered, Operation, OperationError, Outcome, PortalError, PortalFacts, Status, now,
 };

@@ -1,4 +1,5 @@
-//! Types for secrets, which cannot be printed or serialized by accident.
+//! Secrets as values: they cannot be printed or serialized by accident, and are compared in
+//! constant time.
 
 use std::fmt;
 
@@ -27,11 +28,11 @@ impl Secret {
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
+}
 
-    /// Whether both are one secret; the time it takes tells no more than whether they
-    /// are of one length.
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
+/// In constant time: how long it takes reveals no more than whether the lengths are equal.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
         let (one, other) = (self.expose().as_bytes(), other.expose().as_bytes());
         one.ct_eq(other).into()
     }
@@ -112,9 +113,9 @@ mod tests {
     #[test]
     fn secrets_can_be_told_apart() {
         let secret = |text: &str| Secret::new(text.into());
-        assert!(secret("hunter2").is_same(&secret("hunter2")));
+        assert_eq!(secret("hunter2"), secret("hunter2"));
         for other in ["hunter3", "hunter", "hunter22", ""] {
-            assert!(!secret("hunter2").is_same(&secret(other)));
+            assert_ne!(secret("hunter2"), secret(other));
         }
     }
 

@@ -28,7 +28,7 @@ use routes::{events, offers, operations, problems};
 pub use access::{Access, CurrentAccess};
 pub use connection::{CallerStream, Connection, ConnectionTimeouts, peer_certificate};
 pub use problem::Problem;
-pub use quota::{Limits as CallerLimits, LongPollLimit, Quotas, Rate};
+pub use quota::{LongPollLimit, Quotas};
 pub use state::{AppState, BodyLimits, HeadLimits, RequestLimits};
 
 /// The application of one thread.

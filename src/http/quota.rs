@@ -4,7 +4,6 @@
 //! The headers are those of draft-ietf-httpapi-ratelimit-headers-10.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,37 +15,17 @@ use governor::{Quota as Pace, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Problem;
-use crate::domain::{CallerName, ProblemCode};
+use crate::domain::{CallerLimits, CallerName, ProblemCode, RateLimit};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-
-/// A caller's request rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// In the long run.
-    pub per_second: NonZeroU32,
-    /// At once.
-    pub burst: NonZeroU32,
-}
-
-/// The limits of one caller.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Of its requests.
-    pub rate: Option<Rate>,
-    /// Of its actions in progress.
-    pub actions: Option<usize>,
-    /// Of its waiting requests and open streams.
-    pub waits: Option<usize>,
-}
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
 
 /// The limits of all callers that have some, and what is used of them.
 #[derive(Default)]
 pub struct Quotas {
-    rates: HashMap<CallerName, Arc<(Rate, Limiter)>>,
+    rates: HashMap<CallerName, Arc<(RateLimit, Limiter)>>,
     actions: ConcurrencyLimits,
     waits: ConcurrencyLimits,
 }
@@ -58,7 +37,7 @@ struct ConcurrencyLimits(HashMap<CallerName, (usize, Arc<Semaphore>)>);
 /// What is left of a caller's rate, for the headers of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimitState {
-    rate: Rate,
+    rate: RateLimit,
     requests: u32,
 }
 
@@ -90,12 +69,12 @@ impl Quotas {
     /// as before.
     #[must_use]
     pub fn new(
-        limits: impl IntoIterator<Item = (CallerName, Limits)>,
+        limits: impl IntoIterator<Item = (CallerName, CallerLimits)>,
         earlier: Option<&Self>,
     ) -> Self {
         let mut new = Self::default();
         for (name, limits) in limits {
-            let Limits {
+            let CallerLimits {
                 rate,
                 actions,
                 waits,
@@ -181,7 +160,7 @@ impl ConcurrencyLimits {
     }
 }
 
-fn limiter(rate: Rate) -> Limiter {
+fn limiter(rate: RateLimit) -> Limiter {
     let pace = Pace::per_second(rate.per_second).allow_burst(rate.burst);
     RateLimiter::direct(pace).with_middleware()
 }
@@ -189,7 +168,7 @@ fn limiter(rate: Rate) -> Limiter {
 impl RateLimitState {
     /// Writes what is left into an answer's headers.
     pub fn write(&self, headers: &mut HeaderMap) {
-        let Rate { per_second, burst } = self.rate;
+        let RateLimit { per_second, burst } = self.rate;
         // A window in which the whole quota comes back.
         let window = burst.get().div_ceil(per_second.get());
         let full_in = (burst.get() - self.requests.min(burst.get())).div_ceil(per_second.get());
@@ -205,30 +184,32 @@ impl RateLimitState {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     fn name(text: &str) -> CallerName {
         CallerName::parse(text).unwrap()
     }
 
-    fn rate(per_second: u32, burst: u32) -> Option<Rate> {
+    fn rate(per_second: u32, burst: u32) -> Option<RateLimit> {
         let number = |n| NonZeroU32::new(n).unwrap();
-        Some(Rate {
+        Some(RateLimit {
             per_second: number(per_second),
             burst: number(burst),
         })
     }
 
-    fn quotas(limits: Limits, earlier: Option<&Quotas>) -> Quotas {
+    fn quotas(limits: CallerLimits, earlier: Option<&Quotas>) -> Quotas {
         Quotas::new(
-            [(name("a"), limits), (name("free"), Limits::default())],
+            [(name("a"), limits), (name("free"), CallerLimits::default())],
             earlier,
         )
     }
 
     #[test]
     fn the_burst_is_the_limit_and_says_what_is_left() {
-        let limits = Limits {
+        let limits = CallerLimits {
             rate: rate(1, 3),
             actions: None,
             waits: None,
@@ -257,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_is_used_survives_a_reload_that_does_not_change_the_limit() {
-        let limits = Limits {
+        let limits = CallerLimits {
             rate: rate(1, 1),
             actions: Some(1),
             waits: None,
@@ -272,14 +253,14 @@ mod tests {
         assert!(second.action_slot(&name("a")).is_ok());
         // Another rate does not free the slots, nor more slots the rate.
         let slot = second.action_slot(&name("a")).unwrap();
-        let faster = Limits {
+        let faster = CallerLimits {
             rate: rate(2, 2),
             actions: Some(1),
             waits: None,
         };
         let third = quotas(faster, Some(&second));
         assert!(third.count(&name("a")).is_ok() && third.action_slot(&name("a")).is_err());
-        let wider = Limits {
+        let wider = CallerLimits {
             rate: rate(1, 1),
             actions: Some(2),
             waits: None,
@@ -291,7 +272,7 @@ mod tests {
 
     #[test]
     fn slots_are_returned_and_only_limited_callers_need_one() {
-        let limits = Limits {
+        let limits = CallerLimits {
             rate: None,
             actions: Some(2),
             waits: None,

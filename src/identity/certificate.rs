@@ -16,12 +16,11 @@ use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use webpki::EndEntityCert;
 
 use super::authenticated::{
     AuthenticatedCaller, AuthenticationError, MAX_LOGGED, NO_CALLER, SEVERAL_CALLERS,
 };
-use crate::domain::{Caller, San};
+use crate::domain::{Caller, Certificate, San};
 
 /// A chain is verified again after this time, so an expired certificate works that much
 /// longer on an open connection.
@@ -156,15 +155,8 @@ impl fmt::Debug for PeerCertificate {
 /// The names in a certificate. A name counts only as the kind that the certificate says
 /// it is: a URI without a scheme is not taken for a DNS name.
 fn names(end_entity: &CertificateDer<'_>) -> Arc<[San]> {
-    let Ok(certificate) = EndEntityCert::try_from(end_entity) else {
-        return Arc::default();
-    };
-    let dns = certificate.valid_dns_names().map(San::parse);
-    let uri = certificate.valid_uri_names().map(San::parse);
-    dns.filter(|name| matches!(name, Ok(San::Dns(_))))
-        .chain(uri.filter(|name| matches!(name, Ok(San::Uri(_)))))
-        .flatten()
-        .collect()
+    let certificate = Certificate::parse(end_entity);
+    certificate.map_or_else(Default::default, |certificate| certificate.names.into())
 }
 
 /// Every name of a client certificate, with its caller.

@@ -15,9 +15,8 @@ pub use api_key::{ApiKeys, DuplicateKey, MAX_KEY, MIN_KEY, hash};
 pub use authenticated::{AuthenticatedCaller, AuthenticationError};
 pub use certificate::{ClientCa, ClientCertificates, DuplicateSan, InvalidCa, PeerCertificate};
 pub use jwt::{
-    CallerMatch, ClaimMatch, Claims, InvalidKeySet, Issuer, KeyFetchError, KeyLookupError,
-    KeyRefresher, KeySet, KeySource, KeyStore, TokenError, TokenRules, Tokens, UnverifiedToken,
-    VerifyError,
+    CallerMatch, Claims, InvalidKeySet, Issuer, KeyFetchError, KeyLookupError, KeyRefresher,
+    KeySet, KeySource, KeyStore, TokenError, Tokens, UnverifiedToken, VerifyError,
 };
 
 /// A credential as it was presented: exactly one.

@@ -29,5 +29,5 @@ pub use handle::Ledger;
 pub use key_state::KeyState;
 pub use keys::Claim;
 pub use open::{LedgerOptions, Retention};
-pub use store::{Durability, Found, MAX_BATCH, Store, Stored};
+pub use store::{Found, MAX_BATCH, Store, Stored};
 pub use writer::Write;

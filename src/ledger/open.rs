@@ -8,8 +8,9 @@ use super::error::LedgerError;
 use super::handle::Ledger;
 use super::keys::IdempotencyIndex;
 use super::sqlite::SqliteStore;
-use super::store::{Durability, Store};
+use super::store::Store;
 use super::writer::Schedule;
+use crate::domain::Durability;
 
 /// Where the ledger is and how it behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]

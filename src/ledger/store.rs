@@ -11,17 +11,6 @@ use crate::domain::{Digest, FirstAnswer, Operation, OperationId};
 /// The most items that one commit or one query covers.
 pub const MAX_BATCH: usize = 64;
 
-/// How much survives a loss of power.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Durability {
-    /// Every commit is flushed to the disk before it is reported.
-    #[default]
-    Full,
-    /// The last commits may be lost with the power, though not with the
-    /// process; the file stays consistent.
-    Relaxed,
-}
-
 /// What a store's methods return.
 pub type Stored<'a, T> = BoxFuture<'a, Result<T, LedgerError>>;
 /// A record's id, and the record or the reason why it cannot be read.

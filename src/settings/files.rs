@@ -1,165 +1,140 @@
 //! Files that the configuration names.
 //!
-//! Some are read here, once and up to a limit; others only have to be there when
-//! somebody else opens them. What goes wrong names neither the file nor what is
-//! in it: a path is a configured value too, and may be a secret in the wrong key.
+//! Some are read here, once and up to a limit; others only have to exist when they are
+//! opened later. An error names neither the path nor the content: a path is a configured
+//! value too, and may be a secret in the wrong key.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::checker::Checker;
-use super::field::Field;
-use super::problem::KeyPath;
+use super::reader::{At, Table};
 use crate::domain::Secret;
 
-/// No secret is longer, in bytes; a wrong file may be endless.
+/// The longest secret, in bytes; a wrong file may be endless.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
-const EMPTY_PATH: &str = "must not be empty";
-const READABLE_BY_ALL: &str = "names a file that every user can read";
+const READABLE_BY_ALL: &str = "names a file that every user can read; restrict it to the \
+                               gateway's user (chmod 600)";
 
-/// Why a file is of no use.
+/// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoUse {
+pub(super) enum FileError {
     #[error("names a file that cannot be read: {0}")]
     Unreadable(#[from] io::Error),
     #[error("names a file that is longer than {0} bytes")]
     TooLong(u64),
-    #[error("names a file that is no UTF-8 text")]
+    #[error("names a file that is not UTF-8 text")]
     NotText,
-    #[error("names a directory, pipe or device, not a file")]
-    NoFile,
+    #[error("names {0}, not a file")]
+    NotFile(&'static str),
     #[error("names an empty file")]
     Empty,
 }
 
-/// The path under a key, or none if there is none. The outer none: it is no path.
-pub(super) fn path(
-    c: &mut Checker<'_>,
-    key: &KeyPath,
-    field: Field<String>,
-) -> Option<Option<PathBuf>> {
-    match c.optional(key, field)? {
-        None => Some(None),
-        Some(text) if text.is_empty() => {
-            c.problem(key, EMPTY_PATH);
-            None
-        }
-        Some(text) => Some(Some(c.resolve(key, &text))),
-    }
-}
-
-/// The path of a file that can be opened now; others read it later.
-pub(super) fn openable(
-    c: &mut Checker<'_>,
-    key: &KeyPath,
-    field: Field<String>,
-) -> Option<Option<PathBuf>> {
-    let Some(path) = path(c, key, field)? else {
-        return Some(None);
-    };
-    open(c, key, &path)?;
-    Some(Some(path))
-}
-
-/// What is in a file that its user reads again and again.
+/// What a file that is read again and again contains.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holds {
-    /// Something that whoever set up the platform decides who may read.
+pub(super) enum FileContent {
+    /// An assertion: the platform decides who may read it.
     Assertion,
-    /// Something for the gateway's user alone.
+    /// A secret for the gateway's user alone.
     Secret,
 }
 
-/// As [`openable`], but the configuration does not depend on the file: whoever uses it
-/// reads it again on its own, so another content of it is no other configuration.
-pub(super) fn reread(
-    c: &mut Checker<'_>,
-    key: &KeyPath,
-    field: Field<String>,
-    holds: Holds,
-) -> Option<Option<PathBuf>> {
-    let Some(text) = c.optional(key, field)? else {
-        return Some(None);
-    };
-    if text.is_empty() {
-        c.problem(key, EMPTY_PATH);
-        return None;
-    }
-    let path = c.locate(key, &text);
-    if c.running && !path.exists() {
-        // Whoever renews it may just be about to; a reload is not kept back by that.
-        c.warning(key, "names a file that is not there at present");
-        return Some(Some(path));
-    }
-    let metadata = open(c, key, &path)?;
-    if holds == Holds::Secret && is_readable_by_all(&metadata) {
-        c.warning(key, READABLE_BY_ALL);
-    }
-    Some(Some(path))
-}
-
-/// Opens a file, to see whether that can be done.
-fn open(c: &mut Checker<'_>, key: &KeyPath, path: &Path) -> Option<Metadata> {
-    // Looked at before it is opened: opening a pipe would wait for its other end.
-    let looked_at = std::fs::metadata(path);
-    if let Ok(metadata) = &looked_at
-        && !metadata.is_file()
-    {
-        let what = if metadata.is_dir() {
-            "directory"
-        } else {
-            "pipe or device"
+impl Table<'_, '_> {
+    /// The path of a file on which the configuration depends.
+    pub fn path(&mut self, name: &'static str) -> Option<Option<(At, PathBuf)>> {
+        let Some((at, path)) = self.located(name)? else {
+            return Some(None);
         };
-        c.problem(key, format!("names a {what}, not a file"));
-        return None;
+        self.reading.findings.file(path.clone());
+        Some(Some((at, path)))
     }
-    match looked_at.and_then(|_| File::open(path)?.metadata()) {
-        Ok(metadata) => Some(metadata),
-        Err(error) => {
-            c.problem(key, NoUse::from(error).to_string());
-            None
+
+    /// As [`Self::path`], of a file that can be opened now; it is read later.
+    pub fn openable(&mut self, name: &'static str) -> Option<Option<PathBuf>> {
+        let Some((at, path)) = self.path(name)? else {
+            return Some(None);
+        };
+        self.reading.good(&at, open(&path))?;
+        Some(Some(path))
+    }
+
+    /// The path of a file that its user reads again and again: another content is not
+    /// another configuration.
+    pub fn reread(&mut self, name: &'static str, content: FileContent) -> Option<Option<PathBuf>> {
+        let Some((at, path)) = self.located(name)? else {
+            return Some(None);
+        };
+        if self.reading.running.is_some() && !path.exists() {
+            // It may be replaced at this moment, which must not delay a reload.
+            self.reading
+                .warn(&at, "names a file that does not exist at present");
+            return Some(Some(path));
         }
+        let (_, metadata) = self.reading.good(&at, open(&path))?;
+        if content == FileContent::Secret && is_readable_by_all(&metadata) {
+            self.reading.warn(&at, READABLE_BY_ALL);
+        }
+        Some(Some(path))
     }
-}
 
-/// Everything in a file of at most `limit` bytes.
-pub(super) fn read(path: &Path, limit: u64) -> Result<(Vec<u8>, Metadata), NoUse> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(NoUse::NoFile);
+    /// Relative paths start at the directory of the file that names them; in a variable,
+    /// at the working directory.
+    fn located(&mut self, name: &'static str) -> Option<Option<(At, PathBuf)>> {
+        let Some((at, text)) = self.text(name)? else {
+            return Some(None);
+        };
+        if text.is_empty() {
+            return self.reading.good(&at, Err("must not be empty"));
+        }
+        let path = self.resolved(&at, text);
+        Some(Some((at, path)))
     }
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    // Room for all of it at once: a secret must not be left behind in a buffer outgrown.
-    let room = metadata.len().min(limit) + 1;
-    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
-    let length = file.take(limit + 1).read_to_end(&mut bytes)?;
-    if length as u64 > limit {
-        return Err(NoUse::TooLong(limit));
-    }
-    Ok((bytes, metadata))
-}
 
-/// The secret in a file; that others can read it as well is worth a warning.
-pub(super) fn secret(c: &mut Checker<'_>, key: &KeyPath, path: &Path) -> Option<Secret> {
-    match read_secret(path) {
-        Ok((secret, metadata)) => {
-            if is_readable_by_all(&metadata) {
-                c.warning(key, READABLE_BY_ALL);
+    fn resolved(&self, at: &At, text: &str) -> PathBuf {
+        let directory = self.reading.layer(at).directory();
+        directory.unwrap_or(Path::new("")).join(text)
+    }
+
+    /// A secret from its key, or from the file that the key's twin names.
+    pub fn secret(
+        &mut self,
+        name: &'static str,
+        file_name: &'static str,
+    ) -> Option<Option<Secret>> {
+        let (inline, file) = (self.text(name), self.text(file_name));
+        match (inline?, file?) {
+            (None, None) => Some(None),
+            (Some((at, _)), Some(_)) => {
+                let (key, layer) = (&at.key, self.reading.layer(&at));
+                let message = format!("{key} is set too ({layer}); remove one of them");
+                self.problem(file_name, message);
+                None
             }
-            Some(secret)
+            (Some((at, "")), None) => self.reading.good(&at, Err("must not be empty")),
+            (Some((_, text)), None) => Some(Some(Secret::new(text.to_owned()))),
+            (None, Some((at, path))) => {
+                let path = self.resolved(&at, path);
+                self.reading.findings.file(path.clone());
+                self.read_secret(&at, &path).map(Some)
+            }
         }
-        Err(error) => {
-            c.problem(key, error.to_string());
-            None
+    }
+
+    /// The secret in a file; that others can read the file is worth a warning.
+    pub fn read_secret(&mut self, at: &At, path: &Path) -> Option<Secret> {
+        let (bytes, metadata) = self.reading.good(at, read(path, MAX_SECRET_BYTES))?;
+        let secret = self.reading.good(at, without_newline(bytes))?;
+        if is_readable_by_all(&metadata) {
+            self.reading.warn(at, READABLE_BY_ALL);
         }
+        Some(secret)
     }
 }
 
-fn read_secret(path: &Path) -> Result<(Secret, Metadata), NoUse> {
-    let (bytes, metadata) = read(path, MAX_SECRET_BYTES)?;
-    let mut text = String::from_utf8(bytes).map_err(|_| NoUse::NotText)?;
-    // One newline, as an editor or `echo` leaves it; a second one is meant.
+fn without_newline(bytes: Vec<u8>) -> Result<Secret, FileError> {
+    let mut text = String::from_utf8(bytes).map_err(|_| FileError::NotText)?;
+    // One newline, as an editor or `echo` adds it; a second one is part of the secret.
     if text.ends_with('\n') {
         text.pop();
         if text.ends_with('\r') {
@@ -167,15 +142,42 @@ fn read_secret(path: &Path) -> Result<(Secret, Metadata), NoUse> {
         }
     }
     if text.is_empty() {
-        return Err(NoUse::Empty);
+        return Err(FileError::Empty);
     }
-    Ok((Secret::new(text), metadata))
+    Ok(Secret::new(text))
+}
+
+fn open(path: &Path) -> Result<(File, Metadata), FileError> {
+    // Examined before it is opened: opening a pipe would wait for its other end.
+    let metadata = std::fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(FileError::NotFile("a directory"));
+    }
+    if !metadata.is_file() {
+        return Err(FileError::NotFile("a pipe or device"));
+    }
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    Ok((file, metadata))
+}
+
+/// Everything in a file of at most `limit` bytes.
+pub fn read(path: &Path, limit: u64) -> Result<(Vec<u8>, Metadata), FileError> {
+    let (file, metadata) = open(path)?;
+    // Room for everything at once: a buffer that grows leaves copies of a secret behind.
+    let room = metadata.len().min(limit) + 1;
+    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
+    let length = file.take(limit + 1).read_to_end(&mut bytes)?;
+    if length as u64 > limit {
+        return Err(FileError::TooLong(limit));
+    }
+    Ok((bytes, metadata))
 }
 
 #[cfg(unix)]
 fn is_readable_by_all(metadata: &Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    metadata.is_file() && metadata.permissions().mode() & 0o004 != 0
+    metadata.permissions().mode() & 0o004 != 0
 }
 
 #[cfg(not(unix))]

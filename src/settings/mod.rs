@@ -1,275 +1,207 @@
 //! The configuration: read in layers, checked as a whole, handed on as plain values.
 //!
-//! Whoever holds a [`Settings`] need not check anything again. Whoever gets
-//! [`Problems`] sees all of them at once, each with its key and its file, and
-//! never a configured value: not even an innocent one, since secrets end up in
-//! the wrong key too.
+//! [`Settings`] need no further checks. A [`SettingsError`] lists every problem at once,
+//! each with its key and its file or variable, and never a configured value.
+//!
+//! A key stands in one getter line, in one field and in one paragraph of
+//! `config/base.toml`. `reader` is the cursor with the getters; one file a section uses
+//! it.
 
-mod access;
-mod check;
-mod checker;
+mod admin;
+mod caller_credentials;
+mod callers;
 mod credentials;
-mod field;
 mod files;
+mod findings;
 mod identity;
-mod list;
-mod load;
-mod origins;
+mod layers;
+mod ledger;
+mod operations;
 mod pem;
-mod problem;
-mod proof;
-mod raw;
+mod portal;
+mod publishers;
+mod reader;
 mod restart;
+mod server;
+mod telemetry;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod url;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use rustls::sign::CertifiedKey;
-
-use crate::domain::{ApiKeyHash, CallerName, PublisherId, Rule, San};
-pub use crate::telemetry::{LogFormat, LogLevel};
-
-pub use credentials::{
-    Application, AssertionAlgorithm, ClientCertificate, Credential, CredentialKind,
-    ManagedEndpoint, TokenEndpoint,
-};
-pub use load::{BASE, Loaded, Source, load, nearest, reload};
-pub use problem::{Problem, Problems};
+use crate::domain::PublisherId;
+use crate::telemetry::LogOptions;
+pub use admin::AdminSettings;
+pub use callers::{AllowRule, CallerSettings};
+pub use credentials::{CredentialMethod, CredentialSettings, SigningCertificate};
+use findings::Findings;
+pub use findings::{Finding, SettingsError};
+use identity::Issuers;
+pub use identity::JwtIssuerSettings;
+pub use layers::BASE;
+use layers::Layers;
+pub use ledger::LedgerSettings;
+pub use operations::OperationsSettings;
+pub use portal::PortalSettings;
+pub use publishers::PublisherSettings;
+use reader::{At, Reading, Table, all};
+pub use reader::{KeyKind, nearest};
+pub use server::ServerSettings;
+pub use tls::TlsSettings;
 
 /// Everything that can be configured, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The public listener.
-    pub server: Server,
+    pub server: ServerSettings,
     /// The listener for health, metrics and the console.
-    pub admin: Admin,
+    pub admin: AdminSettings,
     /// The vendor's API.
-    pub portal: Portal,
-    /// How unfinished operations are followed.
-    pub operations: Operations,
-    /// How tokens are obtained, by the name that publishers refer to.
-    pub credentials: BTreeMap<String, Credential>,
-    /// The publishers that can be acted for, at least one; no two are alike.
-    pub publishers: Vec<Publisher>,
+    pub portal: PortalSettings,
+    /// How unfinished operations are polled.
+    pub operations: OperationsSettings,
+    /// How tokens are acquired, by the name that publishers refer to.
+    pub credentials: BTreeMap<String, CredentialSettings>,
+    /// The publishers that can be acted for: at least one, no two alike.
+    pub publishers: Vec<PublisherSettings>,
     /// Whose JWTs are accepted. No two share an issuer.
-    pub jwt_issuers: Vec<JwtIssuer>,
-    /// Who may ask for what. No two share a name, an API key, a certificate name or
-    /// a set of claims.
-    pub callers: Vec<Caller>,
+    pub jwt_issuers: Vec<JwtIssuerSettings>,
+    /// Who may do what. No two share a name, an API key, a certificate name or a set of
+    /// claims.
+    pub callers: Vec<CallerSettings>,
     /// Where operations are recorded.
-    pub ledger: Ledger,
+    pub ledger: LedgerSettings,
     /// What is logged, and how.
-    pub telemetry: Telemetry,
+    pub telemetry: LogOptions,
 }
 
-/// The public listener and its limits.
+/// Where to read the configuration from.
+#[derive(Clone, Default)]
+pub struct ConfigSource {
+    /// The directory of `base.toml` and the profiles.
+    pub dir: Option<PathBuf>,
+    /// The profile: the name of a file in `dir`, without `.toml`.
+    pub profile: Option<String>,
+    /// The environment, every variable that counts; the process's own is not read.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// A configuration that can be used.
 #[derive(Debug, Clone)]
-pub struct Server {
-    /// Where callers connect. Port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// The address under which callers know the gateway, without a trailing slash.
-    /// None only when listening on loopback, where the bound port tells it.
-    pub public_url: Option<String>,
-    /// How TLS is spoken there; none: plain HTTP.
-    pub tls: Option<Tls>,
-    /// Worker threads; `workers = 0` has become the number of cores.
-    pub workers: NonZeroUsize,
-    /// How long running actions may take to finish on shutdown.
-    pub drain: Duration,
-    /// How long a caller may have its answer held back; none: it may not.
-    pub max_wait: Duration,
-    /// Between two comments on a stream of events where nothing happens.
-    pub events_beat: Duration,
-    /// Connections open at a time, over all workers.
-    pub max_connections: usize,
-    /// Actions under way at a time, over all workers.
-    pub max_in_flight_actions: usize,
-    /// Time limit for receiving a request's body.
-    pub body_timeout: Duration,
-    /// Time limit for receiving a request's head.
-    pub head_timeout: Duration,
-    /// How long an idle connection is kept.
-    pub keep_alive: Duration,
-    /// The longest request body, in bytes.
-    pub max_body_bytes: usize,
-    /// The longest request target, in bytes.
-    pub max_uri_bytes: usize,
-    /// The longest request head, in bytes.
-    pub max_header_bytes: usize,
-    /// Whether core dumps and debuggers may see this process's memory.
-    pub allow_debugger: bool,
+pub struct Loaded {
+    /// The configuration.
+    pub settings: Settings,
+    /// What can be used but deserves attention.
+    pub warnings: Vec<Finding>,
+    /// The files that were read, or would be if they existed, and those that the
+    /// configuration names: the files to watch for changes.
+    pub files: Vec<PathBuf>,
 }
 
-/// How TLS is spoken on the public listener. The files have been read.
-#[derive(Clone)]
-pub struct Tls {
-    /// The certificate chain and its private key, which belong together.
-    pub identity: Arc<CertifiedKey>,
-    /// Those who may sign client certificates; none: no client is asked for one.
-    pub client_ca: Option<Arc<[CertificateDer<'static>]>>,
+/// Reads and checks the configuration.
+///
+/// # Errors
+/// Every problem, at once. Only files that cannot be read, or are not TOML, are reported
+/// alone, since the other problems would follow from them.
+pub fn load(source: &ConfigSource) -> Result<Loaded, SettingsError> {
+    load_for(source, None)
 }
 
-impl fmt::Debug for Tls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tls")
+/// Reads and checks the configuration again, for a gateway that runs with another.
+///
+/// What depends on a section that only a restart changes is checked against the running
+/// one as well: the published sample key is accepted only while the portal is on loopback,
+/// and the portal of a running gateway does not change.
+///
+/// # Errors
+/// As [`load`].
+pub fn reload(source: &ConfigSource, running: &Settings) -> Result<Loaded, SettingsError> {
+    load_for(source, Some(running))
+}
+
+/// Every key that can be configured, as the reader knows them, with `[]` for the index of
+/// a list's element and `NAME` for a name of the operator's choice: `callers[].name`.
+#[must_use]
+pub fn known_keys() -> BTreeMap<String, KeyKind> {
+    let layers = Layers::built_in("", &mut Findings::default());
+    Reading::inventory(&layers, read)
+}
+
+fn load_for(source: &ConfigSource, running: Option<&Settings>) -> Result<Loaded, SettingsError> {
+    let mut findings = Findings::default();
+    let mut layers = Layers::built_in(BASE, &mut findings);
+    layers.files(source, &mut findings);
+    if !findings.is_usable() {
+        return Err(findings.into_error());
+    }
+    layers.environment(&source.environment, &mut findings);
+    let mut reading = Reading::new(&layers, findings, running);
+    let mut root = reading.root();
+    let settings = read(&mut root);
+    root.finish();
+    let findings = reading.findings;
+    match settings {
+        Some(settings) if findings.is_usable() => {
+            let (warnings, files) = findings.into_warnings();
+            Ok(Loaded {
+                settings,
+                warnings,
+                files,
+            })
+        }
+        _ => Err(findings.into_error()),
     }
 }
 
-/// An issuer of JWTs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JwtIssuer {
-    /// The `iss` of its tokens, character by character.
-    pub issuer: String,
-    /// What `aud` must name one of; at least one.
-    pub audiences: Vec<String>,
-    /// Where its keys are; none: where its OpenID discovery document says.
-    pub jwks_url: Option<String>,
-    /// What may have signed: asymmetric, at least one.
-    pub algorithms: Vec<jsonwebtoken::Algorithm>,
-    /// The `typ` that its tokens must have, if any.
-    pub typ: Option<String>,
-    /// PEM certificates to trust besides the system's when keys are fetched.
-    pub ca_file: Option<PathBuf>,
-    /// A file with the bearer token that the keys' address wants, read at each fetch.
-    pub bearer_token_file: Option<PathBuf>,
-    /// Between two fetches of the keys.
-    pub refresh: Duration,
+/// What later sections need to know of earlier ones, whatever else is wrong with those.
+struct Context {
+    /// `server.listen`, if it is good.
+    public_listen: Option<(At, SocketAddr)>,
+    /// Clients can present a certificate, or it is unknown whether they can.
+    client_certificates: bool,
+    /// Plain HTTP is allowed, or it is unknown whether it is.
+    allow_plain_http: bool,
+    /// The portal is on this machine, or its address is unknown; so is the one that a
+    /// running gateway uses until it is restarted.
+    portal_is_local: bool,
+    /// The names of the credentials, good or not.
+    credentials: BTreeMap<String, At>,
+    /// The publishers, if all their ids are good.
+    publishers: Option<Vec<PublisherId>>,
+    issuers: Issuers,
 }
 
-/// The listener for operators; it asks nobody who they are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admin {
-    /// Where it listens; never the same socket as [`Server::listen`].
-    pub listen: SocketAddr,
-}
-
-/// The vendor's API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Portal {
-    /// Scheme and authority only, no trailing slash.
-    pub base_url: String,
-    /// The `api-version` sent with every call.
-    pub api_version: String,
-    /// PEM certificates to trust besides the system's; it could be opened.
-    pub ca_file: Option<PathBuf>,
-    /// Time limit for connecting.
-    pub connect_timeout: Duration,
-    /// Time limit for a whole call, its body included.
-    pub request_timeout: Duration,
-    /// Whether tokens may travel over plain HTTP beyond loopback.
-    pub allow_plain_http: bool,
-}
-
-/// How unfinished operations are followed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Operations {
-    /// Between two looks at one operation.
-    pub poll: Duration,
-    /// Between the two looks that prove that nothing is running.
-    pub settle: Duration,
-    /// After this, what is not confirmed is called so; longer than the other two.
-    pub give_up: Duration,
-}
-
-/// A publisher that can be acted for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Publisher {
-    /// Its id at the vendor.
-    pub id: PublisherId,
-    /// A key of [`Settings::credentials`].
-    pub credential: String,
-}
-
-/// A team or a pipeline that may call the gateway.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// The name that operations and log lines carry.
-    pub name: CallerName,
-    /// The publisher meant by a route that names none; one of [`Settings::publishers`].
-    pub default_publisher: Option<PublisherId>,
-    /// The hashes of its API keys.
-    pub api_key_sha256: Vec<ApiKeyHash>,
-    /// The tokens that are its own.
-    pub jwt: Option<JwtMatch>,
-    /// The names of which its client certificates carry one.
-    pub certificate_san: Vec<San>,
-    /// How many requests it may make.
-    pub rate_limit: Option<RateLimit>,
-    /// Actions of its own under way at a time; none: as many as all callers together.
-    pub max_in_flight_actions: Option<usize>,
-    /// Answers of its own held back, and streams open, at a time; none: as many as all
-    /// callers together.
-    pub max_waits: Option<usize>,
-    /// What it may do. Empty: nothing.
-    pub allow: Vec<Allow>,
-}
-
-/// Which tokens are a caller's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JwtMatch {
-    /// One of [`Settings::jwt_issuers`].
-    pub issuer: String,
-    /// What the token must say; at least one of `sub`, `azp`, `appid`, `client_id`
-    /// and `oid` is among them.
-    pub claims: BTreeMap<String, String>,
-}
-
-/// How many requests a caller may make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimit {
-    /// In the long run.
-    pub per_second: NonZeroU32,
-    /// At once.
-    pub burst: NonZeroU32,
-}
-
-/// A rule, and where it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allow {
-    /// What it allows.
-    pub rule: Rule,
-    /// Its file and key, as in `config/base.toml: callers[0].allow[1]`.
-    pub place: String,
-}
-
-/// Where operations are recorded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ledger {
-    /// The SQLite file; relative to the working directory.
-    pub path: PathBuf,
-    /// What a commit survives.
-    pub durability: Durability,
-    /// How long finished operations are kept.
-    pub retention: Duration,
-    /// How long idempotency keys are kept; no longer than operations.
-    pub keep_keys: Duration,
-}
-
-/// What a commit to the ledger survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
-    /// The loss of power.
-    Full,
-    /// The end of the process; a power cut may take the last moments.
-    Relaxed,
-}
-
-/// What is logged, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Telemetry {
-    /// The least severe of our own lines that is written.
-    pub log_level: LogLevel,
-    /// The shape of a line.
-    pub log_format: LogFormat,
+/// Reads the sections in an order in which each finds in the context what it needs.
+fn read(root: &mut Table<'_, '_>) -> Option<Settings> {
+    let is_local = |running: &Settings| {
+        url::parse_origin(&running.portal.base_url).is_ok_and(|url| url.is_loopback())
+    };
+    let mut context = Context {
+        public_listen: None,
+        client_certificates: true,
+        allow_plain_http: true,
+        portal_is_local: root.reading.running.is_none_or(is_local),
+        credentials: BTreeMap::new(),
+        publishers: None,
+        issuers: Issuers::default(),
+    };
+    let context = &mut context;
+    let settings = all!(Settings {
+        server: root.table("server", |t| server::read(t, context)),
+        admin: root.table("admin", |t| admin::read(t, context)),
+        portal: root.table("portal", |t| portal::read(t, context)),
+        operations: root.table("operations", operations::read),
+        credentials: credentials::read(root, context),
+        publishers: publishers::read(root, context),
+        jwt_issuers: root.table("identity", |t| identity::read(t, &mut context.issuers)),
+        callers: callers::read(root, context),
+        ledger: root.table("ledger", ledger::read),
+        telemetry: root.table("telemetry", telemetry::read),
+    });
+    context.issuers.warn_of_unnamed(root.reading);
+    settings
 }

@@ -1,33 +1,37 @@
-//! What a running gateway cannot take over: whatever it was built with.
+//! Which changes a running gateway cannot apply: those of what it was built with.
 //!
-//! Callers, rules, issuers and the contents of TLS files are looked up anew for
-//! each request or connection, and a keeper can be handed another credential;
-//! listeners, the keepers themselves and the ledger are built once.
+//! Callers, rules, issuers and the contents of TLS files are looked up for each request or
+//! connection, and a credential's refresher accepts another method; listeners, the
+//! refreshers themselves and the ledger are built once.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::{Credential, Server, Settings};
+use super::{ServerSettings, Settings};
 
 impl Settings {
-    /// The sections in which a newer configuration differs and that only count
-    /// after a restart, in the order of the files.
+    /// The sections in which a newer configuration differs and that take effect only after
+    /// a restart, in the order of the files.
     #[must_use]
     pub fn waiting_for_restart(&self, newer: &Self) -> Vec<&'static str> {
-        // Every section is named, so that a new one has to be thought about.
+        // Every section is named, so that a new one has to be considered.
         let Self {
             server,
             admin,
             portal,
             operations,
-            credentials,
+            credentials: _,
             publishers,
             jwt_issuers: _,
             callers: _,
             ledger,
             telemetry,
         } = self;
+        let without_tls = |server: &ServerSettings| ServerSettings {
+            tls: None,
+            ..server.clone()
+        };
         let sections = [
-            ("server", same_server(server, &newer.server)),
+            ("server", without_tls(server) == without_tls(&newer.server)),
             (
                 "server.tls",
                 server.tls.is_some() == newer.server.tls.is_some(),
@@ -37,7 +41,7 @@ impl Settings {
             ("operations", *operations == newer.operations),
             (
                 "credentials",
-                same_credentials(credentials, &newer.credentials),
+                self.credential_waits().eq(newer.credential_waits()),
             ),
             ("publishers", *publishers == newer.publishers),
             ("ledger", *ledger == newer.ledger),
@@ -46,51 +50,11 @@ impl Settings {
         let differs = sections.into_iter().filter(|(_, same)| !same);
         differs.map(|(name, _)| name).collect()
     }
-}
 
-/// Leaves TLS out: what is in its files is live.
-fn same_server(old: &Server, new: &Server) -> bool {
-    let Server {
-        listen,
-        public_url,
-        tls: _,
-        workers,
-        drain,
-        max_wait,
-        events_beat,
-        max_connections,
-        max_in_flight_actions,
-        body_timeout,
-        head_timeout,
-        keep_alive,
-        max_body_bytes,
-        max_uri_bytes,
-        max_header_bytes,
-        allow_debugger,
-    } = old;
-    *listen == new.listen
-        && *public_url == new.public_url
-        && *workers == new.workers
-        && *drain == new.drain
-        && *max_wait == new.max_wait
-        && *events_beat == new.events_beat
-        && *max_connections == new.max_connections
-        && *max_in_flight_actions == new.max_in_flight_actions
-        && *body_timeout == new.body_timeout
-        && *head_timeout == new.head_timeout
-        && *keep_alive == new.keep_alive
-        && *max_body_bytes == new.max_body_bytes
-        && *max_uri_bytes == new.max_uri_bytes
-        && *max_header_bytes == new.max_header_bytes
-        && *allow_debugger == new.allow_debugger
-}
-
-/// Only their names and how long requests wait: another secret, even another kind, is
-/// live. Its keeper earns a token with it before it lets go of the old one.
-fn same_credentials(
-    old: &BTreeMap<String, Credential>,
-    new: &BTreeMap<String, Credential>,
-) -> bool {
-    let mut pairs = old.iter().zip(new);
-    old.len() == new.len() && pairs.all(|(old, new)| old.0 == new.0 && old.1.wait == new.1.wait)
+    /// All of a credential that needs a restart: its refresher acquires a token with
+    /// another secret, and even another method, before it gives up the old one.
+    fn credential_waits(&self) -> impl Iterator<Item = (&String, Duration)> {
+        let credentials = self.credentials.iter();
+        credentials.map(|(name, credential)| (name, credential.wait))
+    }
 }

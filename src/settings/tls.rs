@@ -1,106 +1,87 @@
-//! TLS on the public listener: certificate, private key, and who may sign clients'.
+//! `[server.tls]`: the listener's certificate, its private key, and the authorities of
+//! client certificates.
 
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
 
-use super::checker::Checker;
-use super::field::{Field, Table};
-use super::pem::{self, Age, Keys, Leaf};
-use super::problem::KeyPath;
-use super::{Tls, raw};
+use super::Context;
+use super::pem::{self, Chain, PrivateKeys, UNREADABLE_CERTIFICATE};
+use super::reader::Table;
+use crate::domain::Validity;
 
-/// A certificate that ends sooner is worth a warning, in days.
-const SOON: i64 = 7;
+/// A server certificate that ends sooner is worth a warning.
+const EXPIRY_WARNING_DAYS: i64 = 7;
 
-/// None inside: TLS is off. The outer none: something is wrong with it.
-pub(super) fn tls(
-    c: &mut Checker<'_>,
-    at: &KeyPath,
-    raw: raw::Section<raw::Tls>,
-) -> Option<Option<Tls>> {
-    let Some(Table(raw)) = c.optional(at, raw)? else {
-        return Some(None);
-    };
-    let cert_key = at.key("cert_file");
-    let chain = required(c, &cert_key, raw.cert_file, pem::certificates);
-    let leaf = chain.as_ref().and_then(|chain| leaf(c, &cert_key, chain));
-    let key_key = at.key("key_file");
-    let key = required(c, &key_key, raw.key_file, |c, key, field| {
-        pem::private_key(c, key, field, Keys::ForTls)
-    });
-    let client_ca = client_ca(c, &at.key("client_ca_file"), raw.client_ca_file);
-    let identity = pem::identity(c, (&cert_key, chain?, &leaf?), (&key_key, key?))?;
-    Some(Some(Tls {
-        identity,
+/// TLS on the public listener. The files have been read.
+#[derive(Clone)]
+pub struct TlsSettings {
+    /// The certificate chain and its private key, which belong together.
+    pub identity: Arc<CertifiedKey>,
+    /// The authorities of client certificates; none: no client is asked for one.
+    pub client_ca: Option<Arc<[CertificateDer<'static>]>>,
+}
+
+impl PartialEq for TlsSettings {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity.cert == other.identity.cert && self.client_ca == other.client_ca
+    }
+}
+
+impl fmt::Debug for TlsSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsSettings")
+    }
+}
+
+pub fn read(t: &mut Table<'_, '_>, context: &mut Context) -> Option<TlsSettings> {
+    let chain = pem::chain(t, "cert_file");
+    let chain = t.needed("cert_file", chain);
+    let chain = chain.filter(|chain| check_server_certificate(t, chain));
+    let key = pem::private_key(t, "key_file", PrivateKeys::ForTls);
+    let key = t.needed("key_file", key);
+    context.client_certificates = t.has("client_ca_file");
+    let client_ca = client_ca(t);
+    Some(TlsSettings {
+        identity: pem::identity(t, ("cert_file", chain?), ("key_file", key?))?,
         client_ca: client_ca?,
-    }))
+    })
 }
 
-/// Whether clients can present a certificate; true if it cannot be told.
-pub(super) fn asks_for_certificates(raw: &raw::Section<raw::Tls>) -> bool {
-    match raw {
-        Field::Absent => false,
-        Field::Set(Table(raw)) => !matches!(raw.client_ca_file, Field::Absent),
-        Field::Spelled(_) | Field::Wrong(_) => true,
+/// Whether the server can use the certificate; warns if it cannot for long.
+fn check_server_certificate(t: &mut Table<'_, '_>, chain: &Chain) -> bool {
+    // TLS clients accept version 3 only (RFC 8446, 4.4.2.2), and so does this.
+    let first = chain.certificates.first();
+    if first.is_none_or(|der| ParsedCertificate::try_from(der).is_err()) {
+        t.problem("cert_file", UNREADABLE_CERTIFICATE);
+        return false;
     }
+    match chain.leaf.validity(Timestamp::now()) {
+        Validity::Expired => t.warn("cert_file", "the certificate has expired; replace it"),
+        Validity::NotYetValid => t.warn("cert_file", "the certificate is not valid yet"),
+        Validity::Days(days) if days < EXPIRY_WARNING_DAYS => t.warn(
+            "cert_file",
+            format!("the certificate expires within {EXPIRY_WARNING_DAYS} days; replace it"),
+        ),
+        Validity::Days(_) => {}
+    }
+    true
 }
 
-/// What `read` finds under a key that must be there.
-fn required<T>(
-    c: &mut Checker<'_>,
-    key: &KeyPath,
-    field: Field<String>,
-    read: impl FnOnce(&mut Checker<'_>, &KeyPath, Field<String>) -> Option<Option<T>>,
-) -> Option<T> {
-    let found = read(c, key, field)?;
-    if found.is_none() {
-        c.problem(key, "is required");
-    }
-    found
-}
-
-/// The server's own certificate, if it can be used; that it cannot be for long is worth
-/// a warning.
-fn leaf(c: &mut Checker<'_>, key: &KeyPath, chain: &[CertificateDer<'static>]) -> Option<Leaf> {
-    let leaf = pem::leaf(c, key, chain)?;
-    // Clients of TLS take version 3 only (RFC 8446, 4.4.2.2), and so does this.
-    let understood = |der| ParsedCertificate::try_from(der).is_ok();
-    if !chain.first().is_some_and(understood) {
-        c.problem(key, pem::NO_LEAF);
-        return None;
-    }
-    match leaf.age(Timestamp::now()) {
-        Age::Over => c.warning(key, "the certificate has expired"),
-        Age::NotYet => c.warning(key, "the certificate is not valid yet"),
-        Age::Left(days) if days < SOON => {
-            c.warning(key, "the certificate expires within 7 days");
-        }
-        Age::Left(_) => {}
-    }
-    Some(leaf)
-}
-
-/// Those who may sign clients' certificates; none if no file is named.
-fn client_ca(
-    c: &mut Checker<'_>,
-    key: &KeyPath,
-    field: Field<String>,
-) -> Option<Option<Arc<[CertificateDer<'static>]>>> {
-    let Some(found) = pem::certificates(c, key, field)? else {
+fn client_ca(t: &mut Table<'_, '_>) -> Option<Option<Arc<[CertificateDer<'static>]>>> {
+    let Some(found) = pem::certificates(t, "client_ca_file")? else {
         return Some(None);
     };
     let mut roots = RootCertStore::empty();
-    for (index, certificate) in found.iter().enumerate() {
+    for (number, certificate) in (1..).zip(&found) {
         if roots.add(certificate.clone()).is_err() {
-            let number = index + 1;
-            c.problem(
-                key,
-                format!("names a file whose certificate number {number} cannot be understood"),
-            );
+            let message = format!("names a file whose certificate number {number} is unreadable");
+            t.problem("client_ca_file", message);
         }
     }
     (roots.len() == found.len()).then(|| Some(found.into()))

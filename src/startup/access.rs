@@ -1,4 +1,4 @@
-//! One version of who may ask for what, from one version of the settings.
+//! Authentication, policy and limits, built from one version of the settings.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,21 +10,21 @@ use sha2::{Digest, Sha256};
 
 use super::options;
 use crate::domain::Caller;
-use crate::http::{Access, CallerLimits, Quotas, Rate};
+use crate::http::{Access, Quotas};
 use crate::identity::{
-    ApiKeys, Authenticator, ClaimMatch, ClientCa, ClientCertificates, DuplicateKey, DuplicateSan,
-    InvalidCa, Issuer, KeyRefresher, KeySource, KeyStore, TokenRules, Tokens,
+    ApiKeys, Authenticator, ClientCa, ClientCertificates, DuplicateKey, DuplicateSan, InvalidCa,
+    Issuer, KeyRefresher, KeySource, KeyStore, Tokens,
 };
-use crate::settings::{JwtIssuer, Settings};
+use crate::settings::{CallerSettings, JwtIssuerSettings, Settings};
 use crate::transport::{Transport, TransportError, TransportOptions};
 
-/// The longest wait for an issuer's answer, connecting included.
+/// Time limit of a call to an issuer, connecting included.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
-/// No bundle of certificates is longer, in bytes.
+/// The longest bundle of certificates, in bytes.
 const MAX_CA: u64 = 16 * 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a version cannot be used.
+/// Why this version of the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
     /// Two callers share a key.
@@ -53,7 +53,7 @@ pub struct NewKeyRefresher {
 /// A version, and the refreshers that it needs and the `earlier` one has not.
 ///
 /// # Errors
-/// [`AccessError`]; nothing has begun then.
+/// [`AccessError`]; nothing has been started then.
 pub fn build(
     settings: &Settings,
     earlier: Option<&Access>,
@@ -77,7 +77,7 @@ pub fn build(
                 keys
             }
         };
-        let rules = rules(issuer);
+        let rules = issuer.rules.clone();
         issuers.push(Issuer { rules, keys });
     }
     let callers: Vec<Arc<Caller>> = settings.callers.iter().map(known_caller).collect();
@@ -86,14 +86,7 @@ pub fn build(
         ApiKeys::new(both().map(|(known, caller)| (known, caller.api_key_sha256.clone())))?;
     let tokens = Tokens::new(
         issuers,
-        both().filter_map(|(known, caller)| {
-            let jwt = caller.jwt.as_ref()?;
-            let claims = ClaimMatch {
-                issuer: jwt.issuer.clone(),
-                claims: jwt.claims.clone(),
-            };
-            Some((known, claims))
-        }),
+        both().filter_map(|(known, caller)| Some((known, caller.jwt.clone()?))),
     );
     let certificates = ClientCertificates::new(
         client_ca(settings)?,
@@ -107,26 +100,26 @@ pub fn build(
     Ok((access, refreshers))
 }
 
-/// The keys that the earlier version has of this issuer, if they come from the same
-/// place: nobody waits for them then.
-fn known_keys(earlier: &Access, issuer: &JwtIssuer) -> Option<Arc<KeyStore>> {
+/// The keys that the earlier version has for this issuer, if they come from the same
+/// source: no request has to wait for a fetch then.
+fn known_keys(earlier: &Access, issuer: &JwtIssuerSettings) -> Option<Arc<KeyStore>> {
     let source = source(issuer);
     let mut known = earlier.identity.tokens().issuers().iter();
     let known = known.find(|known| known.keys.is_from(&source, issuer.refresh))?;
     Some(Arc::clone(&known.keys))
 }
 
-fn source(issuer: &JwtIssuer) -> KeySource {
+fn source(issuer: &JwtIssuerSettings) -> KeySource {
     KeySource {
-        issuer: issuer.issuer.clone(),
+        issuer: issuer.rules.issuer.clone(),
         jwks_url: issuer.jwks_url.clone(),
         bearer_token_file: issuer.bearer_token_file.clone(),
         ca: issuer.ca_file.as_deref().map(digest),
     }
 }
 
-/// What a file of certificates holds, in short. One that cannot be read any more makes
-/// the transport fail a moment later.
+/// A digest of a file of certificates. If the file has become unreadable, building the
+/// transport fails a moment later.
 fn digest(path: &Path) -> [u8; 32] {
     let mut content = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_CA).read_to_end(&mut content));
@@ -140,17 +133,8 @@ fn client_ca(settings: &Settings) -> Result<Option<Arc<ClientCa>>, InvalidCa> {
     Ok(certificates.map(ClientCa::new).transpose()?.map(Arc::new))
 }
 
-fn rules(issuer: &JwtIssuer) -> TokenRules {
-    TokenRules {
-        issuer: issuer.issuer.clone(),
-        audiences: issuer.audiences.clone(),
-        algorithms: issuer.algorithms.clone(),
-        typ: issuer.typ.clone(),
-    }
-}
-
-fn transport(issuer: &JwtIssuer) -> TransportOptions {
-    let address = issuer.jwks_url.as_ref().unwrap_or(&issuer.issuer);
+fn transport(issuer: &JwtIssuerSettings) -> TransportOptions {
+    let address = issuer.jwks_url.as_ref().unwrap_or(&issuer.rules.issuer);
     TransportOptions {
         ca_file: issuer.ca_file.clone(),
         connect_timeout: CONNECT_TIMEOUT,
@@ -159,7 +143,7 @@ fn transport(issuer: &JwtIssuer) -> TransportOptions {
     }
 }
 
-fn known_caller(caller: &crate::settings::Caller) -> Arc<Caller> {
+fn known_caller(caller: &CallerSettings) -> Arc<Caller> {
     Arc::new(Caller {
         name: caller.name.clone(),
         default_publisher: caller.default_publisher.clone(),
@@ -167,16 +151,7 @@ fn known_caller(caller: &crate::settings::Caller) -> Arc<Caller> {
 }
 
 fn quotas(settings: &Settings, earlier: Option<&Access>) -> Quotas {
-    let limits = settings.callers.iter().map(|caller| {
-        let limits = CallerLimits {
-            rate: caller.rate_limit.map(|rate| Rate {
-                per_second: rate.per_second,
-                burst: rate.burst,
-            }),
-            actions: caller.max_in_flight_actions,
-            waits: caller.max_waits,
-        };
-        (caller.name.clone(), limits)
-    });
+    let callers = settings.callers.iter();
+    let limits = callers.map(|caller| (caller.name.clone(), caller.limits));
     Quotas::new(limits, earlier.map(|access| &access.quotas))
 }

@@ -1,4 +1,4 @@
-//! From settings to the sources of tokens, and a refresher for each.
+//! The sources of tokens, made from the settings, and a refresher for each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use jiff::tz::TimeZone;
 
 use crate::admin::ServedCredential;
 use crate::credential::{
-    Application, AssertionAlgorithm, ClientCertificate, ClientSecret, Handle, ManagedEndpoint,
-    ManagedIdentity, TokenEndpoint, TokenFile, TokenRefresher, TokenSource, WorkloadIdentity,
+    ClientCertificate, ClientSecret, Handle, ManagedIdentity, TokenFile, TokenRefresher,
+    TokenSource, WorkloadIdentity,
 };
-use crate::domain::Redactor;
+use crate::domain::{ManagedEndpoint, Redactor};
 use crate::operation::Publishers;
-use crate::settings::{self, Credential, CredentialKind, Settings};
+use crate::settings::{CredentialMethod, CredentialSettings, Settings};
 
 /// A refresher for each credential, and the handles to their tokens by name.
 #[must_use]
@@ -25,7 +25,7 @@ pub fn refreshers(
     let mut refreshers = Vec::new();
     let mut handles = BTreeMap::new();
     for (name, credential) in &settings.credentials {
-        let source = source(&credential.kind, redactor);
+        let source = source(&credential.method, redactor);
         let (refresher, handle) =
             TokenRefresher::new(name.clone(), source, credential.wait, redactor);
         refreshers.push(refresher);
@@ -34,72 +34,70 @@ pub fn refreshers(
     (refreshers, handles)
 }
 
-/// Makes the credentials that have changed between two versions acquire their tokens in
-/// the new way.
+/// Gives the refreshers of changed credentials their new source of tokens.
 pub fn rotate(
-    before: &BTreeMap<String, Credential>,
-    after: &BTreeMap<String, Credential>,
+    before: &BTreeMap<String, CredentialSettings>,
+    after: &BTreeMap<String, CredentialSettings>,
     handles: &BTreeMap<String, Handle>,
     redactor: &Redactor,
 ) {
     for (name, handle) in handles {
         let (before, after) = (before.get(name), after.get(name));
         if let (Some(before), Some(after)) = (before, after)
-            && !before.is_same(after)
+            && before.method != after.method
         {
-            handle.rotate(source(&after.kind, redactor));
+            handle.rotate(source(&after.method, redactor));
         }
     }
 }
 
-/// Where tokens come from. From now on its secrets are cut out of what others say.
-fn source(kind: &CredentialKind, redactor: &Redactor) -> TokenSource {
-    match kind {
-        CredentialKind::ClientSecret {
-            application: of,
+/// Where tokens come from. From now on its secrets are redacted from what others say.
+fn source(method: &CredentialMethod, redactor: &Redactor) -> TokenSource {
+    match method.clone() {
+        CredentialMethod::ClientSecret {
+            application,
             secret,
             expires,
         } => {
             redactor.guard(secret.expose());
             TokenSource::ClientSecret(ClientSecret {
-                application: application(of),
-                secret: Arc::clone(secret),
+                application,
+                secret,
                 expires: expires.and_then(end_of),
             })
         }
-        CredentialKind::ClientCertificate {
-            application: of,
+        CredentialMethod::ClientCertificate {
+            application,
             certificate,
             algorithm,
-        } => {
-            let algorithm = match algorithm {
-                settings::AssertionAlgorithm::Ps256 => AssertionAlgorithm::Ps256,
-                settings::AssertionAlgorithm::Rs256 => AssertionAlgorithm::Rs256,
-            };
-            let identity = Arc::clone(&certificate.identity);
-            let expires = certificate.not_after;
-            let source = ClientCertificate::new(application(of), identity, algorithm, expires);
-            TokenSource::ClientCertificate(source)
-        }
-        CredentialKind::WorkloadIdentity {
-            application: of,
+        } => TokenSource::ClientCertificate(ClientCertificate::new(
+            application,
+            certificate.identity,
+            algorithm,
+            certificate.not_after,
+        )),
+        CredentialMethod::WorkloadIdentity {
+            application,
             assertion_file,
         } => TokenSource::WorkloadIdentity(WorkloadIdentity {
-            application: application(of),
-            assertion_file: assertion_file.clone(),
+            application,
+            assertion_file,
         }),
-        CredentialKind::ManagedIdentity {
+        CredentialMethod::ManagedIdentity {
             endpoint,
             client_id,
             resource,
-        } => TokenSource::ManagedIdentity(ManagedIdentity {
-            endpoint: managed_endpoint(endpoint, redactor),
-            client_id: client_id.clone(),
-            resource: resource.clone(),
-        }),
-        CredentialKind::TokenFile { path } => {
-            TokenSource::TokenFile(TokenFile { path: path.clone() })
+        } => {
+            if let ManagedEndpoint::AppService { header, .. } = &endpoint {
+                redactor.guard(header.expose());
+            }
+            TokenSource::ManagedIdentity(ManagedIdentity {
+                endpoint,
+                client_id,
+                resource,
+            })
         }
+        CredentialMethod::TokenFile { path } => TokenSource::TokenFile(TokenFile { path }),
     }
 }
 
@@ -109,48 +107,22 @@ fn end_of(day: Date) -> Option<Timestamp> {
     Some(next.timestamp())
 }
 
-fn application(of: &settings::Application) -> Application {
-    Application {
-        authority: of.authority.clone(),
-        tenant_id: of.tenant_id.clone(),
-        client_id: of.client_id.clone(),
-        endpoint: match of.endpoint.clone() {
-            settings::TokenEndpoint::V1 { resource } => TokenEndpoint::V1 { resource },
-            settings::TokenEndpoint::V2 { scope } => TokenEndpoint::V2 { scope },
-        },
-    }
-}
-
-fn managed_endpoint(endpoint: &settings::ManagedEndpoint, redactor: &Redactor) -> ManagedEndpoint {
-    match endpoint {
-        settings::ManagedEndpoint::Imds { url } => ManagedEndpoint::Imds { url: url.clone() },
-        settings::ManagedEndpoint::AppService { url, header } => {
-            redactor.guard(header.expose());
-            ManagedEndpoint::AppService {
-                url: url.clone(),
-                header: Arc::clone(header),
-            }
-        }
-    }
-}
-
-/// Whether any token endpoint is https.
+/// Whether any token endpoint uses https.
 #[must_use]
 pub fn speak_tls(settings: &Settings) -> bool {
     let mut credentials = settings.credentials.values();
-    credentials.any(|credential| address(&credential.kind).is_some_and(is_https))
+    credentials.any(|credential| address(&credential.method).is_some_and(is_https))
 }
 
-fn address(kind: &CredentialKind) -> Option<&str> {
+fn address(kind: &CredentialMethod) -> Option<&str> {
     match kind {
-        CredentialKind::ClientSecret { application, .. }
-        | CredentialKind::ClientCertificate { application, .. }
-        | CredentialKind::WorkloadIdentity { application, .. } => Some(&application.authority),
-        CredentialKind::ManagedIdentity { endpoint, .. } => match endpoint {
-            settings::ManagedEndpoint::Imds { url }
-            | settings::ManagedEndpoint::AppService { url, .. } => Some(url),
+        CredentialMethod::ClientSecret { application, .. }
+        | CredentialMethod::ClientCertificate { application, .. }
+        | CredentialMethod::WorkloadIdentity { application, .. } => Some(&application.authority),
+        CredentialMethod::ManagedIdentity { endpoint, .. } => match endpoint {
+            ManagedEndpoint::Imds { url } | ManagedEndpoint::AppService { url, .. } => Some(url),
         },
-        CredentialKind::TokenFile { .. } => None,
+        CredentialMethod::TokenFile { .. } => None,
     }
 }
 

@@ -21,7 +21,7 @@ use crate::domain::Redactor;
 use crate::http::{CurrentAccess, LongPollLimit};
 use crate::ledger::Ledger;
 use crate::operation::{Poller, ReplyConfig, ServiceShared};
-use crate::settings::{self, Settings};
+use crate::settings::{LedgerSettings, ServerSettings, Settings};
 use crate::transport::Transport;
 
 /// A running gateway.
@@ -210,7 +210,7 @@ impl Gateway {
     }
 }
 
-async fn open_ledger(settings: &settings::Ledger) -> Result<Ledger, StartError> {
+async fn open_ledger(settings: &LedgerSettings) -> Result<Ledger, StartError> {
     let opened = Ledger::open(options::ledger(settings)).await;
     opened.map_err(|source| StartError::Ledger {
         path: settings.path.clone(),
@@ -219,7 +219,7 @@ async fn open_ledger(settings: &settings::Ledger) -> Result<Ledger, StartError> 
 }
 
 /// `server.public_url`, or else the address that was bound.
-fn public_url(server: &settings::Server, bound: SocketAddr) -> String {
+fn public_url(server: &ServerSettings, bound: SocketAddr) -> String {
     let scheme = if server.tls.is_some() {
         "https"
     } else {

@@ -23,7 +23,7 @@ use super::tls::ListenerTls;
 use super::worker::AppStateFactory;
 use crate::admin::{self, HealthSources};
 use crate::http::{self, CallerStream, Connection, ConnectionTimeouts};
-use crate::settings;
+use crate::settings::ServerSettings;
 
 /// Length of the queue of connections that are not accepted yet: room for a burst.
 const BACKLOG: u32 = 4096;
@@ -63,7 +63,7 @@ pub fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, Start
 /// [`StartError`]
 pub fn serve_public(
     listener: TcpListener,
-    server: &settings::Server,
+    server: &ServerSettings,
     tls: Option<&ListenerTls>,
     app_state: AppStateFactory,
 ) -> Result<ServerHandle, StartError> {

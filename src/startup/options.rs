@@ -1,4 +1,4 @@
-//! From settings to what each room is built with: the only place that knows both.
+//! The options of each room, made from the settings. Only this room knows both.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use super::credentials;
 use crate::credential::Handle;
 use crate::domain::Redactor;
 use crate::http::{BodyLimits, HeadLimits, RequestLimits};
-use crate::ledger::{Durability, LedgerOptions, Retention};
+use crate::ledger::{LedgerOptions, Retention};
 use crate::operation::outcome::Deadlines;
 use crate::operation::{PollerOptions, Publishers};
 use crate::policy::Policy;
 use crate::portal::PortalOptions;
-use crate::settings::{self, Settings};
+use crate::settings::{LedgerSettings, ServerSettings, Settings};
 use crate::transport::{Transport, TransportError, TransportOptions};
 
-/// The longest wait for a token endpoint, connecting included.
+/// Time limit of a call to a token endpoint, connecting included.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What callers may.
+/// Which actions callers are allowed.
 #[must_use]
 pub fn policy(settings: &Settings) -> Policy {
     let callers = settings.callers.iter();
@@ -33,7 +33,7 @@ pub fn policy(settings: &Settings) -> Policy {
     )
 }
 
-/// Where the vendor is.
+/// The vendor's address and API version.
 #[must_use]
 pub fn portal(settings: &Settings, redactor: Arc<Redactor>) -> PortalOptions {
     PortalOptions {
@@ -57,7 +57,7 @@ pub fn publishers(settings: &Settings, handles: &BTreeMap<String, Handle>) -> Pu
         .collect()
 }
 
-/// How the vendor is reached.
+/// Connections to the vendor.
 #[must_use]
 pub fn portal_transport(settings: &Settings) -> TransportOptions {
     TransportOptions {
@@ -68,11 +68,11 @@ pub fn portal_transport(settings: &Settings) -> TransportOptions {
     }
 }
 
-/// How token endpoints are reached: also over TLS if none of them speaks it yet, since
-/// a credential can be exchanged for one that does.
+/// Connections to token endpoints. TLS is set up even if no endpoint uses it yet, since a
+/// reload can replace a credential by one that does.
 ///
 /// # Errors
-/// [`TransportError`]; that there is nothing to trust is none unless TLS is needed now.
+/// [`TransportError`]; missing CA certificates are an error only if TLS is needed now.
 pub fn token_transport(settings: &Settings) -> Result<Transport, TransportError> {
     let options = |tls| TransportOptions {
         request_timeout: TOKEN_TIMEOUT.min(settings.portal.request_timeout),
@@ -87,23 +87,20 @@ pub fn token_transport(settings: &Settings) -> Result<Transport, TransportError>
     }
 }
 
-/// Where operations are recorded.
+/// The ledger's file, durability and retention.
 #[must_use]
-pub fn ledger(ledger: &settings::Ledger) -> LedgerOptions {
+pub fn ledger(ledger: &LedgerSettings) -> LedgerOptions {
     LedgerOptions {
         path: ledger.path.clone(),
-        durability: match ledger.durability {
-            settings::Durability::Full => Durability::Full,
-            settings::Durability::Relaxed => Durability::Relaxed,
-        },
+        durability: ledger.durability,
         retention: Retention {
             operations: ledger.retention,
-            keys: ledger.keep_keys,
+            keys: ledger.idempotency,
         },
     }
 }
 
-/// How operations are polled.
+/// Poll intervals and deadlines of operations.
 #[must_use]
 pub fn poller(settings: &Settings) -> PollerOptions {
     PollerOptions {
@@ -115,9 +112,9 @@ pub fn poller(settings: &Settings) -> PollerOptions {
     }
 }
 
-/// How much a request may weigh.
+/// Size and time limits of requests.
 #[must_use]
-pub fn limits(server: &settings::Server) -> RequestLimits {
+pub fn limits(server: &ServerSettings) -> RequestLimits {
     RequestLimits {
         head: HeadLimits {
             max_uri_bytes: server.max_uri_bytes,

@@ -21,7 +21,7 @@ use super::tls::ListenerTls;
 use crate::credential::Handle;
 use crate::domain::Redactor;
 use crate::http::CurrentAccess;
-use crate::settings::{self, Credential, Loaded, Problem, Settings, Source};
+use crate::settings::{self, ConfigSource, CredentialSettings, Finding, Loaded, Settings};
 
 /// The interval between two checks of the files.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ struct ReloaderState {
     parts: Reloadable,
     notices: ArcSwap<Vec<String>>,
     /// The credentials as applied last. Locked during a reload, so that two cannot overlap.
-    applied: Mutex<BTreeMap<String, Credential>>,
+    applied: Mutex<BTreeMap<String, CredentialSettings>>,
 }
 
 impl Reloader {
@@ -75,7 +75,7 @@ impl Reloader {
 
     /// Reads the configuration again and applies it if it has no problem. Blocks while it
     /// reads files.
-    pub fn reload(&self, source: &Source) -> FilesRead {
+    pub fn reload(&self, source: &ConfigSource) -> FilesRead {
         let mut applied = self
             .0
             .applied
@@ -89,8 +89,8 @@ impl Reloader {
                     complete: true,
                 }
             }
-            Err(problems) => {
-                for problem in problems.as_slice() {
+            Err(error) => {
+                for problem in error.problems() {
                     tracing::error!(
                         place = problem.place,
                         key = problem.key,
@@ -98,17 +98,17 @@ impl Reloader {
                         "configuration refused"
                     );
                 }
-                let refused = problems.as_slice().iter();
+                let refused = error.problems().iter();
                 self.set_notices(refused.map(|p| format!("{REFUSED}: {p}")));
                 FilesRead {
-                    files: problems.files().to_vec(),
+                    files: error.files().to_vec(),
                     complete: false,
                 }
             }
         }
     }
 
-    fn apply(&self, loaded: &Loaded, applied: &mut BTreeMap<String, Credential>) {
+    fn apply(&self, loaded: &Loaded, applied: &mut BTreeMap<String, CredentialSettings>) {
         let ReloaderState { running, parts, .. } = &*self.0;
         let waiting = running.waiting_for_restart(&loaded.settings);
         let built = match waiting.iter().find(|section| FOUNDATIONS.contains(section)) {
@@ -161,7 +161,7 @@ impl Reloader {
     /// `snapshot` has the files of the running version.
     pub async fn follow(
         self,
-        source: Source,
+        source: ConfigSource,
         mut snapshot: FileSnapshot,
         mut requests: mpsc::Receiver<()>,
     ) {
@@ -186,7 +186,7 @@ impl Reloader {
 }
 
 /// Logs the warnings of a valid configuration.
-pub fn log_warnings(warnings: &[Problem]) {
+pub fn log_warnings(warnings: &[Finding]) {
     for warning in warnings {
         tracing::warn!(
             place = warning.place,

@@ -19,7 +19,7 @@ use rustls::{
 };
 
 use crate::identity::ClientCa;
-use crate::settings;
+use crate::settings::TlsSettings;
 
 /// TLS of the public listener. Clones share their state.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ struct TlsCertificates {
 impl ListenerTls {
     /// TLS with the certificate of the settings, for clients with certificates of this CA.
     #[must_use]
-    pub fn new(tls: &settings::Tls, client_ca: Option<Arc<ClientCa>>) -> Self {
+    pub fn new(tls: &TlsSettings, client_ca: Option<Arc<ClientCa>>) -> Self {
         Self(Arc::new(CurrentTls {
             certificates: ArcSwap::from_pointee(TlsCertificates::new(tls, client_ca)),
             algorithms: aws_lc_rs::default_provider().signature_verification_algorithms,
@@ -47,7 +47,7 @@ impl ListenerTls {
     }
 
     /// Replaces certificate and client CA for new connections.
-    pub fn apply(&self, tls: &settings::Tls, client_ca: Option<Arc<ClientCa>>) {
+    pub fn apply(&self, tls: &TlsSettings, client_ca: Option<Arc<ClientCa>>) {
         let certificates = TlsCertificates::new(tls, client_ca);
         self.0.certificates.store(Arc::new(certificates));
     }
@@ -69,7 +69,7 @@ impl ListenerTls {
 }
 
 impl TlsCertificates {
-    fn new(tls: &settings::Tls, client_ca: Option<Arc<ClientCa>>) -> Self {
+    fn new(tls: &TlsSettings, client_ca: Option<Arc<ClientCa>>) -> Self {
         Self {
             server: Arc::clone(&tls.identity),
             client_ca,

@@ -36,6 +36,15 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
+    /// All of them, with their names in the configuration.
+    pub const WORDS: [(&'static str, Self); 5] = [
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+
     fn as_tracing(self) -> Level {
         match self {
             Self::Error => Level::ERROR,
@@ -56,8 +65,13 @@ pub enum LogFormat {
     Pretty,
 }
 
+impl LogFormat {
+    /// Both, with their names in the configuration.
+    pub const WORDS: [(&'static str, Self); 2] = [("json", Self::Json), ("pretty", Self::Pretty)];
+}
+
 /// What to log, and how.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogOptions {
     /// The least important level that is logged.
     pub level: LogLevel,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use offergate::settings::Source;
+use offergate::settings::ConfigSource;
 use tempfile::TempDir;
 
 use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, Setup};
@@ -68,8 +68,8 @@ api_key_sha256 = ["$nobody"]
 }
 
 /// Where the above is.
-pub fn source(directory: &TempDir) -> Source {
-    Source {
+pub fn source(directory: &TempDir) -> ConfigSource {
+    ConfigSource {
         dir: Some(directory.path().to_owned()),
         profile: Some("test".into()),
         environment: BTreeMap::new(),

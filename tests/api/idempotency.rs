@@ -290,7 +290,7 @@ async fn many_at_once_are_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_kept_as_long_as_configured() {
     let mut world = spawn_with(Setup {
-        tune: |settings| settings.ledger.keep_keys = Duration::ZERO,
+        tune: |settings| settings.ledger.idempotency = Duration::ZERO,
         ..Setup::default()
     })
     .await;

@@ -300,7 +300,7 @@ async fn an_intent_without_a_result_is_followed_and_never_sent_again() {
     use offergate::domain::{
         Action, Caller, CallerName, Glob, OfferId, Operation, PublisherId, RequestId, Rule,
     };
-    use offergate::ledger::{Durability, Ledger, LedgerOptions, Retention};
+    use offergate::ledger::{Ledger, LedgerOptions, Retention};
     use offergate::policy::{Cancel, Policy};
     let mut world = spawn_with(Setup {
         tune: |settings| settings.operations.give_up = Duration::from_secs(3),

@@ -139,7 +139,7 @@ async fn what_is_denied_is_said_with_every_reason() {
         ),
         (
             "--caller pipelin --action read --offer x",
-            "DENIED  there is no caller pipelin\nis pipeline meant?\n".into(),
+            "DENIED  there is no caller pipelin\ndid you mean pipeline?\n".into(),
         ),
         (
             "--caller release --action read --offer x",
@@ -205,7 +205,7 @@ reader    100 per second, 1000 at once  -
     assert_eq!(ended.stdout.lines().count(), 4, "{ended:?}");
     std::fs::write(directory.path().join("test.toml"), "callers = []").unwrap();
     let ended = run(directory.path(), &arguments).await;
-    let expected = "There are no callers: nobody may do anything.\n";
+    let expected = "There are no callers: every request is refused.\n";
     assert_eq!((ended.code, &*ended.stdout), (Some(0), expected));
 }
 

@@ -52,7 +52,6 @@ const EVERYTHING: &[&str] = &[
     "operation",
     "policy",
     "portal",
-
     "settings",
     "startup",
     "transport",
@@ -66,7 +65,6 @@ const ALL_BUT_CLI: &[&str] = &[
     "operation",
     "policy",
     "portal",
-
     "settings",
     "transport",
 ];
@@ -193,7 +191,10 @@ fn only_the_policy_makes_a_target_and_only_the_ledger_reads_one_back() {
     for (constructor, makers) in [("permitted", ["policy"]), ("recorded", ["ledger"])] {
         let calls = |file: &&Source| {
             let mut paths = file.contents.all_paths();
-            paths.any(|path| path.segments.ends_with(&["Target".into(), constructor.into()]))
+            paths.any(|path| {
+                path.segments
+                    .ends_with(&["Target".into(), constructor.into()])
+            })
         };
         let files = gateway().files.iter().filter(calls);
         let found: BTreeSet<&str> = files.map(|file| file.room.as_str()).collect();

@@ -3,7 +3,7 @@
 use super::text::{actions, listed, shown};
 use crate::domain::{Action, CallerName, OfferId, PublisherId};
 use crate::policy::{Fit, Policy};
-use crate::settings::{Allow, Settings, nearest};
+use crate::settings::{AllowRule, Settings, nearest};
 
 /// What is answered.
 pub struct Explanation {
@@ -74,7 +74,7 @@ impl Case<'_> {
         let known = self.settings.callers.iter();
         let near = nearest(name.as_str(), known.map(|caller| caller.name.as_str()));
         let why = match near {
-            Some(near) => format!("is {near} meant?"),
+            Some(near) => format!("did you mean {near}?"),
             None => "`offergate policy table` lists the callers".to_owned(),
         };
         Explanation::denied(&format!("there is no caller {name}"), [why])
@@ -87,7 +87,7 @@ impl Case<'_> {
 }
 
 /// A rule with its place.
-fn described(allow: &Allow) -> String {
+fn described(allow: &AllowRule) -> String {
     let rule = &allow.rule;
     format!(
         "{}  (actions {}; publishers {}; offers {})",
@@ -99,7 +99,7 @@ fn described(allow: &Allow) -> String {
 }
 
 /// What of a rule does not fit, if anything.
-fn misfit(fit: Fit, allow: &Allow) -> Option<String> {
+fn misfit(fit: Fit, allow: &AllowRule) -> Option<String> {
     let rule = &allow.rule;
     let parts = [
         (!fit.action).then(|| format!("action is not among {}", actions(rule))),

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::text::{listed, quoted, shown};
-use crate::identity::{Claims, Issuer, TokenError, TokenRules, UnverifiedToken};
+use crate::domain::TokenRules;
+use crate::identity::{Claims, Issuer, TokenError, UnverifiedToken};
 
 /// The reason in words, and as the log has it.
 pub fn verdict(reason: TokenError) -> String {

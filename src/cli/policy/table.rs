@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::text::{actions, listed, shown};
 use crate::cli::config_args::ConfigArgs;
-use crate::settings::{Caller, Settings};
+use crate::settings::{CallerSettings, Settings};
 
 /// Between two columns.
 const GAP: &str = "  ";
@@ -21,7 +21,7 @@ pub fn run(config: ConfigArgs) -> ExitCode {
 
 fn table(settings: &Settings) -> String {
     if settings.callers.is_empty() {
-        return "There are no callers: nobody may do anything.\n".to_owned();
+        return "There are no callers: every request is refused.\n".to_owned();
     }
     let mut rules = vec![
         [
@@ -46,7 +46,7 @@ fn table(settings: &Settings) -> String {
 }
 
 /// One row for each of the caller's rules, or one that says that there are none.
-fn rows(caller: &Caller) -> Vec<[String; 6]> {
+fn rows(caller: &CallerSettings) -> Vec<[String; 6]> {
     let name = || caller.name.to_string();
     if caller.allow.is_empty() {
         let nothing = [name(), known_by(caller), "nothing".to_owned()];
@@ -70,7 +70,7 @@ fn rows(caller: &Caller) -> Vec<[String; 6]> {
 }
 
 /// How a caller proves who it is.
-fn known_by(caller: &Caller) -> String {
+fn known_by(caller: &CallerSettings) -> String {
     let keys = match caller.api_key_sha256.len() {
         0 => None,
         1 => Some("key".to_owned()),
@@ -81,15 +81,15 @@ fn known_by(caller: &Caller) -> String {
     listed([keys, jwt, certificate].into_iter().flatten())
 }
 
-fn limit(caller: &Caller) -> Option<[String; 3]> {
-    if caller.rate_limit.is_none() && caller.max_in_flight_actions.is_none() {
+fn limit(caller: &CallerSettings) -> Option<[String; 3]> {
+    if caller.limits.rate.is_none() && caller.limits.actions.is_none() {
         return None;
     }
     let none = || "-".to_owned();
-    let requests = caller.rate_limit.map_or_else(none, |rate| {
+    let requests = caller.limits.rate.map_or_else(none, |rate| {
         format!("{} per second, {} at once", rate.per_second, rate.burst)
     });
-    let actions = caller.max_in_flight_actions;
+    let actions = caller.limits.actions;
     let actions = actions.map_or_else(none, |count| count.to_string());
     Some([caller.name.to_string(), requests, actions])
 }

@@ -15,9 +15,9 @@ use sha2::{Digest, Sha256};
 use super::claims::Claims;
 use super::jwks::VerificationKey;
 use super::key_store::{KeyLookupError, KeyStore};
-use super::rules::{TokenError, TokenRules};
 use super::token::UnverifiedToken;
-use crate::domain::{Caller, CallerName, IDENTIFYING_CLAIMS};
+use super::token_error::TokenError;
+use crate::domain::{Caller, CallerName, ClaimMatch, IDENTIFYING_CLAIMS, TokenRules};
 use crate::identity::authenticated::{
     AuthenticatedCaller, AuthenticationError, MAX_LOGGED, NO_CALLER, SEVERAL_CALLERS,
 };
@@ -84,15 +84,6 @@ impl Issuer {
         let claims = token.verify(&key, &self.rules)?;
         Ok((claims, key))
     }
-}
-
-/// Which tokens are a caller's.
-#[derive(Debug, Clone)]
-pub struct ClaimMatch {
-    /// Their issuer.
-    pub issuer: String,
-    /// Claims that they must have. Without one of [`IDENTIFYING_CLAIMS`] they match nothing.
-    pub claims: BTreeMap<String, String>,
 }
 
 /// The callers that match a token's claims.

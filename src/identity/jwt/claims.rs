@@ -7,7 +7,8 @@ use jsonwebtoken::get_current_timestamp;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::rules::{TokenError, TokenRules};
+use super::token_error::TokenError;
+use crate::domain::TokenRules;
 
 /// How far clocks may differ, in seconds.
 const LEEWAY_SECONDS: f64 = 30.0;

@@ -6,13 +6,13 @@ mod claims;
 mod discovery;
 mod jwks;
 mod key_store;
-mod rules;
 mod token;
+mod token_error;
 
-pub use callers::{CallerMatch, ClaimMatch, Issuer, Tokens, VerifyError};
+pub use callers::{CallerMatch, Issuer, Tokens, VerifyError};
 pub use claims::Claims;
 pub use discovery::{KeyFetchError, KeySource};
 pub use jwks::{InvalidKeySet, KeySet};
 pub use key_store::{KeyLookupError, KeyRefresher, KeyStore};
-pub use rules::{TokenError, TokenRules};
 pub use token::UnverifiedToken;
+pub use token_error::TokenError;

@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use super::claims::{self, Claims, UniqueClaims};
 use super::jwks::VerificationKey;
-use super::rules::{TokenError, TokenRules};
+use super::token_error::TokenError;
+use crate::domain::TokenRules;
 
 /// A token whose signature has not been verified.
 pub struct UnverifiedToken<'t> {

@@ -24,8 +24,8 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::error::LedgerError;
-use super::store::{Durability, Found, MAX_BATCH, Store, Stored};
-use crate::domain::{Digest, FirstAnswer, Operation, OperationId};
+use super::store::{Found, MAX_BATCH, Store, Stored};
+use crate::domain::{Digest, Durability, FirstAnswer, Operation, OperationId};
 use connection::ConnectionSlot;
 use failure::{failure, unmigrated};
 use file::FileLock;

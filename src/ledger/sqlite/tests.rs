@@ -14,7 +14,7 @@ use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{CallerName, Delivered, OperationError, ProblemCode, Target};
+use crate::domain::{CallerName, Delivered, Durability, OperationError, ProblemCode, Target};
 use crate::ledger::samples::{finished, intent, running};
 use crate::ledger::{Ledger, LedgerOptions, Retention, Write};
 

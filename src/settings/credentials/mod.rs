@@ -1,67 +1,129 @@
-//! Credentials: which kind each is, and that it has that kind's keys and no other's.
+//! `[credentials.NAME]`: how tokens for the vendor are acquired, one file a kind.
 //!
-//! A secret is written down here or, better, in a file of its own. Either way it
-//! becomes a [`Secret`](crate::domain::Secret) before anything else looks at it.
+//! Each kind has its own keys: those that its getters take. A key of another kind is
+//! refused, since it would have no effect.
 
 mod application;
-mod certificate;
-mod entry;
-mod kinds;
-mod managed;
-mod secret;
+mod client_certificate;
+mod client_secret;
+mod managed_identity;
+mod token_file;
+mod workload_identity;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::mem::take;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::check::Upstream;
-use super::checker::Checker;
-use super::field::Field;
-use super::files::{self, Holds};
-use super::problem::KeyPath;
-use super::raw;
-use entry::{Entry, KINDS, Kind};
+use jiff::civil::Date;
 
-pub use kinds::{
-    Application, AssertionAlgorithm, ClientCertificate, Credential, CredentialKind,
-    ManagedEndpoint, TokenEndpoint,
-};
+use super::Context;
+use super::reader::{KeyKind, Named, Table, keys_of, one_of};
+use crate::domain::{Application, AssertionAlgorithm, CredentialKind, ManagedEndpoint, Secret};
+
+pub use client_certificate::SigningCertificate;
 
 /// How long a request waits for a first token, in milliseconds.
 const DEFAULT_WAIT_MS: u64 = 5000;
+/// A secret or certificate that ends sooner is worth a warning: its successor has to be
+/// requested, and registered with the application.
+const EXPIRY_WARNING_DAYS: i64 = 30;
 
-/// The names, also of those that are no good, and the good ones if all are.
-pub(super) fn credentials(
-    c: &mut Checker<'_>,
-    raw: raw::Named<raw::Section<raw::Credential>>,
-    upstream: &Upstream,
-) -> (BTreeSet<String>, Option<BTreeMap<String, Credential>>) {
-    let at = KeyPath::of("credentials");
-    let Some(table) = c.optional(&at, raw) else {
-        return (BTreeSet::new(), None);
-    };
-    let table = table.unwrap_or_default();
-    let names = table.keys().cloned().collect();
+/// How tokens are acquired, and how long a request waits for the first.
+#[derive(Debug, Clone)]
+pub struct CredentialSettings {
+    /// How tokens are acquired. Two credentials with equal methods get the same tokens in
+    /// the same way.
+    pub method: CredentialMethod,
+    /// How long a request may wait while there is no token yet.
+    pub wait: Duration,
+}
+
+/// How a credential authenticates, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CredentialMethod {
+    /// With a secret shared with Entra (RFC 6749, 4.4).
+    ClientSecret {
+        /// The application whose secret it is.
+        application: Application,
+        /// The secret.
+        secret: Arc<Secret>,
+        /// The day on which the secret ends, if it is known.
+        expires: Option<Date>,
+    },
+    /// With a client assertion that the gateway signs (RFC 7523, 2.2).
+    ClientCertificate {
+        /// The application that the certificate was registered for.
+        application: Application,
+        /// The certificate and its key.
+        certificate: SigningCertificate,
+        /// How the assertion is signed.
+        algorithm: AssertionAlgorithm,
+    },
+    /// With a client assertion that the platform signs (RFC 7523, 2.2).
+    WorkloadIdentity {
+        /// The application that trusts the platform.
+        application: Application,
+        /// The file with the assertion, which the platform renews; it could be opened.
+        assertion_file: PathBuf,
+    },
+    /// By running on Azure: the platform issues the tokens.
+    ManagedIdentity {
+        /// The platform's token endpoint.
+        endpoint: ManagedEndpoint,
+        /// The user-assigned identity meant; none: the system-assigned one.
+        client_id: Option<String>,
+        /// The audience of the token.
+        resource: String,
+    },
+    /// Not at all: another program writes tokens to a file.
+    TokenFile {
+        /// The file; it could be opened.
+        path: PathBuf,
+    },
+}
+
+/// Reads the keys of one kind.
+type ReadKind = fn(&mut Table<'_, '_>, allow_plain_http: bool) -> Option<CredentialMethod>;
+
+fn reader_of(kind: CredentialKind) -> ReadKind {
+    match kind {
+        CredentialKind::ClientSecret => client_secret::read,
+        CredentialKind::ClientCertificate => client_certificate::read,
+        CredentialKind::WorkloadIdentity => workload_identity::read,
+        CredentialKind::ManagedIdentity => managed_identity::read,
+        CredentialKind::TokenFile => token_file::read,
+    }
+}
+
+pub fn read(
+    root: &mut Table<'_, '_>,
+    context: &mut Context,
+) -> Option<BTreeMap<String, CredentialSettings>> {
+    let names = root
+        .names("credentials", KeyKind::Table)?
+        .unwrap_or_default();
     let mut credentials = Some(BTreeMap::new());
-    for (name, raw) in table {
-        let at = at.key(&name);
-        if !is_name(&name) {
-            c.problem(
+    for Named { name, at, value } in names {
+        if !is_name(name) {
+            root.reading.problem(
                 &at,
                 "a credential's name must be 1 to 64 characters of a-z 0-9 _ -, begin and end \
                  with a letter or digit and have no two underscores in a row: it is part of \
                  the variable OFFERGATE_CREDENTIALS__NAME__CLIENT_SECRET",
             );
         }
-        // Both sides of the zip are looked at: a bad one must not hide the next.
-        let credential = credential(c, at, raw, upstream);
+        context.credentials.insert(name.to_owned(), at.clone());
+        let credential = root
+            .reading
+            .table(at, value, |t| credential(t, context.allow_plain_http));
+        // `zip` evaluates both: a bad credential must not hide the next.
         credentials = credentials.zip(credential).map(|(mut good, credential)| {
-            good.insert(name, credential);
+            good.insert(name.to_owned(), credential);
             good
         });
     }
-    (names, credentials)
+    credentials
 }
 
 fn is_name(name: &str) -> bool {
@@ -75,103 +137,55 @@ fn is_name(name: &str) -> bool {
         && !name.contains("__")
 }
 
-fn credential(
-    c: &mut Checker<'_>,
-    at: KeyPath,
-    raw: raw::Section<raw::Credential>,
-    upstream: &Upstream,
-) -> Option<Credential> {
-    let mut raw = c.section(&at, raw)?;
-    let kind = c.word(&at.key("kind"), take(&mut raw.kind), &KINDS);
-    let wait_ms = match take(&mut raw.wait_ms) {
-        Field::Absent => Field::Set(DEFAULT_WAIT_MS),
-        field => field,
-    };
-    let wait = c.millis(&at.key("wait_ms"), wait_ms, 0..=60_000);
-    let mut entry = Entry {
-        at,
-        kind,
-        raw,
-        plain_http: upstream.plain_http,
-    };
-    entry.refuse_strangers(c);
-    let e = &mut entry;
-    let kind = match kind {
-        Some(Kind::ClientSecret) => client_secret(c, e),
-        Some(Kind::ClientCertificate) => client_certificate(c, e),
-        Some(Kind::WorkloadIdentity) => workload_identity(c, e),
-        Some(Kind::ManagedIdentity) => managed::identity(c, e),
-        Some(Kind::TokenFile) => token_file(c, e),
+fn credential(t: &mut Table<'_, '_>, allow_plain_http: bool) -> Option<CredentialSettings> {
+    let kinds = CredentialKind::ALL.map(|kind| (kind.as_str(), kind));
+    let kind = t.required("kind", one_of(&kinds));
+    let wait_ms = t.optional_number("wait_ms", 0..=60_000);
+    let method = match kind {
+        Some(kind) => {
+            t.purpose = format!(" for kind {kind}");
+            let method = reader_of(kind)(t, allow_plain_http);
+            refuse_keys_of_others(t, kind);
+            method
+        }
         None => {
-            whatever_it_is(c, e);
+            // A bad value is bad for every kind; what is missing depends on the kind.
+            t.is_lenient = true;
+            for kind in CredentialKind::ALL {
+                reader_of(kind)(t, allow_plain_http);
+            }
             None
         }
     };
-    Some(Credential {
-        kind: kind?,
-        wait: wait?,
+    Some(CredentialSettings {
+        method: method?,
+        wait: Duration::from_millis(wait_ms?.unwrap_or(DEFAULT_WAIT_MS)),
     })
 }
 
-fn client_secret(c: &mut Checker<'_>, e: &mut Entry) -> Option<CredentialKind> {
-    let application = application::application(c, e);
-    let secret = secret::client_secret(c, e);
-    let secret = e.needs(c, "client_secret", secret);
-    let expires = secret::expires(c, e);
-    Some(CredentialKind::ClientSecret {
-        application: application?,
-        secret: Arc::new(secret?),
-        expires: expires?,
-    })
-}
-
-fn client_certificate(c: &mut Checker<'_>, e: &mut Entry) -> Option<CredentialKind> {
-    let application = application::application(c, e);
-    let certificate = certificate::certificate(c, e);
-    let algorithm = certificate::algorithm(c, e);
-    Some(CredentialKind::ClientCertificate {
-        application: application?,
-        certificate: certificate?,
-        algorithm: algorithm?,
-    })
-}
-
-fn workload_identity(c: &mut Checker<'_>, e: &mut Entry) -> Option<CredentialKind> {
-    e.fall_back_to_variables(c);
-    let application = application::application(c, e);
-    let assertion_file = assertion_file(c, e);
-    let assertion_file = e.needs(c, "assertion_file", assertion_file);
-    Some(CredentialKind::WorkloadIdentity {
-        application: application?,
-        assertion_file: assertion_file?,
-    })
-}
-
-fn assertion_file(c: &mut Checker<'_>, e: &mut Entry) -> Option<Option<PathBuf>> {
-    let field = take(&mut e.raw.assertion_file);
-    files::reread(c, &e.key("assertion_file"), field, Holds::Assertion)
-}
-
-fn token_file(c: &mut Checker<'_>, e: &mut Entry) -> Option<CredentialKind> {
-    let path = path_of_token(c, e);
-    let path = e.needs(c, "token_file", path)?;
-    Some(CredentialKind::TokenFile { path })
-}
-
-fn path_of_token(c: &mut Checker<'_>, e: &mut Entry) -> Option<Option<PathBuf>> {
-    let field = take(&mut e.raw.token_file);
-    files::reread(c, &e.key("token_file"), field, Holds::Secret)
-}
-
-/// Looks at what was written while nobody knows which kind is meant: nothing is missing
-/// then, and nothing in the wrong place, but a bad value is bad for every kind.
-fn whatever_it_is(c: &mut Checker<'_>, e: &mut Entry) {
-    application::whatever_it_is(c, e);
-    secret::client_secret(c, e);
-    secret::expires(c, e);
-    certificate::certificate(c, e);
-    certificate::algorithm(c, e);
-    assertion_file(c, e);
-    managed::whatever_it_is(c, e);
-    path_of_token(c, e);
+fn refuse_keys_of_others(t: &mut Table<'_, '_>, kind: CredentialKind) {
+    let keys = CredentialKind::ALL.map(|kind| (kind, keys_of(|t| reader_of(kind)(t, true))));
+    let has = |of: CredentialKind, name| {
+        keys.iter()
+            .any(|(k, keys)| *k == of && keys.contains(&name))
+    };
+    for name in keys.iter().flat_map(|(_, keys)| keys.iter().copied()) {
+        if has(kind, name) {
+            continue;
+        }
+        // Known in any case, so that a misspelled key is compared with it.
+        if let (_, None) = t.take(name, KeyKind::Text) {
+            continue;
+        }
+        let owners: Vec<&str> = CredentialKind::ALL
+            .into_iter()
+            .filter(|owner| has(*owner, name))
+            .map(CredentialKind::as_str)
+            .collect();
+        let owners = match owners.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+            _ => owners.concat(),
+        };
+        t.problem(name, format!("belongs to kind {owners}"));
+    }
 }

@@ -7,7 +7,7 @@ const HASH_1: &str = "1111111111111111111111111111111111111111111111111111111111
 const HASH_2: &str = "2222222222222222222222222222222222222222222222222222222222222222";
 
 fn problems(text: &str) -> String {
-    Scene::over_good(text).problems().join("\n")
+    Fixture::over_good(text).problems().join("\n")
 }
 
 fn caller(name: &str, rest: &str) -> String {
@@ -32,10 +32,10 @@ fn a_credential_can_be_set_from_the_environment_whatever_its_name() {
             "OFFERGATE_CREDENTIALS__{}__CLIENT_SECRET",
             good.to_uppercase()
         );
-        let loaded = Scene::over_good(&text).variable(&variable, "s").load();
-        let kind = &loaded.settings.credentials[good].kind;
+        let loaded = Fixture::over_good(&text).variable(&variable, "s").load();
+        let kind = &loaded.settings.credentials[good].method;
         assert!(
-            matches!(kind, CredentialKind::ClientSecret { secret, .. } if secret.expose() == "s")
+            matches!(kind, CredentialMethod::ClientSecret { secret, .. } if secret.expose() == "s")
         );
         let unused = loaded.warnings.last().unwrap();
         assert_eq!(unused.key, format!("credentials.{good}"));
@@ -64,7 +64,7 @@ fn a_credential_can_be_set_from_the_environment_whatever_its_name() {
 
 #[test]
 fn publishers_are_few_and_distinct() {
-    let nothing = Scene::empty().file("t.toml", "");
+    let nothing = Fixture::empty().file("t.toml", "");
     assert_eq!(
         nothing.problems(),
         ["t.toml: publishers: at least one publisher is required"]
@@ -112,12 +112,12 @@ fn a_caller_must_be_able_to_prove_itself() {
     let with = |keys: &str| problems(&caller("c", &format!("{keys}\n{allow}")));
     assert_eq!(
         with(""),
-        "t.toml: callers[0]: nobody could be this caller: one of api_key_sha256, jwt and \
+        "t.toml: callers[0]: cannot authenticate: one of api_key_sha256, jwt and \
          certificate_san is required"
     );
     assert_eq!(
         with("api_key_sha256 = []"),
-        "t.toml: callers[0].api_key_sha256: must not be empty: nobody could be this caller"
+        "t.toml: callers[0].api_key_sha256: must not be empty: no credential could identify this caller"
     );
     for bad in ["", "abc", &"g".repeat(64), &"a".repeat(63), &"a".repeat(65)] {
         assert_eq!(
@@ -126,7 +126,7 @@ fn a_caller_must_be_able_to_prove_itself() {
              `offergate keys new` prints them"
         );
     }
-    let nothing = super::super::proof::HASH_OF_NOTHING.to_uppercase();
+    let nothing = crate::settings::caller_credentials::HASH_OF_NOTHING.to_uppercase();
     assert_eq!(
         with(&format!("api_key_sha256 = [\"{nothing}\"]")),
         "t.toml: callers[0].api_key_sha256[0]: is the hash of an empty key"
@@ -135,11 +135,11 @@ fn a_caller_must_be_able_to_prove_itself() {
 
 #[test]
 fn the_sample_key_is_good_for_the_sandbox_only() {
-    let sample = super::super::proof::HASH_OF_SAMPLE;
+    let sample = crate::settings::caller_credentials::HASH_OF_SAMPLE;
     let allow = "allow = [{ actions = [\"read\"], publishers = [\"*\"], offers = [\"*\"] }]";
     let caller = caller("c", &format!("api_key_sha256 = [\"{sample}\"]\n{allow}"));
     assert!(problems(&caller).contains("api_key_sha256[0]: is the hash of a published sample key"));
-    Scene::over_good(&format!(
+    Fixture::over_good(&format!(
         "{caller}\n[portal]\nbase_url = \"http://[::1]:7070\""
     ))
     .load();
@@ -148,12 +148,12 @@ fn the_sample_key_is_good_for_the_sandbox_only() {
 #[test]
 fn no_callers_and_no_rules_are_worth_a_warning() {
     assert_eq!(
-        Scene::over_good("callers = []").warnings(),
-        ["t.toml: callers: there are none: nobody may do anything"]
+        Fixture::over_good("callers = []").warnings(),
+        ["t.toml: callers: there are no callers: every request is refused"]
     );
     for allow in ["", "allow = []"] {
         let text = caller("c", &format!("api_key_sha256 = [\"{HASH_1}\"]\n{allow}"));
-        let scene = Scene::over_good(&text);
+        let scene = Fixture::over_good(&text);
         assert_eq!(
             scene.warnings(),
             ["t.toml: callers[0].allow: there are no rules: this caller may do nothing"]
@@ -165,7 +165,7 @@ fn no_callers_and_no_rules_are_worth_a_warning() {
 #[test]
 fn every_action_only_where_a_star_is_written() {
     let actions = |text: &str| {
-        let scene = Scene::over_good(&rule(text, "[\"con*\"]", "[\"*\"]"));
+        let scene = Fixture::over_good(&rule(text, "[\"con*\"]", "[\"*\"]"));
         scene.load().settings.callers[0].allow[0]
             .rule
             .actions
@@ -222,7 +222,7 @@ fn a_rule_that_could_never_apply_is_refused() {
     let unknown = rule(read, some, some).replace("api_key", "default_publisher = \"x\"\napi_key");
     assert_eq!(
         problems(&unknown),
-        "t.toml: callers[0].default_publisher: is none of the [[publishers]] (case counts)"
+        "t.toml: callers[0].default_publisher: is not one of the [[publishers]] (case counts)"
     );
 }
 
@@ -239,7 +239,7 @@ fn a_bad_publisher_does_not_make_every_rule_look_bad() {
     assert_eq!(
         problems(text),
         "base.toml: callers[0].allow[0].publishers[0]: matches none of the [[publishers]] (case counts)\n\
-         base.toml: callers[0].default_publisher: is none of the [[publishers]] (case counts)\n\
-         t.toml: publishers[0].credential: names nothing under [credentials]"
+         base.toml: callers[0].default_publisher: is not one of the [[publishers]] (case counts)\n\
+         t.toml: publishers[0].credential: is not the name of a table under [credentials]"
     );
 }

@@ -1,6 +1,7 @@
 //! How callers prove who they are, beyond API keys; their limits; many of them.
 
 use super::*;
+use crate::domain::CallerLimits;
 
 const DISCOVERED: &str = "issuer = \"https://issuer.example/t/\"\naudience = \"api\"";
 
@@ -25,13 +26,13 @@ fn claims(claims: &str) -> String {
 
 /// What is wrong with the callers, the common beginning left out.
 fn wrong_callers(proofs: &[&str]) -> String {
-    let problems = Scene::over_good(&callers(proofs)).problems().join("\n");
+    let problems = Fixture::over_good(&callers(proofs)).problems().join("\n");
     problems.replace("t.toml: callers", "")
 }
 
 #[test]
 fn a_token_makes_a_caller() {
-    let loaded = Scene::over_good(&callers(&[&claims("azp = \"p\", tid = \"t é\"")])).load();
+    let loaded = Fixture::over_good(&callers(&[&claims("azp = \"p\", tid = \"t é\"")])).load();
     assert_eq!(loaded.warnings, []);
     let caller = &loaded.settings.callers[0];
     let jwt = caller.jwt.as_ref().unwrap();
@@ -41,15 +42,15 @@ fn a_token_makes_a_caller() {
     assert_eq!(pairs, expected.each_ref().map(|(n, v)| (n, v)));
     assert!(caller.api_key_sha256.is_empty() && caller.certificate_san.is_empty());
     for who in ["sub", "azp", "appid", "client_id", "oid"] {
-        Scene::over_good(&callers(&[&claims(&format!("{who} = \"x\""))])).load();
+        Fixture::over_good(&callers(&[&claims(&format!("{who} = \"x\""))])).load();
     }
 }
 
 #[test]
 fn a_token_must_say_whose_it_is() {
     let (long_name, long) = ("n".repeat(65), "a".repeat(1025));
-    let who = "[0].jwt.claims: must name at least one of sub, azp, appid, client_id, oid: the \
-               others do not say who somebody is";
+    let who = "[0].jwt.claims: must contain at least one of sub, azp, appid, client_id, oid: \
+               other claims do not identify a client";
     let name = "a claim's name must be 1 to 64 visible ASCII characters";
     let value = "must be 1 to 1024 bytes of text without control characters";
     for (proof, expected) in [
@@ -86,11 +87,11 @@ fn a_token_must_say_whose_it_is() {
         ),
         (
             claims("azp = \"p\"").replace("/t/", "/t"),
-            "[0].jwt.issuer: is the issuer of none of the [[identity.jwt]]".into(),
+            "[0].jwt.issuer: is not the issuer of any [[identity.jwt]]".into(),
         ),
         (
             claims("azp = \"p\"").replace("claims", "claim"),
-            "[0].jwt.claim: is not a known key; is claims meant?\n\
+            "[0].jwt.claim: is not a known key; did you mean claims?\n\
              [0].jwt.claims: is required"
                 .into(),
         ),
@@ -108,12 +109,12 @@ fn a_bad_issuer_does_not_make_its_callers_look_bad() {
     let text = callers(&[&claims("azp = \"p\"")]).replacen("https", "h ttps", 1);
     let visible = "must be 1 to 1024 visible ASCII characters";
     assert_eq!(
-        Scene::over_good(&text).problems(),
+        Fixture::over_good(&text).problems(),
         [format!("t.toml: identity.jwt[0].issuer: {visible}")]
     );
     let text = callers(&[&claims("azp = \"p\"")]).replacen("audience", "#", 1);
     assert_eq!(
-        Scene::over_good(&text).problems(),
+        Fixture::over_good(&text).problems(),
         ["t.toml: identity.jwt[0].audience: is required"]
     );
 }
@@ -123,19 +124,19 @@ fn a_token_is_one_callers_only() {
     let proofs = |list: &[&str]| -> Vec<String> { list.iter().map(|one| claims(one)).collect() };
     let said = |list: &[&str]| {
         let text = callers(&proofs(list).iter().map(String::as_str).collect::<Vec<_>>());
-        let dir = Scene::over_good(&text);
+        let dir = Fixture::over_good(&text);
         match load(&dir.source(Some("t"))) {
             Ok(_) => String::new(),
             Err(problems) => dir
-                .lines(problems.as_slice())
+                .lines(problems.problems())
                 .join("\n")
                 .replace("t.toml: callers", ""),
         }
     };
     let shared = |wider, narrower| {
         format!(
-            "[{wider}].jwt.claims: every token of callers[{narrower}].jwt.claims matches these \
-             too; it must be one caller's"
+            "[{wider}].jwt.claims: every token that matches callers[{narrower}].jwt.claims matches \
+             these too; a token must identify one caller: add a claim"
         )
     };
     assert_eq!(said(&["azp = \"a\"", "azp = \"b\"", "sub = \"a\""]), "");
@@ -164,18 +165,25 @@ fn a_token_is_one_callers_only() {
         said(&["azp = \"a\"", two, three]),
         format!("{}\n{}", shared(0, 1), shared(1, 2))
     );
+    // A caller with another problem hides nothing.
+    let text = callers(&[&claims("azp = \"a\""), &claims(two)]).replace("\"c1\"", "\"c 1\"");
+    let problems = Fixture::over_good(&text).problems().join("\n");
+    assert!(
+        problems.contains(&shared(0, 1)) && problems.contains("[1].name: must be"),
+        "{problems}"
+    );
     // Another issuer's tokens are others.
     let other = claims("azp = \"a\"").replace("/t/", "/u/");
     let text = callers(&[&claims(two), &other]) + &jwt(&DISCOVERED.replace("/t/", "/u/"));
-    Scene::over_good(&text).load();
+    Fixture::over_good(&text).load();
 }
 
 /// `[server.tls]` with a certificate authority for clients.
-fn over_tls(text: &str) -> Scene {
+fn over_tls(text: &str) -> Fixture {
     let both = include_str!("pem/sec1.pem");
     let tls =
         "[server.tls]\ncert_file = \"both\"\nkey_file = \"both\"\nclient_ca_file = \"both\"\n";
-    let scene = Scene::over_good(&format!("{tls}{text}")).file("both", both);
+    let scene = Fixture::over_good(&format!("{tls}{text}")).file("both", both);
     protect(&scene.path("both"), 0o600);
     scene
 }
@@ -202,7 +210,7 @@ fn a_certificate_makes_a_caller() {
     }
     assert_eq!(
         said(&["certificate_san = []"]),
-        "[0].certificate_san: must not be empty: nobody could be this caller"
+        "[0].certificate_san: must not be empty: no credential could identify this caller"
     );
     assert_eq!(
         said(&[names, "certificate_san = [\"x\", \"PIPELINE.example\"]"]),
@@ -213,8 +221,8 @@ fn a_certificate_makes_a_caller() {
 #[test]
 fn a_certificate_needs_somebody_to_sign_it() {
     let names = "certificate_san = [\"pipeline.example\"]";
-    let expected = "[0].certificate_san: needs server.tls.client_ca_file: nobody could present a \
-                    certificate";
+    let expected = "[0].certificate_san: needs server.tls.client_ca_file: without it no client \
+                    presents a certificate";
     assert_eq!(wrong_callers(&[names]), expected);
     let without = callers(&[names]);
     let scene = over_tls(&without);
@@ -245,15 +253,13 @@ fn a_caller_can_have_all_three_proofs_and_limits() {
     assert_eq!(caller.api_key_sha256.len(), 1);
     assert!(caller.jwt.is_some());
     assert_eq!(caller.certificate_san.len(), 1);
-    let limit = caller.rate_limit.unwrap();
+    let limit = caller.limits.rate.unwrap();
     assert_eq!((limit.per_second.get(), limit.burst.get()), (100_000, 1));
-    assert_eq!(caller.max_in_flight_actions, Some(7));
-    assert_eq!(caller.max_waits, Some(8));
+    assert_eq!(caller.limits.actions, Some(7));
+    assert_eq!(caller.limits.waits, Some(8));
 
-    let without = Scene::over_good("").load().settings.callers[0].clone();
-    assert_eq!(without.rate_limit, None);
-    assert_eq!(without.max_in_flight_actions, None);
-    assert_eq!(without.max_waits, None);
+    let without = Fixture::over_good("").load().settings.callers[0].clone();
+    assert_eq!(without.limits, CallerLimits::default());
 }
 
 #[test]
@@ -270,11 +276,11 @@ fn limits_have_limits() {
         ),
         (
             "rate_limit = { per_second = 0, burst = 1 }",
-            "rate_limit.per_second: must be 1 to 100000",
+            "rate_limit.per_second: must be a whole number from 1 to 100000",
         ),
         (
             "rate_limit = { per_second = 1, burst = 100001 }",
-            "rate_limit.burst: must be 1 to 100000",
+            "rate_limit.burst: must be a whole number from 1 to 100000",
         ),
         (
             "rate_limit = 5",
@@ -282,16 +288,19 @@ fn limits_have_limits() {
         ),
         (
             "max_in_flight_actions = 0",
-            "max_in_flight_actions: must be 1 to 100000",
+            "max_in_flight_actions: must be a whole number from 1 to 100000",
         ),
         (
             "max_in_flight_actions = 100001",
-            "max_in_flight_actions: must be 1 to 100000",
+            "max_in_flight_actions: must be a whole number from 1 to 100000",
         ),
-        ("max_waits = 0", "max_waits: must be 1 to 100000"),
+        (
+            "max_waits = 0",
+            "max_waits: must be a whole number from 1 to 100000",
+        ),
         (
             "max_in_flight_actions = \"5\"",
-            "max_in_flight_actions: must be a whole number, not text",
+            "max_in_flight_actions: must be a whole number from 1 to 100000, not text",
         ),
     ] {
         let lines = format!("{proof}\n{line}");
@@ -306,7 +315,7 @@ fn a_rule_says_where_it_is_written() {
     let text = format!(
         "[[callers]]\nname = \"c\"\napi_key_sha256 = [\"{hash}\"]\nallow = [{rule}, {rule}]"
     );
-    let scene = Scene::over_good(&text);
+    let scene = Fixture::over_good(&text);
     let allow = scene.load().settings.callers[0].allow.clone();
     let place = format!("{}: callers[0].allow[1]", scene.path("t.toml").display());
     assert_eq!(allow[1].place, place);
@@ -335,7 +344,7 @@ fn thousands_of_callers_are_read() {
         }
         text.push_str("]\n");
     }
-    let settings = Scene::over_good(&text).load().settings;
+    let settings = Fixture::over_good(&text).load().settings;
     assert_eq!(settings.callers.len(), 2_000);
     assert!(
         settings

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 
-use super::super::AssertionAlgorithm;
 use super::*;
+use crate::domain::AssertionAlgorithm;
 
 static KEY: LazyLock<KeyPair> = LazyLock::new(rsa);
 
@@ -34,8 +34,8 @@ fn fresh() -> String {
 const TABLE: &str = "kind = \"client-certificate\"\ntenant_id = \"t\"\nclient_id = \"c\"\n\
                      certificate_file = \"cert\"\nkey_file = \"key\"\n";
 
-fn scene(cert: &str, key: &str) -> Scene {
-    let scene = Scene::of(TABLE).file("cert", cert).file("key", key);
+fn scene(cert: &str, key: &str) -> Fixture {
+    let scene = Fixture::of(TABLE).file("cert", cert).file("key", key);
     protect(&scene.path("key"), 0o600);
     scene
 }
@@ -49,11 +49,11 @@ fn a_certificate_and_its_key_are_read() {
     let now = SystemTime::now();
     let scene = scene(&fresh(), &KEY.serialize_pem());
     assert_eq!(scene.warnings(), [""; 0]);
-    let CredentialKind::ClientCertificate {
+    let CredentialMethod::ClientCertificate {
         application,
         certificate,
         algorithm,
-    } = scene.kind()
+    } = scene.method()
     else {
         panic!("another kind");
     };
@@ -86,7 +86,7 @@ fn an_assertion_is_signed_in_one_of_two_ways() {
         let text = format!("{TABLE}assertion_algorithm = \"{word}\"\n");
         let scene = scene.file("t.toml", good_with(&text));
         assert!(
-            matches!(scene.kind(), CredentialKind::ClientCertificate { algorithm, .. }
+            matches!(scene.method(), CredentialMethod::ClientCertificate { algorithm, .. }
                 if algorithm == expected)
         );
     }
@@ -97,15 +97,15 @@ fn an_assertion_is_signed_in_one_of_two_ways() {
             scene
                 .file("t.toml", good_with(&text))
                 .problems_of_credential(),
-            "assertion_algorithm: must be PS256 or RS256"
+            "assertion_algorithm: must be one of PS256, RS256"
         );
     }
 }
 
 #[test]
 fn a_key_must_be_one_that_entra_takes_and_fit() {
-    let unusable = "key_file: names a file with a private key that cannot be used: it must be \
-                    RSA of at least 2048 bits, as Entra takes no other";
+    let unusable = "key_file: names a file with an unsupported private key: Entra requires RSA of \
+                    at least 2048 bits";
     for both in [
         include_str!("pem/rsa1024.pem"),
         include_str!("pem/sec1.pem"),
@@ -118,20 +118,20 @@ fn a_key_must_be_one_that_entra_takes_and_fit() {
     );
     assert_eq!(
         problems("", ""),
-        "certificate_file: names a file without a certificate: PEM is expected\n\
+        "certificate_file: names a file without a certificate; PEM is expected\n\
          key_file: names an empty file"
     );
     let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert_eq!(
         problems(nonsense, &KEY.serialize_pem()),
-        "certificate_file: names a file whose first certificate cannot be understood"
+        "certificate_file: names a file whose first certificate is unreadable"
     );
 }
 
 #[test]
 fn a_certificate_outside_its_time_is_refused() {
     let now = SystemTime::now();
-    let expired = "certificate_file: the certificate has expired; put a new one in its place";
+    let expired = "certificate_file: the certificate has expired; replace it";
     let early = "certificate_file: the certificate is not valid yet";
     for (from, until, expected) in [
         (now - days(9), now - days(1), expired),
@@ -162,7 +162,7 @@ fn a_certificate_in_its_last_days_is_worth_a_warning() {
         let scene = scene(&valid(now - days(9), now + left), &KEY.serialize_pem());
         let expected = match expected {
             "" => String::new(),
-            when => format!("certificate_file: the certificate expires {when}"),
+            when => format!("certificate_file: the certificate expires {when}; replace it"),
         };
         assert_eq!(scene.warnings_of_credential(), expected);
     }
@@ -173,8 +173,8 @@ fn a_certificate_may_last_for_ever() {
     let mut params = CertificateParams::new([]).unwrap();
     params.not_after = rcgen::date_time_ymd(9999, 12, 31);
     let cert = params.self_signed(&*KEY).unwrap().pem();
-    let CredentialKind::ClientCertificate { certificate, .. } =
-        scene(&cert, &KEY.serialize_pem()).kind()
+    let CredentialMethod::ClientCertificate { certificate, .. } =
+        scene(&cert, &KEY.serialize_pem()).method()
     else {
         panic!("another kind");
     };
@@ -188,16 +188,16 @@ fn a_key_that_everyone_can_read_is_worth_a_warning() {
     protect(&scene.path("key"), 0o644);
     assert_eq!(
         scene.warnings_of_credential(),
-        "key_file: names a file that every user can read"
+        "key_file: names a file that every user can read; restrict it to the gateway's user (chmod 600)"
     );
 }
 
 #[test]
 fn a_certificate_prints_its_end_only() {
-    let printed = format!("{:?}", scene(&fresh(), &KEY.serialize_pem()).kind());
+    let printed = format!("{:?}", scene(&fresh(), &KEY.serialize_pem()).method());
     let (_, certificate) = printed.split_once("certificate: ").unwrap();
     assert!(
-        certificate.starts_with("ClientCertificate { not_after: 2"),
+        certificate.starts_with("SigningCertificate { not_after: 2"),
         "{printed}"
     );
     assert!(

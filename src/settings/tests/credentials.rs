@@ -4,11 +4,11 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::super::TokenEndpoint;
 use super::*;
+use crate::domain::TokenEndpoint;
 
 fn problems_of(text: &str) -> String {
-    Scene::over_good(text).problems().join("\n")
+    Fixture::over_good(text).problems().join("\n")
 }
 
 #[test]
@@ -16,10 +16,13 @@ fn a_kind_is_one_of_five() {
     let kinds = "kind: must be one of client-secret, client-certificate, workload-identity, \
                  managed-identity, token-file";
     for bad in ["", "secret", "Client-Secret", "token_file"] {
-        let scene = Scene::of(&format!("kind = \"{bad}\"\n"));
+        let scene = Fixture::of(&format!("kind = \"{bad}\"\n"));
         assert_eq!(scene.problems_of_credential(), kinds, "{bad}");
     }
-    assert_eq!(Scene::of("").problems_of_credential(), "kind: is required");
+    assert_eq!(
+        Fixture::of("").problems_of_credential(),
+        "kind: is required"
+    );
 }
 
 #[test]
@@ -31,9 +34,9 @@ fn without_a_kind_nothing_is_missing_and_bad_values_are_still_bad() {
                 identity_header = \"\"\ntoken_file = \"\"\nwait_ms = -1\n";
     let url = "must be http:// or https://, a host and perhaps a port";
     assert_eq!(
-        Scene::of(text).problems_of_credential(),
+        Fixture::of(text).problems_of_credential(),
         format!(
-            "assertion_algorithm: must be PS256 or RS256\n\
+            "assertion_algorithm: must be one of PS256, RS256\n\
              assertion_file: must not be empty\n\
              authority: {url}, without user, path, query or fragment\n\
              certificate_file: must not be empty\n\
@@ -46,7 +49,7 @@ fn without_a_kind_nothing_is_missing_and_bad_values_are_still_bad() {
              kind: is required\n\
              scope: must be 1 to 256 visible ASCII characters without quotes\n\
              token_file: must not be empty\n\
-             wait_ms: must be a whole number, not a negative number"
+             wait_ms: must be a whole number from 0 to 60000"
         )
     );
 }
@@ -84,7 +87,7 @@ fn a_key_of_another_kind_is_refused_and_says_whose_it_is() {
                 expected.push(format!("{key}: belongs to kind {owners}"));
             }
         }
-        let problems = Scene::of(&text).problems_of_credential();
+        let problems = Fixture::of(&text).problems_of_credential();
         let strangers: Vec<&str> = problems
             .lines()
             .filter(|line| line.contains("belongs to"))
@@ -118,7 +121,7 @@ fn what_a_kind_requires_is_said_with_its_name() {
         "",
         "token_file: is required for kind token-file",
     ]) {
-        let scene = Scene::of(&format!("kind = \"{kind}\"\n"));
+        let scene = Fixture::of(&format!("kind = \"{kind}\"\n"));
         if expected.is_empty() {
             scene.load();
         } else {
@@ -132,21 +135,15 @@ fn the_day_on_which_a_secret_ends_is_known_weeks_before() {
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
     let scene = |date: &str| {
         let line = format!("{CLIENT_SECRET}client_secret_expires = \"{date}\"\n");
-        Scene::of(&line)
+        Fixture::of(&line)
     };
     for (days, expected) in [
-        (
-            -400,
-            "the secret has expired by this date; put a new one in its place",
-        ),
-        (
-            -1,
-            "the secret has expired by this date; put a new one in its place",
-        ),
-        (0, "the secret expires today"),
-        (1, "the secret expires in 1 day"),
-        (2, "the secret expires in 2 days"),
-        (30, "the secret expires in 30 days"),
+        (-400, "the secret has expired by this date; replace it"),
+        (-1, "the secret has expired by this date; replace it"),
+        (0, "the secret expires today; replace it"),
+        (1, "the secret expires in 1 day; replace it"),
+        (2, "the secret expires in 2 days; replace it"),
+        (30, "the secret expires in 30 days; replace it"),
         (31, ""),
         (4000, ""),
     ] {
@@ -162,7 +159,7 @@ fn the_day_on_which_a_secret_ends_is_known_weeks_before() {
             format!("{prefix}{expected}")
         );
         assert!(
-            matches!(scene.kind(), CredentialKind::ClientSecret { expires, .. } if expires == Some(date))
+            matches!(scene.method(), CredentialMethod::ClientSecret { expires, .. } if expires == Some(date))
         );
     }
     for bad in [
@@ -182,16 +179,16 @@ fn the_day_on_which_a_secret_ends_is_known_weeks_before() {
             "{bad}"
         );
     }
-    let scene = Scene::of(CLIENT_SECRET);
+    let scene = Fixture::of(CLIENT_SECRET);
     assert!(matches!(
-        scene.kind(),
-        CredentialKind::ClientSecret { expires: None, .. }
+        scene.method(),
+        CredentialMethod::ClientSecret { expires: None, .. }
     ));
 }
 
 /// A workload identity as far as AKS sets it up.
-fn in_aks(credential: &str) -> Scene {
-    let scene = Scene::of(credential).file("assertion", "");
+fn in_aks(credential: &str) -> Fixture {
+    let scene = Fixture::of(credential).file("assertion", "");
     let file = scene.path("assertion").display().to_string();
     scene
         .variable("AZURE_FEDERATED_TOKEN_FILE", &file)
@@ -213,7 +210,7 @@ fn a_workload_identity_is_all_in_the_environment() {
     };
     assert_eq!(scene.application(), expected);
     assert!(
-        matches!(scene.kind(), CredentialKind::WorkloadIdentity { assertion_file, .. }
+        matches!(scene.method(), CredentialMethod::WorkloadIdentity { assertion_file, .. }
             if assertion_file == scene.path("assertion"))
     );
     // What is written down wins, one by one.
@@ -298,7 +295,7 @@ fn a_bad_variable_is_called_by_its_name() {
 
 #[test]
 fn a_token_is_in_a_file_of_its_own() {
-    let scene = Scene::of("kind = \"token-file\"\ntoken_file = \"token\"\n");
+    let scene = Fixture::of("kind = \"token-file\"\ntoken_file = \"token\"\n");
     let missing = "token_file: names a file that cannot be read: No such file or directory (os \
                    error 2)";
     assert_eq!(scene.problems_of_credential(), missing);
@@ -306,19 +303,19 @@ fn a_token_is_in_a_file_of_its_own() {
     protect(&scene.path("token"), 0o600);
     assert_eq!(scene.warnings(), [""; 0]);
     assert!(
-        matches!(scene.kind(), CredentialKind::TokenFile { path } if path == scene.path("token"))
+        matches!(scene.method(), CredentialMethod::TokenFile { path } if path == scene.path("token"))
     );
     #[cfg(unix)]
     {
         protect(&scene.path("token"), 0o644);
-        let warning = "token_file: names a file that every user can read";
+        let warning = "token_file: names a file that every user can read; restrict it to the gateway's user (chmod 600)";
         assert_eq!(scene.warnings_of_credential(), warning);
     }
     for (path, expected) in [
         ("", "must not be empty"),
         (".", "names a directory, not a file"),
     ] {
-        let scene = Scene::of(&format!("kind = \"token-file\"\ntoken_file = \"{path}\"\n"));
+        let scene = Fixture::of(&format!("kind = \"token-file\"\ntoken_file = \"{path}\"\n"));
         assert_eq!(
             scene.problems_of_credential(),
             format!("token_file: {expected}")
@@ -329,7 +326,7 @@ fn a_token_is_in_a_file_of_its_own() {
 #[test]
 fn each_token_endpoint_has_its_own_key() {
     let load = |text: &str| {
-        let scene = Scene::over_good(&format!("[credentials.contoso]\n{text}"));
+        let scene = Fixture::over_good(&format!("[credentials.contoso]\n{text}"));
         scene.application().endpoint
     };
     let v1 = TokenEndpoint::V1 {
@@ -351,7 +348,7 @@ fn each_token_endpoint_has_its_own_key() {
     for (text, expected) in [
         (
             "endpoint_version = \"v1\"",
-            "endpoint_version: v1 needs resource as well",
+            "endpoint_version: v1 requires resource",
         ),
         (
             "endpoint_version = \"v1\"\nresource = \"r\"\nscope = \"s\"",
@@ -363,7 +360,7 @@ fn each_token_endpoint_has_its_own_key() {
         ),
         (
             "endpoint_version = \"v3\"",
-            "endpoint_version: must be v1 or v2",
+            "endpoint_version: must be one of v1, v2",
         ),
         ("scope = \"a b\"", "scope: must be 1 to 256"),
         (

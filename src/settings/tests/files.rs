@@ -1,14 +1,13 @@
 //! The files that are delivered: true to the program, and to each other.
 
-use std::collections::BTreeSet;
 use std::fs;
 
 use config::{FileFormat, Format, Value, ValueKind};
 use sha2::{Digest, Sha256};
 
-use super::super::problem::{Findings, KeyPath, Place};
-use super::super::{ManagedEndpoint, load as settings_load, raw};
 use super::*;
+use crate::domain::{ApiKeyHash, ManagedEndpoint, TokenEndpoint};
+use crate::settings::caller_credentials::{HASH_OF_NOTHING, HASH_OF_SAMPLE};
 
 /// `base.toml` with every switched-off key switched on.
 fn switched_on() -> String {
@@ -19,45 +18,60 @@ fn switched_on() -> String {
     BASE.lines().map(on).collect()
 }
 
-/// The keys that have values, as `callers[0].name`.
-fn leaves(value: &Value, path: &KeyPath, found: &mut BTreeSet<String>) {
+/// Every key, tables included, as [`known_keys`] writes them.
+fn keys(value: &Value, path: &str, found: &mut BTreeMap<String, KeyKind>) {
     match &value.kind {
         ValueKind::Table(table) => {
             for (key, value) in table {
-                leaves(value, &path.key(key), found);
+                let path = match path {
+                    "" => key.clone(),
+                    "credentials" | "callers[].jwt.claims" => format!("{path}.NAME"),
+                    _ => format!("{path}.{key}"),
+                };
+                keys(value, &path, found);
+                found.insert(path, kind(value));
             }
         }
-        ValueKind::Array(list) if list.iter().all(|e| matches!(e.kind, ValueKind::Table(_))) => {
-            for (index, value) in list.iter().enumerate() {
-                leaves(value, &path.index(index), found);
+        ValueKind::Array(list) => {
+            for value in list {
+                keys(value, &format!("{path}[]"), found);
             }
         }
-        _ => {
-            found.insert(path.to_string());
-        }
+        _ => {}
+    }
+}
+
+fn kind(value: &Value) -> KeyKind {
+    match &value.kind {
+        ValueKind::String(_) => KeyKind::Text,
+        ValueKind::I64(_) => KeyKind::Number,
+        ValueKind::Boolean(_) => KeyKind::Flag,
+        ValueKind::Array(list) if kind(&list[0]) == KeyKind::Text => KeyKind::Texts,
+        ValueKind::Array(_) | ValueKind::Table(_) => KeyKind::Table,
+        other => panic!("{other}"),
     }
 }
 
 #[test]
 fn the_built_in_defaults_are_the_file() {
-    let profile = Scene::empty().file("t.toml", GOOD);
-    let with_file = Scene::empty()
+    let profile = Fixture::empty().file("t.toml", GOOD);
+    let with_file = Fixture::empty()
         .file(
             "base.toml",
             fs::read(delivered().join("base.toml")).unwrap(),
         )
         .file("t.toml", GOOD);
-    let print = |scene: &Scene| {
+    let print = |scene: &Fixture| {
         let dir = scene.dir.path().display().to_string();
         format!("{:?}", scene.load().settings).replace(&dir, "")
     };
     assert_eq!(print(&profile), print(&with_file));
     let only = |dir| {
-        let source = Source {
+        let source = ConfigSource {
             dir,
-            ..Source::default()
+            ..ConfigSource::default()
         };
-        load(&source).unwrap_err().as_slice()[0].message.clone()
+        load(&source).unwrap_err().problems()[0].message.clone()
     };
     assert_eq!(only(Some(delivered())), only(None));
 }
@@ -65,61 +79,17 @@ fn the_built_in_defaults_are_the_file() {
 #[test]
 fn base_names_every_key_and_no_other() {
     let table = FileFormat::Toml.parse(None, &switched_on()).unwrap();
-    let mut named = BTreeSet::new();
-    leaves(&Value::from(table), &KeyPath::default(), &mut named);
-
-    let rule = KeyPath::of("callers").index(0).key("allow").index(0);
-    let mut known: BTreeSet<String> = BTreeSet::new();
-    for table in [
-        KeyPath::of("server"),
-        KeyPath::of("server").key("tls"),
-        KeyPath::of("admin"),
-        KeyPath::of("portal"),
-        KeyPath::of("operations"),
-        KeyPath::of("credentials").key("contoso"),
-        KeyPath::of("publishers").index(0),
-        KeyPath::of("identity").key("jwt").index(0),
-        KeyPath::of("callers").index(0),
-        KeyPath::of("callers").index(0).key("jwt"),
-        KeyPath::of("callers").index(0).key("rate_limit"),
-        rule,
-        KeyPath::of("ledger"),
-        KeyPath::of("telemetry"),
-    ] {
-        let keys = raw::known_keys(&table);
-        assert!(!keys.is_empty(), "{table}");
-        known.extend(keys.iter().map(|key| table.key(key).to_string()));
-    }
-    for table in [
-        "server.tls",
-        "identity.jwt",
-        "callers[0].jwt",
-        "callers[0].rate_limit",
-        "callers[0].allow",
-    ] {
-        known.remove(table);
-    }
-    // Whose keys are names.
-    assert!(known.remove("callers[0].jwt.claims"));
-    known.insert("callers[0].jwt.claims.azp".to_owned());
-    assert_eq!(named, known);
-
-    let sections: BTreeSet<&str> = raw::known_keys(&KeyPath::default())
-        .iter()
-        .copied()
-        .collect();
-    let named = named
-        .iter()
-        .map(|key| key.split(['.', '[']).next().unwrap());
-    assert_eq!(named.collect::<BTreeSet<_>>(), sections);
+    let mut named = BTreeMap::new();
+    keys(&Value::from(table), "", &mut named);
+    assert_eq!(named, known_keys());
 }
 
 #[test]
 fn every_key_of_base_is_of_the_right_type() {
     let missing = "names a file that cannot be read: No such file or directory (os error 2)";
     // Every kind in turn: what is of another is not looked at.
-    let twice = |key: &str| format!("{key}_file: {key} is set too (t.toml); keep one of them");
-    let resource = "resource: belongs to endpoint_version v1; v2 takes scope".to_owned();
+    let twice = |key: &str| format!("{key}_file: {key} is set too (t.toml); remove one of them");
+    let resource = "resource: belongs to endpoint_version v1; v2 uses scope".to_owned();
     for (kind, expected) in [
         (
             "client-secret",
@@ -142,14 +112,14 @@ fn every_key_of_base_is_of_the_right_type() {
     ] {
         let kind = format!("kind = \"{kind}\"");
         let text = switched_on().replace("kind = \"client-secret\"", &kind);
-        let problems = Scene::empty().file("t.toml", text).problems();
+        let problems = Fixture::empty().file("t.toml", text).problems();
         let credential = |line: &&String| line.contains(": credentials.contoso.");
         let own = |line: &&String| credential(line) && !line.contains(": belongs to kind ");
         let found: Vec<String> = problems.iter().filter(own).cloned().collect();
         assert_eq!(short(&found), expected.join("\n"), "{kind}");
         assert_eq!(problems.iter().filter(|line| !credential(line)).count(), 6);
     }
-    let scene = Scene::empty().file("t.toml", switched_on());
+    let scene = Fixture::empty().file("t.toml", switched_on());
     let problems = scene.problems();
     let others = problems
         .iter()
@@ -188,22 +158,22 @@ fn every_key_of_base_has_a_comment_above_it() {
 #[test]
 fn the_defaults_shown_for_a_credential_are_the_real_ones() {
     let shown = switched_on();
-    let scene = Scene::over_good("");
+    let scene = Fixture::over_good("");
     let credential = scene.credential();
     let application = scene.application();
     assert!(shown.contains(&format!("authority = \"{}\"", application.authority)));
     assert!(shown.contains(&format!("wait_ms = {}", credential.wait.as_millis())));
-    let super::super::TokenEndpoint::V2 { scope } = application.endpoint else {
+    let TokenEndpoint::V2 { scope } = application.endpoint else {
         panic!("the default is not v2");
     };
     assert!(shown.contains(&format!("scope = \"{scope}\"")));
     assert!(shown.contains("endpoint_version = \"v2\""));
     assert!(shown.contains("assertion_algorithm = \"PS256\""));
-    let CredentialKind::ManagedIdentity {
+    let CredentialMethod::ManagedIdentity {
         endpoint: ManagedEndpoint::Imds { url },
         resource,
         ..
-    } = Scene::of("kind = \"managed-identity\"\n").kind()
+    } = Fixture::of("kind = \"managed-identity\"\n").method()
     else {
         panic!("another kind");
     };
@@ -213,21 +183,21 @@ fn the_defaults_shown_for_a_credential_are_the_real_ones() {
 
 #[test]
 fn the_sandbox_profile_is_ready_to_run() {
-    let source = Source {
+    let source = ConfigSource {
         dir: Some(delivered()),
         profile: Some("sandbox".into()),
-        ..Source::default()
+        ..ConfigSource::default()
     };
-    let loaded = settings_load(&source).unwrap();
+    let loaded = load(&source).unwrap();
     assert_eq!(loaded.warnings, []);
     let settings = loaded.settings;
     assert_eq!(settings.portal.base_url, "http://127.0.0.1:7070");
     let credential = &settings.credentials["sandbox"];
-    let CredentialKind::ClientSecret {
+    let CredentialMethod::ClientSecret {
         application,
         secret,
         ..
-    } = &credential.kind
+    } = &credential.method
     else {
         panic!("another kind");
     };
@@ -237,16 +207,16 @@ fn the_sandbox_profile_is_ready_to_run() {
     assert_eq!(secret.expose(), "sandbox-secret");
     let hash: [u8; 32] = Sha256::digest("sandbox-key-0123456789").into();
     assert_eq!(settings.callers[0].api_key_sha256, [hash.into()]);
-    let sample = crate::domain::ApiKeyHash::parse(super::super::proof::HASH_OF_SAMPLE);
+    let sample = ApiKeyHash::parse(HASH_OF_SAMPLE);
     assert_eq!(sample, Ok(hash.into()));
-    let nothing = crate::domain::ApiKeyHash::parse(super::super::proof::HASH_OF_NOTHING);
+    let nothing = ApiKeyHash::parse(HASH_OF_NOTHING);
     assert_eq!(nothing, Ok(<[u8; 32]>::from(Sha256::digest("")).into()));
 }
 
 #[test]
 fn the_production_example_loads_once_it_is_filled_in() {
     let text = fs::read_to_string(delivered().join("production.toml")).unwrap();
-    let scene = Scene::empty().file("t.toml", &text);
+    let scene = Fixture::empty().file("t.toml", &text);
     let keys: Vec<String> = scene
         .problems()
         .iter()
@@ -268,7 +238,7 @@ fn the_production_example_loads_once_it_is_filled_in() {
     );
 
     let filled = text
-        .replace("<host that callers use>", "offergate.example.com")
+        .replace("<public host>", "offergate.example.com")
         .replace("<directory's GUID>", "8c3c7d0e-0000-4000-8000-000000000000")
         .replace(
             "<application's GUID>",
@@ -282,7 +252,7 @@ fn the_production_example_loads_once_it_is_filled_in() {
         .filter(|line| !line.starts_with("client_secret_file"))
         .map(|line| format!("{line}\n"))
         .collect();
-    let scene = Scene::empty()
+    let scene = Fixture::empty()
         .file("t.toml", without_file)
         .variable("OFFERGATE_CREDENTIALS__MARKETPLACE__CLIENT_SECRET", "s");
     assert_eq!(scene.warnings(), [""; 0]);
@@ -291,7 +261,7 @@ fn the_production_example_loads_once_it_is_filled_in() {
     let (before, after) = filled.split_once("[credentials.marketplace]").unwrap();
     let (_, after) = after.split_once("[[publishers]]").unwrap();
     let kind = "[credentials.marketplace]\nkind = \"workload-identity\"";
-    let scene = Scene::empty()
+    let scene = Fixture::empty()
         .file("t.toml", format!("{before}{kind}\n[[publishers]]{after}"))
         .file("assertion", "");
     let file = scene.path("assertion").display().to_string();
@@ -300,18 +270,4 @@ fn the_production_example_loads_once_it_is_filled_in() {
         .variable("AZURE_TENANT_ID", "8c3c7d0e-0000-4000-8000-000000000000")
         .variable("AZURE_CLIENT_ID", "8c3c7d0e-0000-4000-8000-000000000001");
     assert_eq!(scene.warnings(), [""; 0]);
-}
-
-#[test]
-fn a_key_that_the_mirror_forgets_would_be_noticed() {
-    // The test above relies on this: what has no field is reported.
-    let mut findings = Findings::default();
-    let mut layers = super::super::load::Layers::default();
-    layers.add_text(Place::BuiltIn, "[server]\nforgotten = 1", &mut findings);
-    let (table, origins) = layers.finish();
-    assert!(super::super::load::mirror(table, &origins, &mut findings).is_some());
-    assert_eq!(
-        findings.into_problems().to_string(),
-        "built-in defaults: server.forgotten: is not a known key"
-    );
 }

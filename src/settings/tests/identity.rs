@@ -2,8 +2,9 @@
 
 use jsonwebtoken::Algorithm;
 
-use super::super::JwtIssuer;
 use super::*;
+use crate::domain::TokenRules;
+use crate::settings::JwtIssuerSettings;
 
 const DISCOVERED: &str = "issuer = \"https://issuer.example/t/\"\naudience = \"api\"";
 
@@ -12,25 +13,27 @@ fn jwt(lines: &str) -> String {
     format!("[[identity.jwt]]\n{lines}\n")
 }
 
-fn issuer(lines: &str) -> JwtIssuer {
-    let settings = Scene::over_good(&jwt(lines)).load().settings;
+fn issuer(lines: &str) -> JwtIssuerSettings {
+    let settings = Fixture::over_good(&jwt(lines)).load().settings;
     settings.jwt_issuers[0].clone()
 }
 
 /// What is wrong, the common beginning left out.
 fn wrong(lines: &str) -> String {
-    let problems = Scene::over_good(&jwt(lines)).problems().join("\n");
+    let problems = Fixture::over_good(&jwt(lines)).problems().join("\n");
     problems.replace("t.toml: identity.jwt[0].", "")
 }
 
 #[test]
 fn an_issuer_needs_little_to_be_discovered() {
-    let expected = JwtIssuer {
-        issuer: "https://issuer.example/t/".into(),
-        audiences: vec!["api".into()],
+    let expected = JwtIssuerSettings {
+        rules: TokenRules {
+            issuer: "https://issuer.example/t/".into(),
+            audiences: vec!["api".into()],
+            algorithms: vec![Algorithm::RS256],
+            typ: None,
+        },
         jwks_url: None,
-        algorithms: vec![Algorithm::RS256],
-        typ: None,
         ca_file: None,
         bearer_token_file: None,
         refresh: std::time::Duration::from_secs(300),
@@ -38,9 +41,15 @@ fn an_issuer_needs_little_to_be_discovered() {
     assert_eq!(issuer(DISCOVERED), expected);
     assert!(BASE.contains("#algorithms = [\"RS256\"]"));
     assert!(BASE.contains("#refresh_seconds = 300"));
-    assert!(Scene::over_good("").load().settings.jwt_issuers.is_empty());
     assert!(
-        Scene::over_good("[identity]")
+        Fixture::over_good("")
+            .load()
+            .settings
+            .jwt_issuers
+            .is_empty()
+    );
+    assert!(
+        Fixture::over_good("[identity]")
             .load()
             .settings
             .jwt_issuers
@@ -56,14 +65,17 @@ fn every_key_of_an_issuer_is_read() {
                     algorithms = [\"ES256\", \"RS256\"]\ntyp = \"at+jwt\"\nca_file = \"ca\"\n\
                     bearer_token_file = \"token\"\nrefresh_seconds = 60",
     );
-    let scene = Scene::over_good(&text).file("ca", "").file("token", "");
+    let scene = Fixture::over_good(&text).file("ca", "").file("token", "");
     let issuer = scene.load().settings.jwt_issuers[0].clone();
-    assert_eq!(issuer.issuer, "kubernetes/serviceaccount");
-    assert_eq!(issuer.audiences, ["a", "b"]);
+    assert_eq!(issuer.rules.issuer, "kubernetes/serviceaccount");
+    assert_eq!(issuer.rules.audiences, ["a", "b"]);
     let url = "https://k8s.example/openid/v1/jwks?a=B";
     assert_eq!(issuer.jwks_url.as_deref(), Some(url));
-    assert_eq!(issuer.algorithms, [Algorithm::ES256, Algorithm::RS256]);
-    assert_eq!(issuer.typ.as_deref(), Some("at+jwt"));
+    assert_eq!(
+        issuer.rules.algorithms,
+        [Algorithm::ES256, Algorithm::RS256]
+    );
+    assert_eq!(issuer.rules.typ.as_deref(), Some("at+jwt"));
     assert_eq!(issuer.ca_file, Some(scene.path("ca")));
     assert_eq!(issuer.bearer_token_file, Some(scene.path("token")));
     assert_eq!(issuer.refresh.as_secs(), 60);
@@ -113,10 +125,10 @@ fn an_issuer_without_an_address_for_its_keys_is_one() {
         "http://[::1]:7071",
         "http://localhost:7071/",
     ] {
-        assert_eq!(issuer(&lines(good)).issuer, good);
+        assert_eq!(issuer(&lines(good)).rules.issuer, good);
     }
     let expected = "issuer: must be https:// (http:// on loopback only), without user, query or \
-                    fragment, as there is no jwks_url: the keys are looked for below it";
+                    fragment, because its keys are discovered below it; or set jwks_url";
     for bad in [
         "kubernetes/serviceaccount",
         "http://issuer.example",
@@ -128,7 +140,7 @@ fn an_issuer_without_an_address_for_its_keys_is_one() {
     ] {
         assert_eq!(wrong(&lines(bad)), expected, "{bad}");
         let elsewhere = format!("{}\njwks_url = \"https://keys.example\"", lines(bad));
-        assert_eq!(issuer(&elsewhere).issuer, bad);
+        assert_eq!(issuer(&elsewhere).rules.issuer, bad);
     }
 }
 
@@ -143,8 +155,8 @@ fn keys_never_cross_a_network_in_the_clear() {
     ] {
         assert_eq!(issuer(&lines(good)).jwks_url.as_deref(), Some(good));
     }
-    let plain = "jwks_url: must be https: whoever can change the keys on their way can be anyone \
-                 (only loopback may do without; portal.allow_plain_http does not count here)";
+    let plain = "jwks_url: must be https: an attacker who replaces the keys on their way can be any \
+                 caller (exempt is loopback alone; portal.allow_plain_http does not apply)";
     for bad in [
         "http://keys.example/k",
         "http://10.0.0.1",
@@ -174,14 +186,14 @@ fn only_asymmetric_signatures_count() {
     let lines = |algorithms: &str| format!("{DISCOVERED}\nalgorithms = {algorithms}");
     let names = "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA";
     for name in names.split(", ") {
-        let read = issuer(&lines(&format!("[\"{name}\"]"))).algorithms;
+        let read = issuer(&lines(&format!("[\"{name}\"]"))).rules.algorithms;
         assert_eq!(format!("{read:?}"), format!("[{name}]"));
     }
     for never in ["HS256", "HS384", "HS512", "hs256", "none", "None"] {
         assert_eq!(
             wrong(&lines(&format!("[\"RS256\", \"{never}\"]"))),
             format!(
-                "algorithms[1]: must be one of {names}: symmetric or unsigned tokens are never \
+                "algorithms[1]: must be one of {names}; symmetric and unsigned tokens are never \
                  accepted"
             )
         );
@@ -214,15 +226,15 @@ fn the_rest_of_an_issuer_has_limits_too() {
         ),
         (
             "refresh_seconds = 9",
-            "refresh_seconds: must be 10 to 86400",
+            "refresh_seconds: must be a whole number from 10 to 86400",
         ),
         (
             "refresh_seconds = 86401",
-            "refresh_seconds: must be 10 to 86400",
+            "refresh_seconds: must be a whole number from 10 to 86400",
         ),
         (
             "refresh_seconds = \"60\"",
-            "refresh_seconds: must be a whole number, not text",
+            "refresh_seconds: must be a whole number from 10 to 86400, not text",
         ),
         ("ca_file = \"\"", "ca_file: must not be empty"),
         ("ca_file = \".\"", "ca_file: names a directory, not a file"),
@@ -237,7 +249,7 @@ fn the_rest_of_an_issuer_has_limits_too() {
         ),
         (
             "audiences = \"x\"",
-            "audiences: is not a known key; is audience meant?",
+            "audiences: is not a known key; did you mean audience?",
         ),
     ] {
         assert_eq!(wrong(&format!("{DISCOVERED}\n{line}")), expected);
@@ -249,16 +261,16 @@ fn the_rest_of_an_issuer_has_limits_too() {
 
 #[test]
 fn issuers_are_distinct_and_named_by_somebody() {
-    let problems = |text: &str| Scene::over_good(text).problems().join("\n");
+    let problems = |text: &str| Fixture::over_good(text).problems().join("\n");
     assert_eq!(
         problems(&(jwt(DISCOVERED) + &jwt(DISCOVERED))),
         "t.toml: identity.jwt[1].issuer: is the same as identity.jwt[0].issuer"
     );
     // Not even a slash apart.
     let other = DISCOVERED.replace("/t/", "/t");
-    let scene = Scene::over_good(&(jwt(DISCOVERED) + &jwt(&other)));
+    let scene = Fixture::over_good(&(jwt(DISCOVERED) + &jwt(&other)));
     let unnamed = |index| {
-        format!("t.toml: identity.jwt[{index}].issuer: no caller names it: its tokens are nobody's")
+        format!("t.toml: identity.jwt[{index}].issuer: no caller names it: its tokens are refused")
     };
     assert_eq!(scene.warnings(), [unnamed(0), unnamed(1)]);
     let text = "must be a list (which only a file can hold), not a table";

@@ -1,106 +1,74 @@
 //! No configured value is ever printed, wherever it stands and whatever its type.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::*;
 
-/// Every key, with the table it stands in.
-const KEYS: [(&str, &str); 87] = [
-    ("", "server"),
-    ("", "credentials"),
-    ("", "publishers"),
-    ("", "callers"),
-    ("", "unknown"),
-    ("[server]", "listen"),
-    ("[server]", "public_url"),
-    ("[server]", "workers"),
-    ("[server]", "drain_seconds"),
-    ("[server]", "max_wait_seconds"),
-    ("[server]", "events_beat_seconds"),
-    ("[server]", "max_connections"),
-    ("[server]", "max_body_bytes"),
-    ("[server]", "allow_debugger"),
-    ("[server]", "tls"),
-    ("[server]", "unknown"),
-    ("[server.tls]", "cert_file"),
-    ("[server.tls]", "key_file"),
-    ("[server.tls]", "client_ca_file"),
-    ("[server.tls]", "unknown"),
-    ("[admin]", "listen"),
-    ("[portal]", "base_url"),
-    ("[portal]", "api_version"),
-    ("[portal]", "ca_file"),
-    ("[portal]", "request_timeout_ms"),
-    ("[portal]", "allow_plain_http"),
-    ("[operations]", "poll_seconds"),
-    ("[operations]", "give_up_seconds"),
-    ("[credentials]", "contoso"),
-    ("[credentials.contoso]", "kind"),
-    ("[credentials.contoso]", "authority"),
-    ("[credentials.contoso]", "tenant_id"),
-    ("[credentials.contoso]", "client_id"),
-    ("[credentials.contoso]", "client_secret"),
-    ("[credentials.contoso]", "client_secret_file"),
-    ("[credentials.contoso]", "client_secret_expires"),
-    ("[credentials.contoso]", "certificate_file"),
-    ("[credentials.contoso]", "key_file"),
-    ("[credentials.contoso]", "assertion_algorithm"),
-    ("[credentials.contoso]", "assertion_file"),
-    ("[credentials.contoso]", "endpoint"),
-    ("[credentials.contoso]", "identity_header"),
-    ("[credentials.contoso]", "identity_header_file"),
-    ("[credentials.contoso]", "token_file"),
-    ("[credentials.contoso]", "endpoint_version"),
-    ("[credentials.contoso]", "resource"),
-    ("[credentials.contoso]", "scope"),
-    ("[credentials.contoso]", "wait_ms"),
-    ("[credentials.contoso]", "unknown"),
-    ("[[publishers]]", "id"),
-    ("[[publishers]]", "credential"),
-    ("[identity]", "jwt"),
-    ("[[identity.jwt]]", "issuer"),
-    ("[[identity.jwt]]", "audience"),
-    ("[[identity.jwt]]", "jwks_url"),
-    ("[[identity.jwt]]", "algorithms"),
-    ("[[identity.jwt]]", "typ"),
-    ("[[identity.jwt]]", "ca_file"),
-    ("[[identity.jwt]]", "bearer_token_file"),
-    ("[[identity.jwt]]", "refresh_seconds"),
-    ("[[identity.jwt]]", "unknown"),
-    ("[[callers]]", "name"),
-    ("[[callers]]", "default_publisher"),
-    ("[[callers]]", "api_key_sha256"),
-    ("[[callers]]", "certificate_san"),
-    ("[[callers]]", "max_in_flight_actions"),
-    ("[[callers]]", "jwt"),
-    ("[[callers]]", "rate_limit"),
-    ("[[callers]]", "allow"),
-    ("[callers.jwt]", "issuer"),
-    ("[callers.jwt]", "claims"),
-    ("[callers.jwt]", "unknown"),
-    ("[callers.jwt.claims]", "azp"),
-    ("[callers.jwt.claims]", "unknown"),
-    ("[callers.rate_limit]", "per_second"),
-    ("[callers.rate_limit]", "burst"),
-    ("[callers.rate_limit]", "unknown"),
-    ("[[callers.allow]]", "actions"),
-    ("[[callers.allow]]", "publishers"),
-    ("[[callers.allow]]", "offers"),
-    ("[[callers.allow]]", "unknown"),
-    ("[ledger]", "url"),
-    ("[ledger]", "durability"),
-    ("[ledger]", "retention_days"),
-    ("[ledger]", "idempotency_hours"),
-    ("[telemetry]", "log_level"),
-    ("[telemetry]", "log_format"),
-];
+/// Every key that the reader knows, and in each table one that it does not know.
+static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mut keys = BTreeSet::from(["unknown".to_owned()]);
+    for key in known_keys().into_keys() {
+        let named = key.replace("credentials.NAME", "credentials.contoso");
+        let named = named.replace("claims.NAME", "claims.azp");
+        if let Some((table, _)) = named.rsplit_once('.') {
+            keys.insert(format!("{table}.unknown"));
+        }
+        keys.insert(named);
+    }
+    keys.into_iter().collect()
+});
 
-/// Keys whose tables are written out as well.
-const TABLES: [&str; 5] = ["tls", "jwt", "claims", "rate_limit", "allow"];
+/// A TOML document, written as inline tables.
+#[derive(Default)]
+struct Document(BTreeMap<String, Node>);
 
-/// A table that only stands below a caller.
-fn is_of_a_caller(table: &str) -> bool {
-    table.trim_matches(['[', ']']).starts_with("callers.")
+enum Node {
+    Value(String),
+    Table(Document),
+    /// A list of one table.
+    List(Document),
+}
+
+impl Document {
+    /// With this value alone.
+    fn of(key: &str, value: String) -> Self {
+        let mut document = Self::default();
+        document.set(key, value);
+        document
+    }
+
+    fn set(&mut self, key: &str, value: String) {
+        let Some((first, rest)) = key.split_once('.') else {
+            self.0.insert(key.to_owned(), Node::Value(value));
+            return;
+        };
+        let (name, new): (_, fn(Self) -> Node) = match first.strip_suffix("[]") {
+            Some(name) => (name, Node::List),
+            None => (first, Node::Table),
+        };
+        let node = self.0.entry(name.to_owned());
+        match node.or_insert_with(|| new(Self::default())) {
+            Node::Table(table) | Node::List(table) => table.set(rest, value),
+            Node::Value(_) => panic!("{key} is below a value"),
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let table = |table: &Self| format!("{{ {} }}", table.lines().join(", "));
+        let line = |(key, node): (&String, &Node)| match node {
+            Node::Value(value) => format!("{key} = {value}"),
+            Node::Table(inner) => format!("{key} = {}", table(inner)),
+            Node::List(inner) => format!("{key} = [{}]", table(inner)),
+        };
+        self.0.iter().map(line).collect()
+    }
+
+    fn text(&self) -> String {
+        self.lines().join("\n")
+    }
 }
 
 /// A value of any type that TOML has, which carries the mark.
@@ -126,7 +94,7 @@ const SHAPES: usize = 13;
 const MARKS: std::ops::Range<u32> = 700_700_000..799_999_999;
 
 /// Everything that loading says, but for the directory's name: that is random.
-fn said(scene: &Scene) -> String {
+fn said(scene: &Fixture) -> String {
     let profile = scene.path("t.toml").exists().then_some("t");
     let said = match load(&scene.source(profile)) {
         Err(problems) => format!("{problems}\n{problems:?}"),
@@ -144,16 +112,10 @@ fn assert_silent(said: &str, mark: u32) {
 fn one_value_in_any_key_and_of_any_type() {
     let mark = 777_001_234;
     let mut refused = 0;
-    for (table, key) in KEYS {
+    for key in KEYS.iter() {
         for shape in 0..SHAPES {
-            let value = marked(mark, shape);
-            let list = if is_of_a_caller(table) {
-                "[[callers]]\n"
-            } else {
-                ""
-            };
-            let text = format!("{list}{table}\n{key} = {value}");
-            let said = said(&Scene::over_good(&text));
+            let text = Document::of(key, marked(mark, shape)).text();
+            let said = said(&Fixture::over_good(&text));
             refused += usize::from(said.contains("t.toml"));
             assert_silent(&said, mark);
         }
@@ -181,7 +143,7 @@ fn one_value_in_any_key_of_any_kind_of_credential() {
     for credential in CREDENTIALS {
         let good = good_with(&format!("{credential}\n"));
         let base = |text: &str| {
-            let scene = Scene::empty().file("base.toml", &good);
+            let scene = Fixture::empty().file("base.toml", &good);
             scene
                 .file("both", include_str!("pem/pkcs1.pem"))
                 .file("t.toml", text)
@@ -189,12 +151,11 @@ fn one_value_in_any_key_of_any_kind_of_credential() {
         base("").load();
         let keys = KEYS
             .iter()
-            .filter(|(table, _)| *table == "[credentials.contoso]");
+            .filter(|key| key.starts_with("credentials.contoso."));
         let mut refused = 0;
-        for (table, key) in keys.clone() {
+        for key in keys.clone() {
             for shape in 0..SHAPES {
-                let value = marked(mark, shape);
-                let said = said(&base(&format!("{table}\n{key} = {value}")));
+                let said = said(&base(&Document::of(key, marked(mark, shape)).text()));
                 refused += usize::from(said.contains("t.toml"));
                 assert_silent(&said, mark);
             }
@@ -230,7 +191,7 @@ fn one_value_in_any_variable_of_a_platform() {
                 format!("http://{mark}.example/{mark}"),
                 format!("/{mark}/../{mark}"),
             ] {
-                let scene = Scene::of(credential)
+                let scene = Fixture::of(credential)
                     .variable("IDENTITY_ENDPOINT", "http://127.0.0.1/x")
                     .variable("IDENTITY_HEADER", "h")
                     .variable(name, &value);
@@ -245,15 +206,15 @@ fn one_value_in_any_variable_of_a_platform() {
 
 #[test]
 fn what_is_in_a_platform_s_secret_stays_there() {
-    let printed = |scene: &Scene| format!("{:?}", scene.load());
-    let scene = Scene::of("kind = \"managed-identity\"\n")
+    let printed = |scene: &Fixture| format!("{:?}", scene.load());
+    let scene = Fixture::of("kind = \"managed-identity\"\n")
         .variable("IDENTITY_ENDPOINT", "http://127.0.0.1/x")
         .variable("IDENTITY_HEADER", "Zq777001234");
     assert!(printed(&scene).contains("header: [secret]"));
     assert_silent(&printed(&scene), 777_001_234);
     for kind in [2, 4] {
         let text = format!("{}\n", CREDENTIALS[kind]);
-        let scene = Scene::of(&text).file("both", "Zq777001234");
+        let scene = Fixture::of(&text).file("both", "Zq777001234");
         assert_silent(&printed(&scene), 777_001_234);
     }
 }
@@ -261,13 +222,11 @@ fn what_is_in_a_platform_s_secret_stays_there() {
 #[test]
 fn one_value_in_any_variable() {
     let mark = 777_001_234;
-    for (table, key) in KEYS {
-        let levels = table.trim_matches(['[', ']']);
-        let name = format!("OFFERGATE_{levels}.{key}")
-            .replace('.', "__")
-            .to_uppercase();
+    for key in KEYS.iter().filter(|key| key.contains('.')) {
+        let levels = key.replace("[]", "").replace('.', "__");
+        let name = format!("OFFERGATE_{}", levels.to_uppercase());
         for value in [format!("Zq{mark}"), format!("{mark}"), format!("-{mark}")] {
-            assert_silent(&said(&Scene::over_good("").variable(&name, &value)), mark);
+            assert_silent(&said(&Fixture::over_good("").variable(&name, &value)), mark);
         }
     }
 }
@@ -291,7 +250,7 @@ fn one_value_where_the_file_stops_being_toml() {
         format!("[a\nb = \"Zq{mark}\""),
         format!("server = \"Zq{mark}\"\nserver.listen = \"Zq{mark}\""),
     ] {
-        let said = said(&Scene::over_good(&text));
+        let said = said(&Fixture::over_good(&text));
         assert!(said.contains("t.toml: is not valid"), "{text}: {said}");
         assert_silent(&said, mark);
     }
@@ -301,7 +260,7 @@ fn one_value_where_the_file_stops_being_toml() {
 fn what_is_in_a_secret_file_stays_there() {
     for content in [&b"Zq777001234\xff"[..], b"Zq777001234"] {
         let text = GOOD.replace("client_secret = \"hush\"", "client_secret_file = \"s\"");
-        let scene = Scene::empty().file("base.toml", text + "\n[server]\nworkers = 999");
+        let scene = Fixture::empty().file("base.toml", text + "\n[server]\nworkers = 999");
         assert_silent(&said(&scene.file("s", content)), 777_001_234);
     }
 }
@@ -318,7 +277,7 @@ fn what_is_in_a_certificate_file_stays_there() {
         format!("-----BEGIN PRIVATE KEY-----\n{mark}\n-----END PRIVATE KEY-----\n"),
     ] {
         let text = "[server.tls]\ncert_file = \"f\"\nkey_file = \"f\"\nclient_ca_file = \"f\"";
-        let said = said(&Scene::over_good(text).file("f", content));
+        let said = said(&Fixture::over_good(text).file("f", content));
         assert_eq!(said.matches("t.toml: server.tls.").count(), 3, "{said}");
         assert_silent(&said, 777_001_234);
     }
@@ -331,24 +290,18 @@ proptest! {
     fn many_values_at_once(
         choices in proptest::collection::vec((0..SHAPES, MARKS, any::<bool>()), KEYS.len())
     ) {
-        // Tables in the order of KEYS; what is not chosen stays as it is in GOOD.
-        let mut text = String::new();
-        let mut open = "";
-        for ((table, key), (shape, mark, chosen)) in KEYS.into_iter().zip(&choices) {
-            let clashes = table.is_empty() || table == "[credentials]" || TABLES.contains(&key);
-            if !chosen || (clashes && key != "unknown") {
-                continue;
+        // What is not chosen stays as it is in GOOD.
+        let mut document = Document::default();
+        for (key, (shape, mark, chosen)) in KEYS.iter().zip(&choices) {
+            let rest = |other: &String| other.strip_prefix(key.as_str()).map(str::to_owned);
+            let is_below = |other| rest(other).is_some_and(|rest| rest.starts_with(['.', '[']));
+            let is_table = KEYS.iter().any(is_below);
+            if *chosen && !is_table {
+                document.set(key, marked(*mark, *shape));
             }
-            if table != open {
-                if is_of_a_caller(table) && open != "[[callers]]" && !is_of_a_caller(open) {
-                    text.push_str("[[callers]]\n");
-                }
-                text.push_str(&format!("{table}\n"));
-                open = table;
-            }
-            text.push_str(&format!("{key} = {}\n", marked(*mark, *shape)));
         }
-        let said = said(&Scene::over_good(&text));
+        let text = document.text();
+        let said = said(&Fixture::over_good(&text));
         prop_assert!(!said.contains("is not valid TOML"), "{text}\n{said}");
         for (_, mark, _) in &choices {
             assert_silent(&said, *mark);

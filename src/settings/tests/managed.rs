@@ -1,19 +1,19 @@
 //! Managed identities: whom they ask, and over what.
 
-use super::super::ManagedEndpoint;
 use super::*;
+use crate::domain::ManagedEndpoint;
 
 const KIND: &str = "kind = \"managed-identity\"\n";
 const IMDS: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 
-fn scene(lines: &str) -> Scene {
-    Scene::of(&format!("{KIND}{lines}"))
+fn scene(lines: &str) -> Fixture {
+    Fixture::of(&format!("{KIND}{lines}"))
 }
 
 /// Where it asks, and with which header if it is App Service's.
-fn asked(scene: &Scene) -> (String, Option<String>) {
-    match scene.kind() {
-        CredentialKind::ManagedIdentity { endpoint, .. } => match endpoint {
+fn asked(scene: &Fixture) -> (String, Option<String>) {
+    match scene.method() {
+        CredentialMethod::ManagedIdentity { endpoint, .. } => match endpoint {
             ManagedEndpoint::Imds { url } => (url, None),
             ManagedEndpoint::AppService { url, header } => (url, Some(header.expose().into())),
         },
@@ -21,7 +21,7 @@ fn asked(scene: &Scene) -> (String, Option<String>) {
     }
 }
 
-fn in_app_service(lines: &str) -> Scene {
+fn in_app_service(lines: &str) -> Fixture {
     scene(lines)
         .variable("IDENTITY_ENDPOINT", "http://169.254.130.2:8081/msi/token/")
         .variable("IDENTITY_HEADER", "header-1")
@@ -29,20 +29,20 @@ fn in_app_service(lines: &str) -> Scene {
 
 #[test]
 fn its_defaults_are_those_of_a_virtual_machine() {
-    let CredentialKind::ManagedIdentity {
+    let CredentialMethod::ManagedIdentity {
         client_id,
         resource,
         ..
-    } = scene("").kind()
+    } = scene("").method()
     else {
         panic!("another kind");
     };
     assert_eq!(client_id, None);
     assert_eq!(resource, "https://cloudpartner.azure.com");
     assert_eq!(asked(&scene("")), (IMDS.into(), None));
-    let with = scene("client_id = \"c\"\nresource = \"r\"\n").kind();
+    let with = scene("client_id = \"c\"\nresource = \"r\"\n").method();
     assert!(
-        matches!(with, CredentialKind::ManagedIdentity { client_id, resource, .. }
+        matches!(with, CredentialMethod::ManagedIdentity { client_id, resource, .. }
             if client_id.as_deref() == Some("c") && resource == "r")
     );
 }
@@ -77,7 +77,7 @@ fn a_header_makes_it_app_service() {
     let both = format!("{lines}identity_header = \"h\"\nidentity_header_file = \"h\"\n");
     assert_eq!(
         scene(&both).problems_of_credential(),
-        "identity_header_file: identity_header is set too (t.toml); keep one of them"
+        "identity_header_file: identity_header is set too (t.toml); remove one of them"
     );
     assert_eq!(
         scene("identity_header = \"h\"\n").problems_of_credential(),
@@ -112,8 +112,9 @@ fn a_header_must_fit_into_one() {
 
 #[test]
 fn plain_http_is_for_the_platform_only() {
-    let must = "must be https: plain HTTP would show tokens and secrets to the network (only";
-    let or = "may do without, or everything with portal.allow_plain_http)";
+    let must =
+        "must be https: plain HTTP would expose tokens and secrets on the network (exempt are";
+    let or = "and everything with portal.allow_plain_http = true)";
     let written = |url: &str| scene(&format!("endpoint = \"{url}\"\n"));
     let platform = |url: &str| in_app_service("").variable("IDENTITY_ENDPOINT", url);
     for (url, fine_written, fine_from_platform) in [
@@ -131,12 +132,12 @@ fn plain_http_is_for_the_platform_only() {
             (
                 written(url),
                 fine_written,
-                format!("endpoint: {must} loopback and 169.254.169.254 {or}"),
+                format!("endpoint: {must} loopback and 169.254.169.254, {or}"),
             ),
             (
                 platform(url),
                 fine_from_platform,
-                format!("IDENTITY_ENDPOINT: endpoint: {must} loopback and 169.254.0.0/16 {or}"),
+                format!("IDENTITY_ENDPOINT: endpoint: {must} loopback and 169.254.0.0/16, {or}"),
             ),
         ] {
             if fine {
@@ -145,7 +146,7 @@ fn plain_http_is_for_the_platform_only() {
                 assert_eq!(scene.problems_of_credential(), expected, "{url}");
                 let variable = "OFFERGATE_PORTAL__ALLOW_PLAIN_HTTP";
                 let warnings = scene.variable(variable, "true").warnings_of_credential();
-                let end = "tokens and secrets cross the network unprotected: it is plain HTTP";
+                let end = "is plain HTTP: tokens and secrets cross the network unprotected";
                 assert!(warnings.ends_with(end), "{url}: {warnings}");
             }
         }

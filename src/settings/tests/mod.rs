@@ -15,6 +15,7 @@ mod managed;
 mod reload;
 mod secrets;
 mod tls;
+mod url;
 mod values;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,11 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Application, BASE, Credential, CredentialKind, Loaded, Source, load};
+use super::{
+    BASE, ConfigSource, CredentialMethod, CredentialSettings, Finding, KeyKind, Loaded, known_keys,
+    load,
+};
+use crate::domain::Application;
 
 /// Everything that has no default, as short as it gets.
 const GOOD: &str = r#"
@@ -58,12 +63,12 @@ fn good_with(credential: &str) -> String {
 }
 
 /// A configuration directory, and the environment beside it.
-struct Scene {
+struct Fixture {
     dir: TempDir,
     environment: BTreeMap<String, String>,
 }
 
-impl Scene {
+impl Fixture {
     /// `GOOD` as `base.toml`, `text` as the profile `t` over it.
     fn over_good(text: &str) -> Self {
         Self::empty().file("base.toml", GOOD).file("t.toml", text)
@@ -95,8 +100,8 @@ impl Scene {
         self.dir.path().join(name)
     }
 
-    fn source(&self, profile: Option<&str>) -> Source {
-        Source {
+    fn source(&self, profile: Option<&str>) -> ConfigSource {
+        ConfigSource {
             dir: Some(self.dir.path().to_owned()),
             profile: profile.map(str::to_owned),
             environment: self.environment.clone(),
@@ -110,26 +115,26 @@ impl Scene {
     }
 
     /// The credential of `GOOD`.
-    fn credential(&self) -> Credential {
+    fn credential(&self) -> CredentialSettings {
         self.load().settings.credentials["contoso"].clone()
     }
 
-    fn kind(&self) -> CredentialKind {
-        self.credential().kind
+    fn method(&self) -> CredentialMethod {
+        self.credential().method
     }
 
     fn application(&self) -> Application {
-        match self.kind() {
-            CredentialKind::ClientSecret { application, .. }
-            | CredentialKind::ClientCertificate { application, .. }
-            | CredentialKind::WorkloadIdentity { application, .. } => application,
+        match self.method() {
+            CredentialMethod::ClientSecret { application, .. }
+            | CredentialMethod::ClientCertificate { application, .. }
+            | CredentialMethod::WorkloadIdentity { application, .. } => application,
             other => panic!("{other:?}"),
         }
     }
 
     fn client_secret(&self) -> String {
-        match self.kind() {
-            CredentialKind::ClientSecret { secret, .. } => secret.expose().to_owned(),
+        match self.method() {
+            CredentialMethod::ClientSecret { secret, .. } => secret.expose().to_owned(),
             other => panic!("{other:?}"),
         }
     }
@@ -148,14 +153,14 @@ impl Scene {
     fn problems(&self) -> Vec<String> {
         let profile = self.path("t.toml").exists().then_some("t");
         let problems = load(&self.source(profile)).expect_err("it loads");
-        self.lines(problems.as_slice())
+        self.lines(problems.problems())
     }
 
     fn warnings(&self) -> Vec<String> {
         self.lines(&self.load().warnings)
     }
 
-    fn lines(&self, problems: &[super::Problem]) -> Vec<String> {
+    fn lines(&self, problems: &[Finding]) -> Vec<String> {
         let dir = format!("{}/", self.dir.path().display());
         problems
             .iter()

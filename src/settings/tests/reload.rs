@@ -1,13 +1,13 @@
 //! Reading the configuration again: what has to wait for a restart, what a running
 //! gateway forbids, and which files to look at.
 
-use super::super::{Settings, reload};
 use super::*;
+use crate::settings::{Settings, reload};
 
 /// What waits when the second profile is read over the first.
 fn waiting(text: &str) -> Vec<&'static str> {
-    let old = Scene::over_good("").load().settings;
-    let new = Scene::over_good(text).load().settings;
+    let old = Fixture::over_good("").load().settings;
+    let new = Fixture::over_good(text).load().settings;
     assert_eq!(new.waiting_for_restart(&new.clone()), [""; 0]);
     let there = old.waiting_for_restart(&new);
     assert_eq!(there, new.waiting_for_restart(&old), "{text}");
@@ -62,15 +62,18 @@ fn which_credentials_there_are_and_their_publishers_wait_for_a_restart() {
 /// Both must be taken as equal or not from either side, and nothing may wait.
 fn assert_same(one: &Settings, other: &Settings, expected: bool, what: &str) {
     let (a, b) = (&one.credentials["contoso"], &other.credentials["contoso"]);
-    assert!(a.is_same(&a.clone()) && b.is_same(&b.clone()), "{what}");
-    assert_eq!(a.is_same(b), expected, "{what}");
-    assert_eq!(b.is_same(a), expected, "{what}");
+    assert!(
+        a.method == a.method.clone() && b.method == b.method.clone(),
+        "{what}"
+    );
+    assert_eq!(a.method == b.method, expected, "{what}");
+    assert_eq!(b.method == a.method, expected, "{what}");
     assert_eq!(one.waiting_for_restart(other), [""; 0], "{what}");
 }
 
 #[test]
 fn another_secret_is_live_and_told_from_the_old_one() {
-    let old = Scene::over_good("").load().settings;
+    let old = Fixture::over_good("").load().settings;
     for line in [
         "client_secret = \"other\"",
         "client_secret = \"hus\"",
@@ -81,13 +84,18 @@ fn another_secret_is_live_and_told_from_the_old_one() {
         "scope = \"other\"",
     ] {
         let text = format!("[credentials.contoso]\n{line}");
-        let new = Scene::over_good(&text).load().settings;
+        let new = Fixture::over_good(&text).load().settings;
         assert_same(&old, &new, false, line);
     }
-    assert_same(&old, &Scene::over_good("").load().settings, true, "nothing");
-    let wait = Scene::over_good("[credentials.contoso]\nwait_ms = 7").load();
+    assert_same(
+        &old,
+        &Fixture::over_good("").load().settings,
+        true,
+        "nothing",
+    );
+    let wait = Fixture::over_good("[credentials.contoso]\nwait_ms = 7").load();
     let wait = &wait.settings.credentials["contoso"];
-    assert!(old.credentials["contoso"].is_same(wait));
+    assert_eq!(old.credentials["contoso"].method, wait.method);
 }
 
 #[test]
@@ -95,7 +103,9 @@ fn so_is_every_other_kind() {
     let certificate = |pem: &str, rest: &str| {
         let text = "kind = \"client-certificate\"\ntenant_id = \"t\"\nclient_id = \"c\"\n\
                     certificate_file = \"both\"\nkey_file = \"both\"\n";
-        Scene::of(&format!("{text}{rest}")).file("both", pem).load()
+        Fixture::of(&format!("{text}{rest}"))
+            .file("both", pem)
+            .load()
     };
     let (rsa, other_rsa) = (
         include_str!("pem/pkcs1.pem"),
@@ -111,14 +121,14 @@ fn so_is_every_other_kind() {
     let workload = |name: &str, rest: &str| {
         let path = file(name);
         let text = "kind = \"workload-identity\"\ntenant_id = \"t\"\nclient_id = \"c\"\n";
-        Scene::of(&format!("{text}assertion_file = \"{path}\"\n{rest}")).load()
+        Fixture::of(&format!("{text}assertion_file = \"{path}\"\n{rest}")).load()
     };
-    let managed = |rest: &str| Scene::of(&format!("kind = \"managed-identity\"\n{rest}")).load();
+    let managed = |rest: &str| Fixture::of(&format!("kind = \"managed-identity\"\n{rest}")).load();
     let url = "endpoint = \"http://127.0.0.1/x\"\n";
     let app_service = |header| managed(&format!("{url}identity_header = \"{header}\"\n"));
     let token = |name: &str| {
         let path = file(name);
-        Scene::of(&format!("kind = \"token-file\"\ntoken_file = \"{path}\"\n")).load()
+        Fixture::of(&format!("kind = \"token-file\"\ntoken_file = \"{path}\"\n")).load()
     };
     let table = [
         certificate(rsa, ""),
@@ -136,7 +146,7 @@ fn so_is_every_other_kind() {
         app_service("i"),
         token("a"),
         token("b"),
-        Scene::of(CLIENT_SECRET).load(),
+        Fixture::of(CLIENT_SECRET).load(),
     ];
     for (index, one) in table.iter().enumerate() {
         for (number, other) in table.iter().enumerate() {
@@ -168,16 +178,16 @@ fn callers_rules_and_issuers_are_live() {
 }
 
 /// A scene with TLS.
-fn with_tls(pem: &str) -> Scene {
+fn with_tls(pem: &str) -> Fixture {
     let tls = "[server.tls]\ncert_file = \"both\"\nkey_file = \"both\"";
-    let scene = Scene::over_good(tls).file("both", pem);
+    let scene = Fixture::over_good(tls).file("both", pem);
     protect(&scene.path("both"), 0o600);
     scene
 }
 
 #[test]
 fn tls_is_turned_on_by_a_restart_and_live_from_then_on() {
-    let plain = Scene::over_good("").load().settings;
+    let plain = Fixture::over_good("").load().settings;
     let one = with_tls(include_str!("pem/sec1.pem")).load().settings;
     let other = with_tls(include_str!("pem/pkcs1.pem")).load().settings;
     assert_eq!(plain.waiting_for_restart(&one), ["server.tls"]);
@@ -188,12 +198,12 @@ fn tls_is_turned_on_by_a_restart_and_live_from_then_on() {
 #[test]
 fn the_sample_key_needs_a_running_portal_on_loopback_as_well() {
     let at = |base_url: &str| -> Settings {
-        let mut settings = Scene::over_good("").load().settings;
+        let mut settings = Fixture::over_good("").load().settings;
         settings.portal.base_url = base_url.to_owned();
         settings
     };
-    let sample = super::super::proof::HASH_OF_SAMPLE;
-    let scene = Scene::over_good(&format!(
+    let sample = crate::settings::caller_credentials::HASH_OF_SAMPLE;
+    let scene = Fixture::over_good(&format!(
         "[portal]\nbase_url = \"http://127.0.0.1:7070\"\n\
          [[callers]]\nname = \"c\"\napi_key_sha256 = [\"{sample}\"]"
     ));
@@ -201,17 +211,17 @@ fn the_sample_key_needs_a_running_portal_on_loopback_as_well() {
     assert!(again(&at("http://[::1]:7070")).is_ok());
     let problems = again(&at("https://cloudpartner.azure.com")).unwrap_err();
     assert_eq!(
-        scene.lines(problems.as_slice()),
+        scene.lines(problems.problems()),
         [
-            "t.toml: callers[0].api_key_sha256[0]: is the hash of a published sample key; it is \
-          good for a portal on loopback only"
+            "t.toml: callers[0].api_key_sha256[0]: is the hash of a published sample key, which is \
+          accepted only while portal.base_url is on loopback; `offergate keys new` makes another"
         ]
     );
     // Everything else is as when loading.
-    let scene = Scene::over_good("");
+    let scene = Fixture::over_good("");
     let far = at("https://cloudpartner.azure.com");
     assert!(reload(&scene.source(Some("t")), &far).is_ok());
-    let scene = Scene::over_good("callers = 5");
+    let scene = Fixture::over_good("callers = 5");
     assert!(reload(&scene.source(Some("t")), &far).is_err());
 }
 

@@ -7,8 +7,8 @@ use super::*;
 const VARIABLE: &str = "OFFERGATE_CREDENTIALS__CONTOSO__CLIENT_SECRET";
 
 /// `GOOD` with its secret in the file `secret`.
-fn in_file(content: impl AsRef<[u8]>) -> Scene {
-    let scene = Scene::empty()
+fn in_file(content: impl AsRef<[u8]>) -> Fixture {
+    let scene = Fixture::empty()
         .file(
             "base.toml",
             GOOD.replace(
@@ -45,7 +45,7 @@ fn a_file_without_a_secret_is_refused() {
         (&b""[..], "names an empty file"),
         (b"\n", "names an empty file"),
         (b"\r\n", "names an empty file"),
-        (b"\xff", "names a file that is no UTF-8 text"),
+        (b"\xff", "names a file that is not UTF-8 text"),
         (
             &[b'a'; 70_000],
             "names a file that is longer than 65536 bytes",
@@ -64,20 +64,18 @@ fn a_file_without_a_secret_is_refused() {
     fs::create_dir(missing.path("secret")).unwrap();
     assert_eq!(
         missing.problems(),
-        [format!(
-            "{key} names a directory, pipe or device, not a file"
-        )]
+        [format!("{key} names a directory, not a file")]
     );
 }
 
 #[test]
 fn an_empty_secret_is_refused_wherever_it_comes_from() {
     assert_eq!(
-        Scene::over_good("[credentials.contoso]\nclient_secret = \"\"").problems(),
+        Fixture::over_good("[credentials.contoso]\nclient_secret = \"\"").problems(),
         ["t.toml: credentials.contoso.client_secret: must not be empty"]
     );
     assert_eq!(
-        Scene::over_good("").variable(VARIABLE, "").problems(),
+        Fixture::over_good("").variable(VARIABLE, "").problems(),
         [format!(
             "{VARIABLE}: credentials.contoso.client_secret: must not be empty"
         )]
@@ -92,23 +90,23 @@ fn two_secrets_are_one_too_many_even_from_two_places() {
         scene.problems(),
         [format!(
             "base.toml: credentials.contoso.client_secret_file: credentials.contoso.{both} \
-             ({VARIABLE}); keep one of them"
+             ({VARIABLE}); remove one of them"
         )]
     );
-    let scene = Scene::over_good("").variable(&format!("{VARIABLE}_FILE"), "secret");
+    let scene = Fixture::over_good("").variable(&format!("{VARIABLE}_FILE"), "secret");
     let problems = scene.problems().join("\n");
     assert!(
         problems.starts_with(&format!("{VARIABLE}_FILE: ")),
         "{problems}"
     );
     assert!(problems.contains(both), "{problems}");
-    let scene = Scene::over_good("[credentials.contoso]\nclient_secret_file = \"\"");
+    let scene = Fixture::over_good("[credentials.contoso]\nclient_secret_file = \"\"");
     assert!(scene.problems().join("\n").contains(both));
 }
 
 #[test]
 fn no_secret_is_one_too_few() {
-    let scene = Scene::empty().file("t.toml", GOOD.replace("client_secret = \"hush\"", ""));
+    let scene = Fixture::empty().file("t.toml", GOOD.replace("client_secret = \"hush\"", ""));
     assert_eq!(
         scene.problems(),
         [
@@ -127,7 +125,7 @@ fn a_secret_that_everyone_can_read_is_worth_a_warning() {
     assert_eq!(
         scene.warnings(),
         [
-            "base.toml: credentials.contoso.client_secret_file: names a file that every user can read"
+            "base.toml: credentials.contoso.client_secret_file: names a file that every user can read; restrict it to the gateway's user (chmod 600)"
         ]
     );
 }

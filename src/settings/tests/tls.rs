@@ -35,12 +35,12 @@ static A: LazyLock<Pair> = LazyLock::new(fresh);
 static B: LazyLock<Pair> = LazyLock::new(fresh);
 
 /// The named files under `[server.tls]`, over a good configuration.
-fn scene(cert: &str, key: &str, client_ca: Option<&str>) -> Scene {
+fn scene(cert: &str, key: &str, client_ca: Option<&str>) -> Fixture {
     let mut text = "[server.tls]\ncert_file = \"cert\"\nkey_file = \"key\"\n".to_owned();
     if client_ca.is_some() {
         text.push_str("client_ca_file = \"ca\"\n");
     }
-    let scene = Scene::over_good(&text)
+    let scene = Fixture::over_good(&text)
         .file("cert", cert)
         .file("key", key)
         .file("ca", client_ca.unwrap_or_default());
@@ -56,14 +56,14 @@ fn problems(cert: &str, key: &str, client_ca: Option<&str>) -> String {
 
 #[test]
 fn without_the_table_there_is_no_tls() {
-    assert!(Scene::over_good("").load().settings.server.tls.is_none());
+    assert!(Fixture::over_good("").load().settings.server.tls.is_none());
     let both = "t.toml: server.tls.cert_file: is required\n\
                 t.toml: server.tls.key_file: is required";
     for text in ["[server.tls]", "[server.tls]\nclient_ca_file = \"ca\""] {
-        let scene = Scene::over_good(text).file("ca", &A.cert);
+        let scene = Fixture::over_good(text).file("ca", &A.cert);
         assert_eq!(scene.problems().join("\n"), both);
     }
-    let scene = Scene::over_good("[server]\ntls = true");
+    let scene = Fixture::over_good("[server]\ntls = true");
     assert_eq!(
         scene.problems(),
         ["t.toml: server.tls: must be a table, not true or false"]
@@ -99,7 +99,7 @@ fn every_usual_kind_of_private_key_is_read() {
 
 #[test]
 fn a_file_of_another_kind_is_refused() {
-    let no_cert = "names a file without a certificate: PEM is expected";
+    let no_cert = "names a file without a certificate; PEM is expected";
     let broken = "names a file that is not valid PEM";
     let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let cut = &A.cert[..A.cert.len() / 2];
@@ -111,7 +111,7 @@ fn a_file_of_another_kind_is_refused() {
         (&A.cert.replacen('M', "!", 1), broken),
         (
             nonsense,
-            "names a file whose first certificate cannot be understood",
+            "names a file whose first certificate is unreadable",
         ),
         (
             &"a\n".repeat(600_000),
@@ -128,7 +128,7 @@ fn a_file_of_another_kind_is_refused() {
         (cut.to_owned(), broken),
         (
             format!("{}{nonsense}{}", A.cert, B.cert),
-            "names a file whose certificate number 2 cannot be understood",
+            "names a file whose certificate number 2 is unreadable",
         ),
     ] {
         let problems = problems(&A.cert, &A.key, Some(&ca));
@@ -138,9 +138,9 @@ fn a_file_of_another_kind_is_refused() {
 
 #[test]
 fn a_private_key_must_be_one_and_fit() {
-    let no_key = "names a file without a private key: PEM is expected, as PKCS#8, PKCS#1 or \
+    let no_key = "names a file without a private key; PEM is expected: PKCS#8, PKCS#1 or \
                   SEC1, not encrypted";
-    let unusable = "names a file with a private key that cannot be used: it must be RSA of at \
+    let unusable = "names a file with an unsupported private key: it must be RSA of at \
                     least 2048 bits, ECDSA on P-256, P-384 or P-521, or Ed25519";
     let renamed = A.key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     let nonsense = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
@@ -175,10 +175,10 @@ fn all_that_is_wrong_with_the_files_is_said_at_once() {
     let missing = "names a file that cannot be read: No such file or directory (os error 2)";
     let text = "[server.tls]\ncert_file = \"\"\nkey_file = \"nowhere\"\nclient_ca_file = \".\"";
     assert_eq!(
-        Scene::over_good(text).problems(),
+        Fixture::over_good(text).problems(),
         [
             "t.toml: server.tls.cert_file: must not be empty",
-            "t.toml: server.tls.client_ca_file: names a directory, pipe or device, not a file",
+            "t.toml: server.tls.client_ca_file: names a directory, not a file",
             &format!("t.toml: server.tls.key_file: {missing}"),
         ]
     );
@@ -190,11 +190,11 @@ fn a_certificate_at_the_end_of_its_time_is_worth_a_warning() {
     let table = [
         (
             pair_valid(now - days(9), now - days(1)),
-            "the certificate has expired",
+            "the certificate has expired; replace it",
         ),
         (
             pair_valid(now - days(9), now + days(6)),
-            "the certificate expires within 7 days",
+            "the certificate expires within 7 days; replace it",
         ),
         (
             pair_valid(now + days(1), now + days(30)),
@@ -218,7 +218,9 @@ fn a_private_key_that_everyone_can_read_is_worth_a_warning() {
     protect(&scene.path("key"), 0o644);
     assert_eq!(
         scene.warnings(),
-        ["t.toml: server.tls.key_file: names a file that every user can read"]
+        [
+            "t.toml: server.tls.key_file: names a file that every user can read; restrict it to the gateway's user (chmod 600)"
+        ]
     );
 }
 
@@ -242,7 +244,7 @@ fn plain_http_for_callers_does_not_go_with_tls() {
 
 #[test]
 fn the_environment_can_turn_it_on() {
-    let scene = Scene::over_good("")
+    let scene = Fixture::over_good("")
         .file("cert", &A.cert)
         .file("key", &A.key);
     protect(&scene.path("key"), 0o600);
@@ -256,5 +258,5 @@ fn the_environment_can_turn_it_on() {
 #[test]
 fn a_private_key_does_not_print() {
     let settings = format!("{:?}", scene(&A.cert, &A.key, None).load());
-    assert!(settings.contains("tls: Some(Tls)"), "{settings}");
+    assert!(settings.contains("tls: Some(TlsSettings)"), "{settings}");
 }

@@ -1,18 +1,19 @@
 //! Each key's values: what is taken, what is not, and rules between keys.
 
-use super::super::{Durability, LogFormat, LogLevel, TokenEndpoint};
 use super::*;
+use crate::domain::{Durability, TokenEndpoint};
+use crate::telemetry::{LogFormat, LogLevel};
 
 /// One line that is wrong over a good configuration, and what is said about it.
 fn refused(text: &str, expected: &str) {
-    let problems = Scene::over_good(text).problems();
+    let problems = Fixture::over_good(text).problems();
     assert_eq!(problems.len(), 1, "{text}: {problems:?}");
     let expected = format!("t.toml: {expected}");
     assert!(problems[0].starts_with(&expected), "{text}: {problems:?}");
 }
 
 fn taken(text: &str) -> Loaded {
-    Scene::over_good(text).load()
+    Fixture::over_good(text).load()
 }
 
 #[test]
@@ -40,7 +41,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(settings.operations.settle.as_secs(), 30);
     assert_eq!(settings.operations.give_up.as_secs(), 1800);
     let credential = &settings.credentials["contoso"];
-    let application = Scene::over_good("").application();
+    let application = Fixture::over_good("").application();
     assert_eq!(application.authority, "https://login.microsoftonline.com");
     assert_eq!(credential.wait.as_millis(), 5000);
     let scope = "https://cloudpartner.azure.com/.default".to_owned();
@@ -48,11 +49,11 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(settings.ledger.path, Path::new("offergate.db"));
     assert_eq!(settings.ledger.durability, Durability::Full);
     assert_eq!(settings.ledger.retention.as_secs(), 90 * 86_400);
-    assert_eq!(settings.ledger.keep_keys.as_secs(), 86_400);
+    assert_eq!(settings.ledger.idempotency.as_secs(), 86_400);
     assert_eq!(settings.server.max_wait.as_secs(), 50);
     assert_eq!(settings.server.events_beat.as_secs(), 15);
-    assert_eq!(settings.telemetry.log_level, LogLevel::Info);
-    assert_eq!(settings.telemetry.log_format, LogFormat::Json);
+    assert_eq!(settings.telemetry.level, LogLevel::Info);
+    assert_eq!(settings.telemetry.format, LogFormat::Json);
 }
 
 #[test]
@@ -80,31 +81,26 @@ fn numbers_have_limits() {
         let line = |number| format!("[{table}]\n{key} = {number}");
         taken(&line(least));
         taken(&line(most));
-        refused(&line(most + 1), &format!("{table}.{key}: must be "));
-        refused(&line(i64::MAX as u64), &format!("{table}.{key}: must be "));
+        let from = if key == "give_up_seconds" { 1 } else { least };
+        let expected = format!("{table}.{key}: must be a whole number from {from} to {most}");
+        refused(&line(most + 1), &expected);
+        refused(&line(i64::MAX as u64), &expected);
         if least > 0 {
-            refused(&line(0), &format!("{table}.{key}: must be "));
+            refused(&line(0), &expected);
         }
-        for other in [
-            "-1",
-            "1.0",
-            "\"5\"",
-            "true",
-            "[5]",
-            "{ a = 5 }",
-            "2020-01-01",
-        ] {
-            let expected = format!("{table}.{key}: must be a whole number, not ");
+        refused(&format!("[{table}]\n{key} = -1"), &expected);
+        for other in ["1.0", "\"5\"", "true", "[5]", "{ a = 5 }", "2020-01-01"] {
+            let expected = format!("{expected}, not ");
             refused(&format!("[{table}]\n{key} = {other}"), &expected);
         }
     }
     refused(
         "[operations]\npoll_seconds = 0",
-        "operations.poll_seconds: must be 1 to 3600",
+        "operations.poll_seconds: must be a whole number from 1 to 3600",
     );
     refused(
         "[operations]\nsettle_seconds = 0",
-        "operations.settle_seconds: must be 1 to 3600",
+        "operations.settle_seconds: must be a whole number from 1 to 3600",
     );
 }
 
@@ -112,13 +108,13 @@ fn numbers_have_limits() {
 fn giving_up_comes_last() {
     refused(
         "[operations]\ngive_up_seconds = 30",
-        "operations.give_up_seconds: operations.give_up_seconds must be longer than \
+        "operations.give_up_seconds: operations.give_up_seconds must be greater than \
          operations.settle_seconds",
     );
     // A default is not to blame for what somebody wrote.
     refused(
         "[operations]\npoll_seconds = 1800",
-        "operations.poll_seconds: operations.give_up_seconds must be longer than \
+        "operations.poll_seconds: operations.give_up_seconds must be greater than \
          operations.poll_seconds",
     );
 }
@@ -180,11 +176,11 @@ fn the_public_address_is_required_beyond_loopback() {
         let text = format!("[server]\npublic_url = \"{bad}\"");
         refused(&text, "server.public_url: must be http:// or https://");
     }
-    let scene = Scene::over_good("[server]\npublic_url = \"http://gate.example\"");
+    let scene = Fixture::over_good("[server]\npublic_url = \"http://gate.example\"");
     assert_eq!(
         scene.warnings(),
         [
-            "t.toml: server.public_url: callers' API keys cross the network unprotected: it is plain HTTP"
+            "t.toml: server.public_url: is plain HTTP: callers' API keys cross the network unprotected"
         ]
     );
 }
@@ -208,7 +204,7 @@ fn the_two_listeners_do_not_meet() {
         if meet {
             refused(
                 &text,
-                "admin.listen: server.listen and admin.listen must not",
+                "admin.listen: server.listen and admin.listen must differ",
             );
         } else {
             taken(&text);
@@ -217,10 +213,10 @@ fn the_two_listeners_do_not_meet() {
     // Also when something else is wrong with the server.
     let text = "[server]\nlisten = \"127.0.0.1:9090\"\nworkers = 1000";
     assert_eq!(
-        Scene::over_good(text).problems(),
+        Fixture::over_good(text).problems(),
         [
-            "t.toml: server.listen: server.listen and admin.listen must not be one socket",
-            "t.toml: server.workers: must be 0 to 256",
+            "t.toml: server.listen: server.listen and admin.listen must differ: they would be one socket",
+            "t.toml: server.workers: must be a whole number from 0 to 256",
         ]
     );
     for bad in [
@@ -247,10 +243,12 @@ fn tokens_and_secrets_do_not_cross_a_network_in_the_clear() {
     refused(&authority, "credentials.contoso.authority: must be https");
 
     let allowed = format!("{base}\nallow_plain_http = true\n{authority}");
-    let warnings = Scene::over_good(&allowed).warnings();
+    let warnings = Fixture::over_good(&allowed).warnings();
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(warnings[0].starts_with("t.toml: credentials.contoso.authority: tokens"));
-    assert!(warnings[1].starts_with("t.toml: portal.base_url: tokens"));
+    assert!(
+        warnings[0].starts_with("t.toml: credentials.contoso.authority: is plain HTTP: tokens")
+    );
+    assert!(warnings[1].starts_with("t.toml: portal.base_url: is plain HTTP: tokens"));
 
     for local in [
         "http://127.0.0.1:7070",
@@ -287,7 +285,7 @@ fn the_api_version_is_a_plain_word() {
 
 #[test]
 fn the_ca_file_is_looked_for_beside_the_file_that_names_it() {
-    let scene = Scene::over_good("[portal]\nca_file = \"ca.pem\"").file("ca.pem", "pem");
+    let scene = Fixture::over_good("[portal]\nca_file = \"ca.pem\"").file("ca.pem", "pem");
     assert_eq!(
         scene.load().settings.portal.ca_file,
         Some(scene.path("ca.pem"))
@@ -305,7 +303,7 @@ fn the_ca_file_is_looked_for_beside_the_file_that_names_it() {
     );
 
     // From the environment: the working directory, which is not the configuration's.
-    let scene = Scene::over_good("")
+    let scene = Fixture::over_good("")
         .file("ca.pem", "pem")
         .variable("OFFERGATE_PORTAL__CA_FILE", "ca.pem");
     assert_eq!(scene.problems().len(), 1);
@@ -323,24 +321,24 @@ fn the_ledger_is_a_file() {
         assert_eq!(settings.ledger.path, Path::new(path));
     }
     for (url, expected) in [
-        ("postgres://db/offergate", "PostgreSQL is not built yet"),
-        ("postgresql://db/offergate", "PostgreSQL is not built yet"),
-        ("sqlite::memory:", "must be a file: what is only in memory"),
+        ("postgres://db/offergate", "PostgreSQL is not supported yet"),
         (
-            "sqlite://:memory:",
-            "must be a file: what is only in memory",
+            "postgresql://db/offergate",
+            "PostgreSQL is not supported yet",
         ),
+        ("sqlite::memory:", "must be a file: a database in memory"),
+        ("sqlite://:memory:", "must be a file: a database in memory"),
         ("a.db", "must be sqlite: and a file"),
         ("", "must be sqlite: and a file"),
-        ("sqlite:", "must be sqlite: and a plain path"),
-        ("sqlite://", "must be sqlite: and a plain path"),
-        ("sqlite:dir/", "must be sqlite: and a plain path"),
+        ("sqlite:", "must be sqlite: and the plain path"),
+        ("sqlite://", "must be sqlite: and the plain path"),
+        ("sqlite:dir/", "must be sqlite: and the plain path"),
         (
             "sqlite:a.db?mode=memory",
-            "must be sqlite: and a plain path",
+            "must be sqlite: and the plain path",
         ),
-        ("sqlite:file:a.db", "must be sqlite: and a plain path"),
-        ("sqlite:a\\u0000b", "must be sqlite: and a plain path"),
+        ("sqlite:file:a.db", "must be sqlite: and the plain path"),
+        ("sqlite:a\\u0000b", "must be sqlite: and the plain path"),
     ] {
         refused(
             &format!("[ledger]\nurl = \"{url}\""),

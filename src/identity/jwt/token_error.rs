@@ -1,19 +1,4 @@
-//! What an issuer's tokens must be like, and why one is not accepted.
-
-use jsonwebtoken::Algorithm;
-
-/// What an issuer's tokens must be like.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenRules {
-    /// `iss`, compared character by character.
-    pub issuer: String,
-    /// `aud` must name one of these.
-    pub audiences: Vec<String>,
-    /// The algorithms that may have signed.
-    pub algorithms: Vec<Algorithm>,
-    /// The `typ` that the header must have, if any (RFC 8725 section 3.11).
-    pub typ: Option<String>,
-}
+//! Why a token is not accepted.
 
 /// Why a token is not accepted. For the log; callers do not learn it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,51 @@
+//! An application and its secret, from its key or from a file of its own.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::{CredentialMethod, EXPIRY_WARNING_DAYS, application};
+use crate::settings::reader::{Table, all};
+
+pub fn read(t: &mut Table<'_, '_>, allow_plain_http: bool) -> Option<CredentialMethod> {
+    let secret = t.secret("client_secret", "client_secret_file");
+    if let Some(None) = secret {
+        t.missing("client_secret", ", or client_secret_file");
+    }
+    all!(CredentialMethod::ClientSecret {
+        application: application::read(t, allow_plain_http),
+        secret: secret.flatten().map(Arc::new),
+        expires: expires(t),
+    })
+}
+
+/// The day on which the secret ends. Entra does not tell its users, so it is configured.
+fn expires(t: &mut Table<'_, '_>) -> Option<Option<Date>> {
+    let date = t.optional("client_secret_expires", date)?;
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    if let Some(message) = date.and_then(|date| expiry_warning(date, today)) {
+        t.warn("client_secret_expires", message);
+    }
+    Some(date)
+}
+
+fn date(text: &str) -> Result<Date, &'static str> {
+    // `parse` alone would also accept other forms of ISO 8601, and times.
+    let date = text.parse::<Date>().ok();
+    date.filter(|date| date.to_string() == text)
+        .ok_or("must be a date as in 2027-01-31: year, month and day")
+}
+
+fn expiry_warning(date: Date, today: Date) -> Option<String> {
+    match i64::from((date - today).get_days()) {
+        ..0 => Some("the secret has expired by this date; replace it".to_owned()),
+        0 => Some("the secret expires today; replace it".to_owned()),
+        1 => Some("the secret expires in 1 day; replace it".to_owned()),
+        days @ ..=EXPIRY_WARNING_DAYS => {
+            Some(format!("the secret expires in {days} days; replace it"))
+        }
+        _ => None,
+    }
+}

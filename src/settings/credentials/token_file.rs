@@ -1,0 +1,11 @@
+//! A file with a token that another program renews.
+
+use super::CredentialMethod;
+use crate::settings::files::FileContent;
+use crate::settings::reader::Table;
+
+pub fn read(t: &mut Table<'_, '_>, _: bool) -> Option<CredentialMethod> {
+    let path = t.reread("token_file", FileContent::Secret);
+    let path = t.needed("token_file", path)?;
+    Some(CredentialMethod::TokenFile { path })
+}

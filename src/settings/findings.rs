@@ -1,0 +1,172 @@
+//! What is wrong with a configuration, and where.
+//!
+//! A finding consists of a place, a key and our own words. There is no field that could
+//! take a configured value: secrets end up in the wrong key too.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// One problem or warning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// A file's path, an environment variable's name, or `built-in defaults`.
+    pub place: String,
+    /// The key's path, as in `callers[2].allow[0].actions[1]`. Empty if the place as a
+    /// whole is meant.
+    pub key: String,
+    /// What is wrong; never repeats a configured value.
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.key.as_str() {
+            "" => write!(f, "{}: {}", self.place, self.message),
+            key => write!(f, "{}: {key}: {}", self.place, self.message),
+        }
+    }
+}
+
+/// The configuration cannot be used: every problem that it has.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SettingsError {
+    problems: Vec<Finding>,
+    files: Vec<PathBuf>,
+}
+
+impl SettingsError {
+    /// The problems, file by file and key by key.
+    #[must_use]
+    pub fn problems(&self) -> &[Finding] {
+        &self.problems
+    }
+
+    /// The files that were read, or would have been: a change to one of them may repair
+    /// the configuration.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.problems.iter().map(Finding::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+/// Without the files: a path is a configured value too.
+impl fmt::Debug for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SettingsError")
+            .field(&self.problems)
+            .finish()
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// Where a value was written. Sorted in the order of the layers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Layer {
+    /// The `base.toml` inside the program.
+    BuiltIn,
+    /// A configuration file, or the directory of them.
+    File(PathBuf),
+    /// An environment variable.
+    Variable(String),
+    /// An option of the command line.
+    Option(&'static str),
+}
+
+impl Layer {
+    /// The directory of a file; none if it is not a file.
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => path.parent(),
+            Self::BuiltIn | Self::Variable(_) | Self::Option(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn => f.write_str("built-in defaults"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Variable(name) => f.write_str(name),
+            Self::Option(option) => f.write_str(option),
+        }
+    }
+}
+
+/// Everything found so far, in the order of its discovery.
+#[derive(Default)]
+pub(super) struct Findings {
+    problems: Vec<(Layer, Finding)>,
+    warnings: Vec<(Layer, Finding)>,
+    files: BTreeSet<PathBuf>,
+}
+
+impl Findings {
+    /// Something that forbids using the configuration.
+    pub fn problem(&mut self, layer: &Layer, key: &str, message: impl Into<String>) {
+        self.problems.push(finding(layer, key, message.into()));
+    }
+
+    /// Something that can be used but deserves attention.
+    pub fn warning(&mut self, layer: &Layer, key: &str, message: impl Into<String>) {
+        self.warnings.push(finding(layer, key, message.into()));
+    }
+
+    /// A file that the configuration is read from, whether it exists or not.
+    pub fn file(&mut self, path: PathBuf) {
+        self.files.insert(path);
+    }
+
+    /// Whether there is no problem.
+    pub fn is_usable(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    pub fn into_error(self) -> SettingsError {
+        SettingsError {
+            problems: sorted(self.problems),
+            files: self.files.into_iter().collect(),
+        }
+    }
+
+    /// The warnings and the files.
+    pub fn into_warnings(self) -> (Vec<Finding>, Vec<PathBuf>) {
+        (sorted(self.warnings), self.files.into_iter().collect())
+    }
+}
+
+fn finding(layer: &Layer, key: &str, message: String) -> (Layer, Finding) {
+    let finding = Finding {
+        place: layer.to_string(),
+        key: key.to_owned(),
+        message,
+    };
+    (layer.clone(), finding)
+}
+
+/// By layer, then by key, then by message; each once.
+fn sorted(mut found: Vec<(Layer, Finding)>) -> Vec<Finding> {
+    found.sort_by_cached_key(|(layer, finding)| {
+        (layer.clone(), padded(&finding.key), finding.message.clone())
+    });
+    found.dedup();
+    found.into_iter().map(|(_, finding)| finding).collect()
+}
+
+/// A key whose indexes have the same width, so that `callers[10]` comes after `callers[9]`.
+fn padded(key: &str) -> String {
+    let pad = |part: &str| match part.split_once(']') {
+        Some((index, rest)) => format!("[{index:0>9}]{rest}"),
+        None => part.to_owned(),
+    };
+    key.split('[').map(pad).collect()
+}

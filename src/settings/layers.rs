@@ -1,0 +1,192 @@
+//! The layers of the configuration, merged into one tree in which every value remembers
+//! its layer.
+//!
+//! The `config` crate parses. Merging and the environment are our own code: `config` reads
+//! keys as path expressions (a quoted `"a.b"` would reach into another table), and its
+//! environment source forgets which variable a value came from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::{fs, io};
+
+use config::{FileFormat, Format, Map, Value, ValueKind};
+
+use super::ConfigSource;
+use super::findings::{Findings, Layer};
+
+/// The built-in defaults, the first layer: `config/base.toml` at build time.
+pub const BASE: &str = include_str!("../../config/base.toml");
+
+/// How the names of configuration variables begin.
+const PREFIX: &str = "OFFERGATE_";
+/// What separates the levels of a key in a variable's name.
+const SEPARATOR: &str = "__";
+/// More levels than any key has.
+const MAX_LEVELS: usize = 8;
+
+/// The merged layers.
+pub(super) struct Layers {
+    pub(super) tree: Map<String, Value>,
+    /// The variables of platforms, which some kinds of credentials fall back to.
+    pub(super) platform: Map<String, Value>,
+    /// All layers. The origin of a [`Value`] is its layer's index here.
+    layers: Vec<Layer>,
+    last_file: usize,
+}
+
+impl Layers {
+    /// The built-in defaults alone.
+    pub fn built_in(text: &str, findings: &mut Findings) -> Self {
+        let mut layers = Self {
+            tree: Map::new(),
+            platform: Map::new(),
+            layers: Vec::new(),
+            last_file: 0,
+        };
+        layers.text(Layer::BuiltIn, text, findings);
+        layers
+    }
+
+    /// Adds the files of the directory, if one is given.
+    pub fn files(&mut self, source: &ConfigSource, findings: &mut Findings) {
+        let profile = Layer::Option("--profile");
+        let Some(dir) = &source.dir else {
+            if source.profile.is_some() {
+                findings.problem(
+                    &profile,
+                    "",
+                    "needs a configuration directory: --config DIR",
+                );
+            }
+            return;
+        };
+        if !dir.is_dir() {
+            findings.problem(&Layer::File(dir.clone()), "", "is not a directory");
+            // The directory may appear while a running gateway watches.
+            findings.file(dir.join("base.toml"));
+            return;
+        }
+        self.file(dir.join("base.toml"), true, findings);
+        match source.profile.as_deref() {
+            None => {}
+            Some(name) if is_plain_file_name(name) => {
+                self.file(dir.join(format!("{name}.toml")), false, findings);
+            }
+            Some(_) => findings.problem(
+                &profile,
+                "",
+                "must be the name of a file in the configuration directory, without .toml: 1 to \
+                 64 characters of A-Z a-z 0-9 . _ -, not beginning with a dot",
+            ),
+        }
+    }
+
+    fn file(&mut self, path: PathBuf, optional: bool, findings: &mut Findings) {
+        findings.file(path.clone());
+        match fs::read_to_string(&path) {
+            Ok(text) => self.text(Layer::File(path), &text, findings),
+            Err(error) if optional && error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let message = format!("cannot be read: {error}");
+                findings.problem(&Layer::File(path), "", message);
+            }
+        }
+    }
+
+    fn text(&mut self, layer: Layer, text: &str, findings: &mut Findings) {
+        match FileFormat::Toml.parse(Some(&self.layers.len().to_string()), text) {
+            Ok(table) => merge(&mut self.tree, table),
+            Err(error) => findings.problem(&layer, "", not_toml(error.as_ref(), text)),
+        }
+        self.last_file = self.layers.len();
+        self.layers.push(layer);
+    }
+
+    /// Adds the variables: those that set a key, and those of platforms.
+    pub fn environment(&mut self, environment: &BTreeMap<String, String>, findings: &mut Findings) {
+        for (name, text) in environment {
+            let levels = match name.strip_prefix(PREFIX) {
+                Some(key) if key.contains(SEPARATOR) => key.split(SEPARATOR).collect(),
+                Some(_) => continue,
+                None => Vec::new(),
+            };
+            let layer = Layer::Variable(name.clone());
+            if levels.len() > MAX_LEVELS || !levels.iter().all(|level| is_level(level)) {
+                findings.problem(
+                    &layer,
+                    "",
+                    "names no key: levels are upper-case and separated by two underscores, as in \
+                     OFFERGATE_SERVER__LISTEN",
+                );
+                continue;
+            }
+            let origin = self.layers.len().to_string();
+            self.layers.push(layer);
+            let value = Value::new(Some(&origin), ValueKind::String(text.clone()));
+            if levels.is_empty() {
+                self.platform.insert(name.clone(), value);
+                continue;
+            }
+            let value = levels.iter().rev().fold(value, |value, level| {
+                let table = Map::from([(level.to_ascii_lowercase(), value)]);
+                Value::new(Some(&origin), ValueKind::Table(table))
+            });
+            if let ValueKind::Table(table) = value.kind {
+                merge(&mut self.tree, table);
+            }
+        }
+    }
+
+    /// The layer that a value came from, by its index.
+    pub fn index_of(&self, value: &Value) -> usize {
+        let index = value.origin().and_then(|origin| origin.parse().ok());
+        index.unwrap_or(self.last_file)
+    }
+
+    /// Where a key belongs that is missing at the top.
+    pub fn last_file(&self) -> usize {
+        self.last_file
+    }
+
+    pub fn layer(&self, index: usize) -> &Layer {
+        self.layers.get(index).unwrap_or(&Layer::BuiltIn)
+    }
+}
+
+/// Tables are merged key by key; anything else, lists included, is replaced.
+fn merge(below: &mut Map<String, Value>, above: Map<String, Value>) {
+    for (key, value) in above {
+        if let Some(ValueKind::Table(old)) = below.get_mut(&key).map(|old| &mut old.kind)
+            && let ValueKind::Table(new) = value.kind
+        {
+            merge(old, new);
+        } else {
+            below.insert(key, value);
+        }
+    }
+}
+
+/// Where and why the text is not TOML. The parser's own `Display` would print the line;
+/// its `message` consists of fixed texts.
+fn not_toml(error: &(dyn std::error::Error + Send + Sync + 'static), text: &str) -> String {
+    let Some(error) = error.downcast_ref::<toml::de::Error>() else {
+        return "is not valid: a number in it is out of range".to_owned();
+    };
+    let offset = error.span().map_or(0, |span| span.start);
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    let reason = error.message();
+    format!("is not valid TOML at line {line}, column {column}: {reason}")
+}
+
+/// A name that cannot lead out of the directory.
+fn is_plain_file_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=64).contains(&name.len()) && name.bytes().all(plain) && !name.starts_with('.')
+}
+
+fn is_level(level: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-');
+    !level.is_empty() && level.bytes().all(legal)
+}

@@ -1,0 +1,385 @@
+//! A cursor over the merged configuration: takes the keys of a table one by one.
+//!
+//! Each getter reports what is wrong with its key and returns `None`; a `None` has always
+//! left a problem behind, so the caller needs no message of its own. A key that no getter
+//! took is unknown, and is refused when the table is finished.
+
+mod lists;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
+use std::hash::Hash;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use config::{Map, Value, ValueKind};
+
+use super::Settings;
+use super::findings::{Findings, Layer};
+use super::layers::Layers;
+
+/// Evaluates every field before it gives up on any, so that no problem hides another.
+macro_rules! all {
+    ($name:ident $(:: $variant:ident)? { $($field:ident $(: $value:expr)?),+ $(,)? }) => {{
+        $($(let $field = $value;)?)+
+        (|| Some($name $(:: $variant)? { $($field: $field?),+ }))()
+    }};
+}
+pub(super) use all;
+pub use lists::nearest;
+pub(super) use lists::{Named, keys_of, limited, one_of};
+use lists::{kind_of, quoted};
+
+/// What the value of a key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// Text; for `audience` also a list of texts.
+    Text,
+    /// A whole number.
+    Number,
+    /// `true` or `false`.
+    Flag,
+    /// A list of texts.
+    Texts,
+    /// A table or a list of tables. Its keys are listed too.
+    Table,
+}
+
+/// One pass over the configuration: what it reads, and what it has found.
+pub(super) struct Reading<'v> {
+    layers: &'v Layers,
+    pub(super) findings: Findings,
+    /// The settings of the gateway that reads its configuration again.
+    pub(super) running: Option<&'v Settings>,
+    /// All keys taken so far. If it is there, every table is entered, whether it was
+    /// written or not.
+    inventory: Option<BTreeMap<String, KeyKind>>,
+}
+
+/// A key and where it was written, or should have been.
+#[derive(Debug, Clone)]
+pub(super) struct At {
+    pub(super) key: String,
+    layer: usize,
+}
+
+impl<'v> Reading<'v> {
+    pub fn new(layers: &'v Layers, findings: Findings, running: Option<&'v Settings>) -> Self {
+        Self {
+            layers,
+            findings,
+            running,
+            inventory: None,
+        }
+    }
+
+    /// Every key that `read` takes. An element of a list has no index, as in `callers[]`, and
+    /// a name of the operator's choice is `NAME`.
+    pub fn inventory<T>(
+        layers: &'v Layers,
+        read: impl FnOnce(&mut Table<'_, 'v>) -> T,
+    ) -> BTreeMap<String, KeyKind> {
+        let mut reading = Self::new(layers, Findings::default(), None);
+        reading.inventory = Some(BTreeMap::new());
+        read(&mut reading.root());
+        reading.inventory.unwrap_or_default()
+    }
+
+    /// The whole configuration.
+    pub fn root(&mut self) -> Table<'_, 'v> {
+        let layers = self.layers;
+        let at = At {
+            key: String::new(),
+            layer: layers.last_file(),
+        };
+        Table::new(self, at, Some(&layers.tree))
+    }
+
+    pub fn problem(&mut self, at: &At, message: impl Into<String>) {
+        let layer = self.layers.layer(at.layer);
+        self.findings.problem(layer, &at.key, message);
+    }
+
+    pub fn warn(&mut self, at: &At, message: impl Into<String>) {
+        let layer = self.layers.layer(at.layer);
+        self.findings.warning(layer, &at.key, message);
+    }
+
+    /// Reports two keys that do not go together at the first, or at the second if the
+    /// first is a default.
+    pub fn conflict(&mut self, first: &At, second: &At, message: impl Into<String>) {
+        let at = match self.layer(first) {
+            Layer::BuiltIn => second,
+            Layer::File(_) | Layer::Variable(_) | Layer::Option(_) => first,
+        };
+        self.problem(at, message);
+    }
+
+    /// Refuses a value that an earlier key has too.
+    pub fn unique<V: Hash + Eq>(&mut self, seen: &mut HashMap<V, String>, value: V, at: &At) {
+        match seen.get(&value) {
+            Some(first) => self.problem(at, format!("is the same as {first}")),
+            None => drop(seen.insert(value, at.key.clone())),
+        }
+    }
+
+    pub fn layer(&self, at: &At) -> &'v Layer {
+        self.layers.layer(at.layer)
+    }
+
+    /// The value, or a problem that prints the error, which must not hold the value.
+    pub fn good<T, E: Display>(&mut self, at: &At, result: Result<T, E>) -> Option<T> {
+        result
+            .map_err(|error| self.problem(at, error.to_string()))
+            .ok()
+    }
+
+    /// Text under a key that is there.
+    pub fn text(&mut self, at: &At, value: &'v Value) -> Option<&'v str> {
+        match &value.kind {
+            ValueKind::String(text) => Some(text),
+            _ => self.good(at, Err(format!("must be text, not {}", kind_of(value)))),
+        }
+    }
+
+    /// Reads one table; a missing one is as good as an empty one.
+    pub fn table<T>(
+        &mut self,
+        at: At,
+        value: Option<&'v Value>,
+        read: impl FnOnce(&mut Table<'_, 'v>) -> Option<T>,
+    ) -> Option<T> {
+        let values = match value.map(|value| &value.kind) {
+            None => None,
+            Some(ValueKind::Table(values)) => Some(values),
+            Some(_) => {
+                let found = value.map_or("nothing", kind_of);
+                return self.good(&at, Err(format!("must be a table, not {found}")));
+            }
+        };
+        let mut table = Table::new(self, at, values);
+        let found = read(&mut table);
+        table.finish();
+        found
+    }
+}
+
+/// One table, while its keys are taken.
+pub(super) struct Table<'r, 'v> {
+    pub(super) reading: &'r mut Reading<'v>,
+    pub(super) at: At,
+    values: Option<&'v Map<String, Value>>,
+    /// Keys that the platform sets unless the configuration does, each with the name of
+    /// its variable and that variable's value.
+    fallbacks: Vec<(&'static str, &'static str, Option<&'v Value>)>,
+    known: Vec<&'static str>,
+    /// What makes keys required, as in " for kind token-file".
+    pub(super) purpose: String,
+    /// Each key is checked by itself: nothing is missing, and nothing contradicts.
+    pub(super) is_lenient: bool,
+}
+
+impl<'r, 'v> Table<'r, 'v> {
+    fn new(reading: &'r mut Reading<'v>, at: At, values: Option<&'v Map<String, Value>>) -> Self {
+        Self {
+            reading,
+            at,
+            values,
+            fallbacks: Vec::new(),
+            known: Vec::new(),
+            purpose: String::new(),
+            is_lenient: false,
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<&'v Value> {
+        let written = self.values.and_then(|values| values.get(name));
+        written.or_else(|| {
+            let mut fallbacks = self.fallbacks.iter();
+            fallbacks.find(|(key, ..)| *key == name)?.2
+        })
+    }
+
+    /// Whether the key was written, or its variable is set.
+    pub fn has(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// The key's path and place.
+    pub fn at(&self, name: &str) -> At {
+        self.child(name, self.value(name))
+    }
+
+    fn child(&self, name: &str, value: Option<&Value>) -> At {
+        let name = quoted(name);
+        let layers = self.reading.layers;
+        let (key, missing) = match self.at.key.as_str() {
+            "" => (name, layers.last_file()),
+            // A section has keys of every layer: its own layer says nothing about a
+            // missing key.
+            above if above.contains('.') || above.contains('[') => {
+                (format!("{above}.{name}"), self.at.layer)
+            }
+            above => (format!("{above}.{name}"), layers.last_file()),
+        };
+        let layer = value.map_or(missing, |value| layers.index_of(value));
+        At { key, layer }
+    }
+
+    /// Takes a key: its path and place, and its value if there is one.
+    pub fn take(&mut self, name: &'static str, kind: KeyKind) -> (At, Option<&'v Value>) {
+        self.known.push(name);
+        let value = self.value(name);
+        let at = self.child(name, value);
+        if let Some(inventory) = &mut self.reading.inventory {
+            inventory.insert(at.key.clone(), kind);
+        }
+        (at, value)
+    }
+
+    pub fn problem(&mut self, name: &str, message: impl Into<String>) {
+        let at = self.at(name);
+        self.reading.problem(&at, message);
+    }
+
+    pub fn warn(&mut self, name: &str, message: impl Into<String>) {
+        let at = self.at(name);
+        self.reading.warn(&at, message);
+    }
+
+    /// Reports a rule that holds between keys.
+    pub fn contradiction(&mut self, name: &str, message: impl Into<String>) {
+        if !self.is_lenient {
+            self.problem(name, message);
+        }
+    }
+
+    /// Lets a platform's variable stand in for a key that was not written. An empty
+    /// variable counts as unset: that is how an image's variable is removed.
+    pub fn fall_back(&mut self, name: &'static str, variable: &'static str) {
+        let value = self.variable(variable);
+        self.fallbacks.push((name, variable, value));
+    }
+
+    pub fn variable(&self, name: &str) -> Option<&'v Value> {
+        let value = self.reading.layers.platform.get(name);
+        value.filter(|value| !matches!(&value.kind, ValueKind::String(text) if text.is_empty()))
+    }
+
+    /// What another getter found under a key that must be there.
+    pub fn needed<T>(&mut self, name: &str, found: Option<Option<T>>) -> Option<T> {
+        let found = found?;
+        if found.is_none() {
+            let mut fallbacks = self.fallbacks.iter();
+            let or = match fallbacks.find(|(key, ..)| *key == name) {
+                Some((_, variable, _)) => format!(", here or as {variable}"),
+                None => String::new(),
+            };
+            self.missing(name, &or);
+        }
+        found
+    }
+
+    /// Reports a key that must be there, `or` what could stand in for it.
+    pub fn missing(&mut self, name: &str, or: &str) {
+        self.contradiction(name, format!("is required{}{or}", self.purpose));
+    }
+
+    fn is_variable(&self, at: &At) -> bool {
+        matches!(self.reading.layer(at), Layer::Variable(_))
+    }
+
+    /// Text as it was written, and where.
+    pub fn text(&mut self, name: &'static str) -> Option<Option<(At, &'v str)>> {
+        let (at, value) = self.take(name, KeyKind::Text);
+        let Some(value) = value else {
+            return Some(None);
+        };
+        let text = self.reading.text(&at, value)?;
+        Some(Some((at, text)))
+    }
+
+    pub fn optional<T, E: Display>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Option<T>> {
+        match self.text(name)? {
+            Some((at, text)) => self.reading.good(&at, parse(text)).map(Some),
+            None => Some(None),
+        }
+    }
+
+    pub fn required<T, E: Display>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let found = self.optional(name, parse);
+        self.needed(name, found)
+    }
+
+    pub fn optional_number(
+        &mut self,
+        name: &'static str,
+        limits: RangeInclusive<u64>,
+    ) -> Option<Option<u64>> {
+        let (at, Some(value)) = self.take(name, KeyKind::Number) else {
+            return Some(None);
+        };
+        let (is_number, number) = match &value.kind {
+            ValueKind::I64(number) => (true, u64::try_from(*number).ok()),
+            // `parse` alone would also accept "+5".
+            ValueKind::String(text) if self.is_variable(&at) && is_digits(text) => {
+                (true, text.parse().ok())
+            }
+            _ => (false, None),
+        };
+        if let Some(number) = number.filter(|number| limits.contains(number)) {
+            return Some(Some(number));
+        }
+        let (least, most) = limits.into_inner();
+        let mut message = format!("must be a whole number from {least} to {most}");
+        if !is_number {
+            message.push_str(", not ");
+            message.push_str(kind_of(value));
+        }
+        self.reading.good(&at, Err(message))
+    }
+
+    pub fn number(&mut self, name: &'static str, limits: RangeInclusive<u64>) -> Option<u64> {
+        let found = self.optional_number(name, limits);
+        self.needed(name, found)
+    }
+
+    pub fn count(&mut self, name: &'static str, limits: RangeInclusive<u64>) -> Option<usize> {
+        // The limits are far below what a 32-bit machine can count.
+        usize::try_from(self.number(name, limits)?).ok()
+    }
+
+    pub fn seconds(&mut self, name: &'static str, limits: RangeInclusive<u64>) -> Option<Duration> {
+        self.number(name, limits).map(Duration::from_secs)
+    }
+
+    pub fn millis(&mut self, name: &'static str, limits: RangeInclusive<u64>) -> Option<Duration> {
+        self.number(name, limits).map(Duration::from_millis)
+    }
+
+    pub fn flag(&mut self, name: &'static str) -> Option<bool> {
+        let (at, value) = self.take(name, KeyKind::Flag);
+        let Some(value) = value else {
+            return self.needed(name, Some(None));
+        };
+        let flag = match &value.kind {
+            ValueKind::Boolean(flag) => Some(*flag),
+            ValueKind::String(text) if self.is_variable(&at) => text.parse().ok(),
+            _ => None,
+        };
+        let wrong = || format!("must be true or false, not {}", kind_of(value));
+        self.reading.good(&at, flag.ok_or_else(wrong))
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
