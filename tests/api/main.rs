@@ -1,61 +1,18 @@
-//! The gateway over real HTTP, with the sandbox behind it: one file a topic.
+//! The gateway over real HTTP, with the sandbox behind it: one folder a concern,
+//! one file a topic.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod abandoned;
-mod access;
-mod admin;
-mod advisories;
-mod canary;
-mod canary_kinds;
-mod cancel;
-mod certificates;
-mod certs;
-mod cli;
-mod client;
-mod config;
-mod credential;
-mod drain;
-mod endpoint_oidc;
-mod entra;
-mod events;
-mod forged;
-mod harden;
-mod health;
-mod helpers;
-mod idempotency;
-mod idempotency_key;
-mod identity;
-mod idp;
-mod issuer;
-mod jwt;
-mod kill;
-mod kinds;
-mod ledger;
-mod limits;
-mod location;
-mod log;
-mod marks;
-mod mint;
-mod oidc;
-mod operations;
-mod outbound_tls;
-mod outcome;
-mod policy;
-mod policy_token;
-mod poller;
-mod process;
-mod refused;
-mod reload;
-mod request_id;
-mod robust;
-mod rotate;
-mod rotation;
-mod sandbox;
-mod sent;
-mod shapes;
-mod tls;
-mod tls_client;
-mod unreachable;
-mod vendor;
-mod waiting;
+mod contract;
+mod operator;
+mod resilience;
+mod security;
+mod support;
+
+// Every test reaches these as `crate::client` and so on.
+use contract::idempotency;
+use operator::{kinds, policy, reload};
+use security::{jwt, oidc, tls};
+use support::{
+    certs, client, config, entra, helpers, idp, issuer, marks, mint, process, tls_client, vendor,
+};

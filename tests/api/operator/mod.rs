@@ -1,0 +1,11 @@
+//! What an operator sees and sets: command line, health, credentials and reload.
+
+mod admin;
+mod cli;
+mod endpoint_oidc;
+mod health;
+pub mod kinds;
+mod log;
+pub mod policy;
+pub mod reload;
+mod sandbox;

@@ -1,0 +1,17 @@
+//! Who gets through, and that nothing leaks.
+
+mod access;
+mod advisories;
+mod canary;
+mod canary_kinds;
+mod certificates;
+mod forged;
+mod harden;
+mod identity;
+pub mod jwt;
+pub mod oidc;
+mod outbound_tls;
+mod policy_token;
+mod rotation;
+mod shapes;
+pub mod tls;
