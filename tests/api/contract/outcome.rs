@@ -297,6 +297,7 @@ async fn a_restart_in_the_middle_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_intent_without_a_result_is_followed_and_never_sent_again() {
+    use offergate::domain::Durability;
     use offergate::domain::{
         Action, Caller, CallerName, Glob, OfferId, Operation, PublisherId, RequestId, Rule,
     };
