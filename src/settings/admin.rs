@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::Context;
+use super::context::Context;
 use super::reader::Table;
 use super::server::socket_address;
 

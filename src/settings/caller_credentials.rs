@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::Context;
+use super::context::Context;
 use super::identity::visible;
 use super::reader::{At, KeyKind, Named, Reading, Table};
 use crate::domain::{ApiKeyHash, ClaimMatch, IDENTIFYING_CLAIMS, San};

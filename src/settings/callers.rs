@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
-use super::Context;
 use super::caller_credentials::CallerCredentials;
+use super::context::Context;
 use super::reader::{Table, all};
 use crate::domain::{
     Action, ApiKeyHash, CallerLimits, CallerName, ClaimMatch, Glob, PublisherId, RateLimit, Rule,

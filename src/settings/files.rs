@@ -65,7 +65,7 @@ impl Table<'_, '_> {
         let Some((at, path)) = self.located(name)? else {
             return Some(None);
         };
-        if self.reading.running.is_some() && !path.exists() {
+        if self.reading.is_reload && !path.exists() {
             // It may be replaced at this moment, which must not delay a reload.
             self.reading
                 .warn(&at, "names a file that does not exist at present");

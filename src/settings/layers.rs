@@ -11,7 +11,6 @@ use std::{fs, io};
 
 use config::{FileFormat, Format, Map, Value, ValueKind};
 
-use super::ConfigSource;
 use super::findings::{Findings, Layer};
 
 /// The built-in defaults, the first layer: `config/base.toml` at build time.
@@ -23,6 +22,17 @@ const PREFIX: &str = "OFFERGATE_";
 const SEPARATOR: &str = "__";
 /// More levels than any key has.
 const MAX_LEVELS: usize = 8;
+
+/// Where to read the configuration from.
+#[derive(Clone, Default)]
+pub struct ConfigSource {
+    /// The directory of `base.toml` and the profiles.
+    pub dir: Option<PathBuf>,
+    /// The profile: the name of a file in `dir`, without `.toml`.
+    pub profile: Option<String>,
+    /// The environment, every variable that counts; the process's own is not read.
+    pub environment: BTreeMap<String, String>,
+}
 
 /// The merged layers.
 pub(super) struct Layers {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Context;
+use super::context::Context;
 use super::reader::{Table, all, limited};
 use super::url::{self, PlainHttpExemption, check_plain_http};
 

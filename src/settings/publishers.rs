@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::Context;
+use super::context::Context;
 use super::reader::Table;
 use crate::domain::PublisherId;
 

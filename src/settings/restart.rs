@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use super::{ServerSettings, Settings};
+use super::root::Settings;
+use super::server::ServerSettings;
 
 impl Settings {
     /// The sections in which a newer configuration differs and that take effect only after

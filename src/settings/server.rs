@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
+use super::context::Context;
 use super::reader::{Table, all};
 use super::tls::{self, TlsSettings};
-use super::{Context, url};
+use super::url;
 
 /// The public listener and its limits.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 
-use super::Context;
+use super::context::Context;
 use super::pem::{self, Chain, PrivateKeys, UNREADABLE_CERTIFICATE};
 use super::reader::Table;
 use crate::domain::Validity;

@@ -1,41 +1,12 @@
 //! An application and the certificate whose key signs its client assertions.
 
-use std::fmt;
-use std::sync::Arc;
-
 use jiff::Timestamp;
-use rustls::sign::CertifiedKey;
 
-use super::{CredentialMethod, EXPIRY_WARNING_DAYS, application};
+use super::application;
+use super::method::{CredentialMethod, EXPIRY_WARNING_DAYS, SigningCertificate};
 use crate::domain::{AssertionAlgorithm, Certificate, Validity};
 use crate::settings::pem::{self, PrivateKeys};
 use crate::settings::reader::{Table, all, one_of};
-
-/// A certificate and its RSA key of at least 2048 bits, which belong together.
-#[derive(Clone)]
-pub struct SigningCertificate {
-    /// The chain as it is in the file, the application's own certificate first, and what
-    /// can sign with its key.
-    pub identity: Arc<CertifiedKey>,
-    /// When the certificate ends.
-    pub not_after: Timestamp,
-}
-
-/// By the certificates' DER: one certificate belongs to one key.
-impl PartialEq for SigningCertificate {
-    fn eq(&self, other: &Self) -> bool {
-        self.identity.cert == other.identity.cert
-    }
-}
-
-/// Without the key.
-impl fmt::Debug for SigningCertificate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningCertificate")
-            .field("not_after", &self.not_after)
-            .finish_non_exhaustive()
-    }
-}
 
 pub fn read(t: &mut Table<'_, '_>, allow_plain_http: bool) -> Option<CredentialMethod> {
     let algorithm = t.optional("assertion_algorithm", one_of(&AssertionAlgorithm::WORDS));
@@ -67,7 +38,7 @@ fn check_validity(t: &mut Table<'_, '_>, certificate: &Certificate) -> bool {
     let when = match certificate.validity(Timestamp::now()) {
         // A running gateway must not refuse a reload for this: the reload may be what
         // removes a leaked API key.
-        Validity::Expired if t.reading.running.is_some() => {
+        Validity::Expired if t.reading.is_reload => {
             t.warn(name, EXPIRED);
             return true;
         }

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::{CredentialMethod, EXPIRY_WARNING_DAYS, application};
+use super::application;
+use super::method::{CredentialMethod, EXPIRY_WARNING_DAYS};
 use crate::settings::reader::{Table, all};
 
 pub fn read(t: &mut Table<'_, '_>, allow_plain_http: bool) -> Option<CredentialMethod> {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::CredentialMethod;
 use super::application::{audience, client_id};
+use super::method::CredentialMethod;
 use crate::domain::{ManagedEndpoint, Secret};
 use crate::settings::reader::{Table, all};
 use crate::settings::url::{self, AddressScope, PlainHttpExemption, Query, check_plain_http};

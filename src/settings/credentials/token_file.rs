@@ -1,6 +1,6 @@
 //! A file with a token that another program renews.
 
-use super::CredentialMethod;
+use super::method::CredentialMethod;
 use crate::settings::files::FileContent;
 use crate::settings::reader::Table;
 

@@ -1,6 +1,7 @@
 //! An application that trusts an assertion of the platform's.
 
-use super::{CredentialMethod, application};
+use super::application;
+use super::method::CredentialMethod;
 use crate::settings::files::FileContent;
 use crate::settings::reader::{Table, all};
 

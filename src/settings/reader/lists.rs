@@ -1,11 +1,9 @@
-//! Tables within tables, lists, tables whose keys are names, and what is left over.
-
-use std::collections::BTreeSet;
+//! Getters of what holds other values: tables, lists, tables whose keys are names.
 
 use config::{Value, ValueKind};
 
-use super::{At, KeyKind, Layers, Reading, Table};
-use crate::settings::findings::Findings;
+use super::cursor::{At, KeyKind, Reading, Table};
+use super::words::{kind_of, quoted};
 
 /// An entry of a table whose keys are names of the operator's choice.
 pub(in crate::settings) struct Named<'v> {
@@ -145,27 +143,6 @@ impl<'v> Table<'_, 'v> {
         names.sort_by_key(|named| named.name);
         Some(Some(names))
     }
-
-    /// Refuses what no getter has taken.
-    pub fn finish(self) {
-        let written = self.values.into_iter().flatten();
-        for (name, value) in written {
-            if self.known.contains(&name.as_str()) {
-                continue;
-            }
-            let message = match nearest(name, self.known.iter().copied()) {
-                Some(known) => format!("is not a known key; did you mean {known}?"),
-                None => "is not a known key".to_owned(),
-            };
-            let at = self.child(name, Some(value));
-            let mut layers = BTreeSet::new();
-            layers_of(self.reading.layers, value, &mut layers);
-            for layer in layers {
-                let key = at.key.clone();
-                self.reading.problem(&At { key, layer }, &message);
-            }
-        }
-    }
 }
 
 impl<'v> Reading<'v> {
@@ -187,89 +164,5 @@ impl<'v> Reading<'v> {
     fn below(&self, at: &At, name: &str, layer: usize) -> At {
         let key = format!("{}.{}", at.key, quoted(name));
         At { key, layer }
-    }
-}
-
-/// Every layer that wrote a value or something in it.
-fn layers_of(layers: &Layers, value: &Value, found: &mut BTreeSet<usize>) {
-    match &value.kind {
-        ValueKind::Table(table) if !table.is_empty() => {
-            table
-                .values()
-                .for_each(|value| layers_of(layers, value, found));
-        }
-        _ => drop(found.insert(layers.index_of(value))),
-    }
-}
-
-/// The names of the keys that `read` takes.
-pub fn keys_of<T>(read: impl FnOnce(&mut Table<'_, '_>) -> T) -> Vec<&'static str> {
-    let mut findings = Findings::default();
-    let layers = Layers::built_in("", &mut findings);
-    let mut reading = Reading::new(&layers, findings, None);
-    let mut table = reading.root();
-    read(&mut table);
-    table.known
-}
-
-/// Parses one of a few words.
-pub fn one_of<T: Copy>(words: &[(&str, T)]) -> impl Fn(&str) -> Result<T, String> {
-    move |text| {
-        let found = words.iter().find(|(word, _)| *word == text);
-        found.map(|(_, value)| *value).ok_or_else(|| {
-            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            format!("must be one of {}", words.join(", "))
-        })
-    }
-}
-
-/// Parses text of 1 to `max` legal bytes, which the error calls `what`.
-pub fn limited(
-    max: usize,
-    is_legal: impl Fn(u8) -> bool,
-    what: &str,
-) -> impl Fn(&str) -> Result<String, String> {
-    move |text| {
-        if (1..=max).contains(&text.len()) && text.bytes().all(&is_legal) {
-            Ok(text.to_owned())
-        } else {
-            Err(format!("must be 1 to {max} {what}"))
-        }
-    }
-}
-
-/// The known name that was most likely meant, if one is close enough.
-#[must_use]
-pub fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let known = known.into_iter();
-    let (_, name) = known
-        .map(|name| (strsim::levenshtein(name, written), name))
-        .min()
-        .filter(|(distance, name)| *distance <= 2 && *distance < name.len() / 2)?;
-    Some(name)
-}
-
-/// A key as TOML would write it: a quoted key may hold anything, line breaks included.
-pub fn quoted(name: &str) -> String {
-    let bare = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
-    if !name.is_empty() && name.bytes().all(bare) {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.escape_debug())
-    }
-}
-
-/// What a value is, to follow "not".
-pub fn kind_of(value: &Value) -> &'static str {
-    match &value.kind {
-        ValueKind::Nil => "nothing",
-        ValueKind::Boolean(_) => "true or false",
-        ValueKind::Float(_) => "a fraction",
-        ValueKind::String(_) => "text",
-        ValueKind::Table(_) => "a table",
-        ValueKind::Array(_) => "a list",
-        ValueKind::I64(_) | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => {
-            "a whole number"
-        }
     }
 }

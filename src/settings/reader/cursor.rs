@@ -1,34 +1,14 @@
-//! A cursor over the merged configuration: takes the keys of a table one by one.
-//!
-//! Each getter reports what is wrong with its key and returns `None`; a `None` has always
-//! left a problem behind, so the caller needs no message of its own. A key that no getter
-//! took is unknown, and is refused when the table is finished.
+//! The cursor: one table, whose keys are taken one by one.
 
-mod lists;
-
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;
 use std::hash::Hash;
-use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use config::{Map, Value, ValueKind};
 
-use super::Settings;
-use super::findings::{Findings, Layer};
-use super::layers::Layers;
-
-/// Evaluates every field before it gives up on any, so that no problem hides another.
-macro_rules! all {
-    ($name:ident $(:: $variant:ident)? { $($field:ident $(: $value:expr)?),+ $(,)? }) => {{
-        $($(let $field = $value;)?)+
-        (|| Some($name $(:: $variant)? { $($field: $field?),+ }))()
-    }};
-}
-pub(super) use all;
-pub use lists::nearest;
-pub(super) use lists::{Named, keys_of, limited, one_of};
-use lists::{kind_of, quoted};
+use super::words::{kind_of, nearest, quoted};
+use crate::settings::findings::{Findings, Layer};
+use crate::settings::layers::Layers;
 
 /// What the value of a key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,29 +26,29 @@ pub enum KeyKind {
 }
 
 /// One pass over the configuration: what it reads, and what it has found.
-pub(super) struct Reading<'v> {
-    layers: &'v Layers,
-    pub(super) findings: Findings,
-    /// The settings of the gateway that reads its configuration again.
-    pub(super) running: Option<&'v Settings>,
+pub(in crate::settings) struct Reading<'v> {
+    pub(super) layers: &'v Layers,
+    pub(in crate::settings) findings: Findings,
+    /// A running gateway reads its configuration again.
+    pub(in crate::settings) is_reload: bool,
     /// All keys taken so far. If it is there, every table is entered, whether it was
     /// written or not.
-    inventory: Option<BTreeMap<String, KeyKind>>,
+    pub(super) inventory: Option<BTreeMap<String, KeyKind>>,
 }
 
 /// A key and where it was written, or should have been.
 #[derive(Debug, Clone)]
-pub(super) struct At {
-    pub(super) key: String,
-    layer: usize,
+pub(in crate::settings) struct At {
+    pub(in crate::settings) key: String,
+    pub(super) layer: usize,
 }
 
 impl<'v> Reading<'v> {
-    pub fn new(layers: &'v Layers, findings: Findings, running: Option<&'v Settings>) -> Self {
+    pub fn new(layers: &'v Layers, findings: Findings, is_reload: bool) -> Self {
         Self {
             layers,
             findings,
-            running,
+            is_reload,
             inventory: None,
         }
     }
@@ -79,7 +59,7 @@ impl<'v> Reading<'v> {
         layers: &'v Layers,
         read: impl FnOnce(&mut Table<'_, 'v>) -> T,
     ) -> BTreeMap<String, KeyKind> {
-        let mut reading = Self::new(layers, Findings::default(), None);
+        let mut reading = Self::new(layers, Findings::default(), false);
         reading.inventory = Some(BTreeMap::new());
         read(&mut reading.root());
         reading.inventory.unwrap_or_default()
@@ -165,18 +145,18 @@ impl<'v> Reading<'v> {
 }
 
 /// One table, while its keys are taken.
-pub(super) struct Table<'r, 'v> {
-    pub(super) reading: &'r mut Reading<'v>,
-    pub(super) at: At,
+pub(in crate::settings) struct Table<'r, 'v> {
+    pub(in crate::settings) reading: &'r mut Reading<'v>,
+    pub(in crate::settings) at: At,
     values: Option<&'v Map<String, Value>>,
     /// Keys that the platform sets unless the configuration does, each with the name of
     /// its variable and that variable's value.
     fallbacks: Vec<(&'static str, &'static str, Option<&'v Value>)>,
     known: Vec<&'static str>,
     /// What makes keys required, as in " for kind token-file".
-    pub(super) purpose: String,
+    pub(in crate::settings) purpose: String,
     /// Each key is checked by itself: nothing is missing, and nothing contradicts.
-    pub(super) is_lenient: bool,
+    pub(in crate::settings) is_lenient: bool,
 }
 
 impl<'r, 'v> Table<'r, 'v> {
@@ -192,7 +172,8 @@ impl<'r, 'v> Table<'r, 'v> {
         }
     }
 
-    fn value(&self, name: &str) -> Option<&'v Value> {
+    /// The value that was written, or the one of its variable.
+    pub fn value(&self, name: &str) -> Option<&'v Value> {
         let written = self.values.and_then(|values| values.get(name));
         written.or_else(|| {
             let mut fallbacks = self.fallbacks.iter();
@@ -285,101 +266,46 @@ impl<'r, 'v> Table<'r, 'v> {
         self.contradiction(name, format!("is required{}{or}", self.purpose));
     }
 
-    fn is_variable(&self, at: &At) -> bool {
-        matches!(self.reading.layer(at), Layer::Variable(_))
-    }
-
-    /// Text as it was written, and where.
-    pub fn text(&mut self, name: &'static str) -> Option<Option<(At, &'v str)>> {
-        let (at, value) = self.take(name, KeyKind::Text);
-        let Some(value) = value else {
-            return Some(None);
-        };
-        let text = self.reading.text(&at, value)?;
-        Some(Some((at, text)))
-    }
-
-    pub fn optional<T, E: Display>(
-        &mut self,
-        name: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<Option<T>> {
-        match self.text(name)? {
-            Some((at, text)) => self.reading.good(&at, parse(text)).map(Some),
-            None => Some(None),
-        }
-    }
-
-    pub fn required<T, E: Display>(
-        &mut self,
-        name: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let found = self.optional(name, parse);
-        self.needed(name, found)
-    }
-
-    pub fn optional_number(
-        &mut self,
-        name: &'static str,
-        limits: RangeInclusive<u64>,
-    ) -> Option<Option<u64>> {
-        let (at, Some(value)) = self.take(name, KeyKind::Number) else {
-            return Some(None);
-        };
-        let (is_number, number) = match &value.kind {
-            ValueKind::I64(number) => (true, u64::try_from(*number).ok()),
-            // `parse` alone would also accept "+5".
-            ValueKind::String(text) if self.is_variable(&at) && is_digits(text) => {
-                (true, text.parse().ok())
+    /// Refuses what no getter has taken.
+    pub fn finish(self) {
+        let written = self.values.into_iter().flatten();
+        for (name, value) in written {
+            if self.known.contains(&name.as_str()) {
+                continue;
             }
-            _ => (false, None),
-        };
-        if let Some(number) = number.filter(|number| limits.contains(number)) {
-            return Some(Some(number));
+            let message = match nearest(name, self.known.iter().copied()) {
+                Some(known) => format!("is not a known key; did you mean {known}?"),
+                None => "is not a known key".to_owned(),
+            };
+            let at = self.child(name, Some(value));
+            let mut layers = BTreeSet::new();
+            layers_of(self.reading.layers, value, &mut layers);
+            for layer in layers {
+                let key = at.key.clone();
+                self.reading.problem(&At { key, layer }, &message);
+            }
         }
-        let (least, most) = limits.into_inner();
-        let mut message = format!("must be a whole number from {least} to {most}");
-        if !is_number {
-            message.push_str(", not ");
-            message.push_str(kind_of(value));
-        }
-        self.reading.good(&at, Err(message))
-    }
-
-    pub fn number(&mut self, name: &'static str, limits: RangeInclusive<u64>) -> Option<u64> {
-        let found = self.optional_number(name, limits);
-        self.needed(name, found)
-    }
-
-    pub fn count(&mut self, name: &'static str, limits: RangeInclusive<u64>) -> Option<usize> {
-        // The limits are far below what a 32-bit machine can count.
-        usize::try_from(self.number(name, limits)?).ok()
-    }
-
-    pub fn seconds(&mut self, name: &'static str, limits: RangeInclusive<u64>) -> Option<Duration> {
-        self.number(name, limits).map(Duration::from_secs)
-    }
-
-    pub fn millis(&mut self, name: &'static str, limits: RangeInclusive<u64>) -> Option<Duration> {
-        self.number(name, limits).map(Duration::from_millis)
-    }
-
-    pub fn flag(&mut self, name: &'static str) -> Option<bool> {
-        let (at, value) = self.take(name, KeyKind::Flag);
-        let Some(value) = value else {
-            return self.needed(name, Some(None));
-        };
-        let flag = match &value.kind {
-            ValueKind::Boolean(flag) => Some(*flag),
-            ValueKind::String(text) if self.is_variable(&at) => text.parse().ok(),
-            _ => None,
-        };
-        let wrong = || format!("must be true or false, not {}", kind_of(value));
-        self.reading.good(&at, flag.ok_or_else(wrong))
     }
 }
 
-fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+/// Every layer that wrote a value or something in it.
+fn layers_of(layers: &Layers, value: &Value, found: &mut BTreeSet<usize>) {
+    match &value.kind {
+        ValueKind::Table(table) if !table.is_empty() => {
+            table
+                .values()
+                .for_each(|value| layers_of(layers, value, found));
+        }
+        _ => drop(found.insert(layers.index_of(value))),
+    }
+}
+
+/// The names of the keys that `read` takes.
+pub fn keys_of<T>(read: impl FnOnce(&mut Table<'_, '_>) -> T) -> Vec<&'static str> {
+    let mut findings = Findings::default();
+    let layers = Layers::built_in("", &mut findings);
+    let mut reading = Reading::new(&layers, findings, false);
+    let mut table = reading.root();
+    read(&mut table);
+    table.known
 }
