@@ -6,9 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::credential::Handle;
-
-/// A secret or certificate that expires within this many days is a warning.
-const EXPIRY_WARNING_DAYS: i64 = 30;
+use crate::domain::EXPIRY_WARNING_DAYS;
 
 /// A credential, and the publishers that it serves.
 #[derive(Clone)]

@@ -21,6 +21,10 @@ pub struct Certificate {
     pub names: Vec<San>,
 }
 
+/// A secret or certificate of a credential that expires within this many days is worth a
+/// warning: its successor has to be requested, and registered with the application.
+pub const EXPIRY_WARNING_DAYS: i64 = 30;
+
 /// Where a moment is in a certificate's validity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validity {

@@ -83,14 +83,46 @@ impl CallerCredentials {
         })
     }
 
-    /// Refuses callers that would match every token of another, once all are known.
+    /// Refuses callers that would match every token of another, once all are known: within
+    /// one issuer, a caller that requires only some of another's claims does.
+    ///
+    /// Callers are grouped by the names of their claims, of which there are few combinations
+    /// however many callers there are. So each caller is looked up once per combination, and
+    /// not compared with every other.
     pub fn refuse_shared_tokens(&self, reading: &mut Reading<'_>) {
-        let mut by_issuer: HashMap<&str, Vec<&(At, ClaimMatch)>> = HashMap::new();
-        for token in &self.tokens {
-            by_issuer.entry(&token.1.issuer).or_default().push(token);
+        let mut groups = HashMap::<_, HashMap<Vec<&str>, &At>>::new();
+        for (at, jwt) in &self.tokens {
+            let names: Vec<&str> = jwt.claims.keys().map(String::as_str).collect();
+            let values = jwt.claims.values().map(String::as_str).collect();
+            let group = groups.entry((jwt.issuer.as_str(), names)).or_default();
+            match group.get(&values) {
+                Some(first) => reading.problem(at, format!("are the same as {}", first.key)),
+                None => drop(group.insert(values, at)),
+            }
         }
-        for callers in by_issuer.values() {
-            refuse_shared_claims(reading, callers);
+        let mut reported = BTreeSet::new();
+        for (at, jwt) in &self.tokens {
+            for ((issuer, names), wider) in &groups {
+                if *issuer != jwt.issuer || names.len() >= jwt.claims.len() {
+                    continue;
+                }
+                let values = names
+                    .iter()
+                    .map(|name| jwt.claims.get(*name).map(String::as_str));
+                // Once each: the widest of all would drown the others.
+                if let Some(other) = values
+                    .collect::<Option<Vec<_>>>()
+                    .and_then(|v| wider.get(&v))
+                    && reported.insert(&other.key)
+                {
+                    let narrower = &at.key;
+                    let message = format!(
+                        "every token that matches {narrower} matches these too; a token must \
+                         identify one caller: add a claim"
+                    );
+                    reading.problem(other, message);
+                }
+            }
         }
     }
 }
@@ -147,45 +179,5 @@ fn claim_value(text: &str) -> Result<String, &'static str> {
         Ok(text.to_owned())
     } else {
         Err("must be 1 to 1024 bytes of text without control characters")
-    }
-}
-
-/// Within one issuer: a caller that requires only some of another's claims matches each
-/// of the other's tokens as well.
-///
-/// Callers are grouped by the names of their claims, of which there are few combinations
-/// however many callers there are. So each caller is looked up once per combination, and
-/// not compared with every other.
-fn refuse_shared_claims(reading: &mut Reading<'_>, callers: &[&(At, ClaimMatch)]) {
-    let mut groups: HashMap<Vec<&str>, HashMap<Vec<&str>, &At>> = HashMap::new();
-    for (at, jwt) in callers {
-        let names = jwt.claims.keys().map(String::as_str).collect();
-        let values = jwt.claims.values().map(String::as_str).collect();
-        let group = groups.entry(names).or_default();
-        match group.get(&values) {
-            Some(first) => reading.problem(at, format!("are the same as {}", first.key)),
-            None => drop(group.insert(values, at)),
-        }
-    }
-    let mut reported = BTreeSet::new();
-    for (at, jwt) in callers {
-        for (names, wider) in &groups {
-            if names.len() >= jwt.claims.len() {
-                continue;
-            }
-            let values = names.iter().map(|name| jwt.claims.get(*name));
-            let values: Option<Vec<&str>> = values.map(|value| value.map(String::as_str)).collect();
-            // Once each: the widest of all would drown the others.
-            if let Some(other) = values.and_then(|values| wider.get(&values))
-                && reported.insert(&other.key)
-            {
-                let narrower = &at.key;
-                let message = format!(
-                    "every token that matches {narrower} matches these too; a token must identify \
-                     one caller: add a claim"
-                );
-                reading.problem(other, message);
-            }
-        }
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use super::caller_credentials::CallerCredentials;
 use super::context::Context;
@@ -136,8 +137,8 @@ fn rule(t: &mut Table<'_, '_>, context: &Context) -> Option<Rule> {
         if text == "*" {
             return Some(Action::ALL.to_vec());
         }
-        let wrong = "must be one of read, cancel, publish, go-live, write, or *";
-        let action = reading.good(at, text.parse().map_err(|_| wrong))?;
+        let action = Action::from_str(text).map_err(|words| format!("{words}, or *"));
+        let action = reading.good(at, action)?;
         Some(vec![action])
     });
     let publishers = t.texts("publishers", NEVER, |reading, at, text| {

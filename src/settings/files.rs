@@ -87,13 +87,9 @@ impl Table<'_, '_> {
         if text.is_empty() {
             return self.reading.good(&at, Err("must not be empty"));
         }
-        let path = self.resolved(&at, text);
+        let directory = self.reading.layer(&at).directory();
+        let path = directory.unwrap_or(Path::new("")).join(text);
         Some(Some((at, path)))
-    }
-
-    fn resolved(&self, at: &At, text: &str) -> PathBuf {
-        let directory = self.reading.layer(at).directory();
-        directory.unwrap_or(Path::new("")).join(text)
     }
 
     /// A secret from its key, or from the file that the key's twin names.
@@ -113,9 +109,8 @@ impl Table<'_, '_> {
             }
             (Some((at, "")), None) => self.reading.good(&at, Err("must not be empty")),
             (Some((_, text)), None) => Some(Some(Secret::new(text.to_owned()))),
-            (None, Some((at, path))) => {
-                let path = self.resolved(&at, path);
-                self.reading.findings.file(path.clone());
+            (None, Some(_)) => {
+                let (at, path) = self.path(file_name)??;
                 self.read_secret(&at, &path).map(Some)
             }
         }

@@ -3,7 +3,7 @@
 //! A finding consists of a place, a key and our own words. There is no field that could
 //! take a configured value: secrets end up in the wrong key too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -102,23 +102,26 @@ impl fmt::Display for Layer {
     }
 }
 
-/// Everything found so far, in the order of its discovery.
+/// Findings by layer, then by key, then by message; each once.
+type Sorted = BTreeMap<(Layer, String, String), Finding>;
+
+/// Everything found so far.
 #[derive(Default)]
 pub(super) struct Findings {
-    problems: Vec<(Layer, Finding)>,
-    warnings: Vec<(Layer, Finding)>,
+    problems: Sorted,
+    warnings: Sorted,
     files: BTreeSet<PathBuf>,
 }
 
 impl Findings {
     /// Something that forbids using the configuration.
     pub fn problem(&mut self, layer: &Layer, key: &str, message: impl Into<String>) {
-        self.problems.push(finding(layer, key, message.into()));
+        add(&mut self.problems, layer, key, message.into());
     }
 
     /// Something that can be used but deserves attention.
     pub fn warning(&mut self, layer: &Layer, key: &str, message: impl Into<String>) {
-        self.warnings.push(finding(layer, key, message.into()));
+        add(&mut self.warnings, layer, key, message.into());
     }
 
     /// A file that the configuration is read from, whether it exists or not.
@@ -133,33 +136,28 @@ impl Findings {
 
     pub fn into_error(self) -> SettingsError {
         SettingsError {
-            problems: sorted(self.problems),
+            problems: self.problems.into_values().collect(),
             files: self.files.into_iter().collect(),
         }
     }
 
     /// The warnings and the files.
     pub fn into_warnings(self) -> (Vec<Finding>, Vec<PathBuf>) {
-        (sorted(self.warnings), self.files.into_iter().collect())
+        (
+            self.warnings.into_values().collect(),
+            self.files.into_iter().collect(),
+        )
     }
 }
 
-fn finding(layer: &Layer, key: &str, message: String) -> (Layer, Finding) {
+fn add(found: &mut Sorted, layer: &Layer, key: &str, message: String) {
+    let order = (layer.clone(), padded(key), message.clone());
     let finding = Finding {
         place: layer.to_string(),
         key: key.to_owned(),
         message,
     };
-    (layer.clone(), finding)
-}
-
-/// By layer, then by key, then by message; each once.
-fn sorted(mut found: Vec<(Layer, Finding)>) -> Vec<Finding> {
-    found.sort_by_cached_key(|(layer, finding)| {
-        (layer.clone(), padded(&finding.key), finding.message.clone())
-    });
-    found.dedup();
-    found.into_iter().map(|(_, finding)| finding).collect()
+    found.insert(order, finding);
 }
 
 /// A key whose indexes have the same width, so that `callers[10]` comes after `callers[9]`.

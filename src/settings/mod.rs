@@ -12,6 +12,7 @@ mod caller_credentials;
 mod callers;
 mod context;
 mod credentials;
+mod expiry;
 mod files;
 mod findings;
 mod identity;

@@ -61,44 +61,13 @@ pub fn chain(t: &mut Table<'_, '_>, name: &'static str) -> Option<Option<Chain>>
     Some(Some(Chain { certificates, leaf }))
 }
 
-/// Which private keys are accepted.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum PrivateKeys {
-    /// Every kind that TLS knows.
-    ForTls,
-    /// Those that Entra accepts:
-    /// <https://learn.microsoft.com/entra/identity-platform/certificate-credentials>.
-    ForEntra,
-}
-
-impl PrivateKeys {
-    fn expected(self) -> &'static str {
-        match self {
-            Self::ForTls => {
-                "names a file with an unsupported private key: it must be RSA of at least 2048 \
-                 bits, ECDSA on P-256, P-384 or P-521, or Ed25519"
-            }
-            Self::ForEntra => {
-                "names a file with an unsupported private key: Entra requires RSA of at least \
-                 2048 bits"
-            }
-        }
-    }
-
-    fn include(self, key: &dyn SigningKey) -> bool {
-        match self {
-            Self::ForTls => true,
-            // aws-lc has refused RSA keys below 2048 bits.
-            Self::ForEntra => key.algorithm() == SignatureAlgorithm::RSA,
-        }
-    }
-}
-
-/// A key that can sign; none if no file is named.
+/// A key that can sign, of one of the algorithms that the problem calls `accepted`; none if
+/// no file is named. Below 2048 bits, aws-lc has refused an RSA key.
 pub fn private_key(
     t: &mut Table<'_, '_>,
     name: &'static str,
-    accepted: PrivateKeys,
+    accepts: fn(SignatureAlgorithm) -> bool,
+    accepted: &str,
 ) -> Option<Option<Arc<dyn SigningKey>>> {
     let Some((at, path)) = t.path(name)? else {
         return Some(None);
@@ -110,10 +79,9 @@ pub fn private_key(
     let der = t.reading.good(&at, der)?;
     let provider = aws_lc_rs::default_provider();
     let key = provider.key_provider.load_private_key(der).ok();
-    let key = key.filter(|key| accepted.include(&**key));
-    t.reading
-        .good(&at, key.ok_or(accepted.expected()))
-        .map(Some)
+    let key = key.filter(|key| accepts(key.algorithm()));
+    let wrong = || format!("names a file with an unsupported private key: {accepted}");
+    t.reading.good(&at, key.ok_or_else(wrong)).map(Some)
 }
 
 /// Joins a chain and its private key, if they belong together.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::reader::{Table, all, limited};
-use super::url::{self, PlainHttpExemption, check_plain_http};
+use super::url::{self, AddressScope, check_plain_http};
 
 /// The vendor's API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub fn read(t: &mut Table<'_, '_>, context: &mut Context) -> Option<PortalSettin
     let base_url = t.required("base_url", url::parse_origin);
     if let Some(url) = &base_url {
         context.portal_is_local &= url.is_loopback();
-        let exempt = PlainHttpExemption::LOOPBACK;
+        let exempt = AddressScope::Loopback;
         check_plain_http(t, "base_url", url, context.allow_plain_http, exempt);
     }
     let is_legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');

@@ -99,17 +99,15 @@ fn load_for(source: &ConfigSource, running: Option<&Settings>) -> Result<Loaded,
     let settings = read(&mut root, running);
     root.finish();
     let findings = reading.findings;
-    match settings {
-        Some(settings) if findings.is_usable() => {
-            let (warnings, files) = findings.into_warnings();
-            Ok(Loaded {
-                settings,
-                warnings,
-                files,
-            })
-        }
-        _ => Err(findings.into_error()),
-    }
+    let Some(settings) = settings.filter(|_| findings.is_usable()) else {
+        return Err(findings.into_error());
+    };
+    let (warnings, files) = findings.into_warnings();
+    Ok(Loaded {
+        settings,
+        warnings,
+        files,
+    })
 }
 
 /// Reads the sections in an order in which each finds in the context what it needs.

@@ -11,12 +11,15 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 
 use super::context::Context;
-use super::pem::{self, Chain, PrivateKeys, UNREADABLE_CERTIFICATE};
+use super::expiry;
+use super::pem::{self, Chain, UNREADABLE_CERTIFICATE};
 use super::reader::Table;
-use crate::domain::Validity;
 
 /// A server certificate that ends sooner is worth a warning.
-const EXPIRY_WARNING_DAYS: i64 = 7;
+const RENEWAL_DAYS: i64 = 7;
+
+const SUPPORTED_KEYS: &str = "it must be RSA of at least 2048 bits, ECDSA on P-256, P-384 or P-521, \
+                              or Ed25519";
 
 /// TLS on the public listener. The files have been read.
 #[derive(Clone)]
@@ -43,7 +46,7 @@ pub fn read(t: &mut Table<'_, '_>, context: &mut Context) -> Option<TlsSettings>
     let chain = pem::chain(t, "cert_file");
     let chain = t.needed("cert_file", chain);
     let chain = chain.filter(|chain| check_server_certificate(t, chain));
-    let key = pem::private_key(t, "key_file", PrivateKeys::ForTls);
+    let key = pem::private_key(t, "key_file", |_| true, SUPPORTED_KEYS);
     let key = t.needed("key_file", key);
     context.client_certificates = t.has("client_ca_file");
     let client_ca = client_ca(t);
@@ -61,14 +64,9 @@ fn check_server_certificate(t: &mut Table<'_, '_>, chain: &Chain) -> bool {
         t.problem("cert_file", UNREADABLE_CERTIFICATE);
         return false;
     }
-    match chain.leaf.validity(Timestamp::now()) {
-        Validity::Expired => t.warn("cert_file", "the certificate has expired; replace it"),
-        Validity::NotYetValid => t.warn("cert_file", "the certificate is not valid yet"),
-        Validity::Days(days) if days < EXPIRY_WARNING_DAYS => t.warn(
-            "cert_file",
-            format!("the certificate expires within {EXPIRY_WARNING_DAYS} days; replace it"),
-        ),
-        Validity::Days(_) => {}
+    let validity = chain.leaf.validity(Timestamp::now());
+    if let Some(message) = expiry::warning("certificate", validity, RENEWAL_DAYS) {
+        t.warn("cert_file", message);
     }
     true
 }

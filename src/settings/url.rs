@@ -25,8 +25,8 @@ impl HttpUrl {
     }
 }
 
-/// How far a request to a host travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far a request to a host travels, the nearest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub(super) enum AddressScope {
     /// Not beyond this machine.
     Loopback,
@@ -38,30 +38,28 @@ pub(super) enum AddressScope {
     Network,
 }
 
-/// Which addresses may be reached over plain HTTP, and what they are called.
-#[derive(Clone, Copy)]
-pub(super) struct PlainHttpExemption {
-    pub(super) scopes: &'static [AddressScope],
-    pub(super) names: &'static str,
+impl AddressScope {
+    /// The addresses that are no further away.
+    fn names(self) -> &'static str {
+        match self {
+            Self::Loopback => "loopback",
+            Self::Metadata => "loopback and 169.254.169.254",
+            Self::Link => "loopback and 169.254.0.0/16",
+            Self::Network => "all addresses",
+        }
+    }
 }
 
-impl PlainHttpExemption {
-    pub(super) const LOOPBACK: Self = Self {
-        scopes: &[AddressScope::Loopback],
-        names: "loopback",
-    };
-}
-
-/// Checks an address that tokens or secrets are sent to: `https`, unless it is exempt or
-/// plain HTTP is allowed in general.
+/// Checks an address that tokens or secrets are sent to: `https`, unless it is as near as
+/// `exempt` or plain HTTP is allowed in general.
 pub fn check_plain_http(
     t: &mut Table<'_, '_>,
     name: &'static str,
     url: &HttpUrl,
     allow_plain_http: bool,
-    exempt: PlainHttpExemption,
+    exempt: AddressScope,
 ) {
-    if url.secure || exempt.scopes.contains(&url.scope) {
+    if url.secure || url.scope <= exempt {
         return;
     }
     if allow_plain_http {
@@ -70,7 +68,7 @@ pub fn check_plain_http(
             "is plain HTTP: tokens and secrets cross the network unprotected",
         );
     } else {
-        let exempt = exempt.names;
+        let exempt = exempt.names();
         t.problem(
             name,
             format!(
@@ -213,25 +211,19 @@ fn host(authority: &str) -> Option<&str> {
 
 /// How far the host is; none if it is not a host.
 fn scope(host: &str) -> Option<AddressScope> {
-    let unless_loopback = |loopback, other| {
-        if loopback {
-            AddressScope::Loopback
-        } else {
-            other
-        }
+    let loopback_if = |is_loopback| match is_loopback {
+        true => AddressScope::Loopback,
+        false => AddressScope::Network,
     };
     if let Some(inner) = host.strip_prefix('[') {
         let address: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
-        return Some(unless_loopback(
-            address.is_loopback(),
-            AddressScope::Network,
-        ));
+        return Some(loopback_if(address.is_loopback()));
     }
     if let Ok(address) = host.parse::<Ipv4Addr>() {
         return Some(match address {
             METADATA => AddressScope::Metadata,
             address if address.is_link_local() => AddressScope::Link,
-            address => unless_loopback(address.is_loopback(), AddressScope::Network),
+            address => loopback_if(address.is_loopback()),
         });
     }
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
@@ -241,5 +233,5 @@ fn scope(host: &str) -> Option<AddressScope> {
     let is_name = host.len() <= 253
         && host.split('.').all(label)
         && !last.starts_with(|c: char| c.is_ascii_digit());
-    is_name.then(|| unless_loopback(host == "localhost", AddressScope::Network))
+    is_name.then(|| loopback_if(host == "localhost"))
 }

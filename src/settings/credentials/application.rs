@@ -2,7 +2,7 @@
 
 use crate::domain::{Application, TokenEndpoint};
 use crate::settings::reader::{Table, all, limited, one_of};
-use crate::settings::url::{self, PlainHttpExemption, check_plain_http};
+use crate::settings::url::{self, AddressScope, check_plain_http};
 
 /// The token endpoint of the public cloud.
 const DEFAULT_AUTHORITY: &str = "https://login.microsoftonline.com";
@@ -22,7 +22,7 @@ fn authority(t: &mut Table<'_, '_>, allow_plain_http: bool) -> Option<String> {
     let Some(url) = t.optional("authority", url::parse_origin)? else {
         return Some(DEFAULT_AUTHORITY.to_owned());
     };
-    let exempt = PlainHttpExemption::LOOPBACK;
+    let exempt = AddressScope::Loopback;
     check_plain_http(t, "authority", &url, allow_plain_http, exempt);
     Some(url.text)
 }

@@ -1,12 +1,13 @@
 //! An application and the certificate whose key signs its client assertions.
 
 use jiff::Timestamp;
+use rustls::SignatureAlgorithm;
 
 use super::application;
-use super::method::{CredentialMethod, EXPIRY_WARNING_DAYS, SigningCertificate};
-use crate::domain::{AssertionAlgorithm, Certificate, Validity};
-use crate::settings::pem::{self, PrivateKeys};
+use super::method::{CredentialMethod, SigningCertificate};
+use crate::domain::{AssertionAlgorithm, Certificate, EXPIRY_WARNING_DAYS, Validity};
 use crate::settings::reader::{Table, all, one_of};
+use crate::settings::{expiry, pem};
 
 pub fn read(t: &mut Table<'_, '_>, allow_plain_http: bool) -> Option<CredentialMethod> {
     let algorithm = t.optional("assertion_algorithm", one_of(&AssertionAlgorithm::WORDS));
@@ -21,7 +22,10 @@ fn certificate(t: &mut Table<'_, '_>) -> Option<SigningCertificate> {
     let chain = pem::chain(t, "certificate_file");
     let chain = t.needed("certificate_file", chain);
     let chain = chain.filter(|chain| check_validity(t, &chain.leaf));
-    let key = pem::private_key(t, "key_file", PrivateKeys::ForEntra);
+    // <https://learn.microsoft.com/entra/identity-platform/certificate-credentials>
+    let is_rsa = |algorithm| algorithm == SignatureAlgorithm::RSA;
+    let accepted = "Entra requires RSA of at least 2048 bits";
+    let key = pem::private_key(t, "key_file", is_rsa, accepted);
     let key = t.needed("key_file", key);
     let chain = chain?;
     Some(SigningCertificate {
@@ -33,28 +37,18 @@ fn certificate(t: &mut Table<'_, '_>) -> Option<SigningCertificate> {
 /// Whether Entra would accept the certificate: of all that is in it, Entra checks only the
 /// dates, and that the certificate is registered.
 fn check_validity(t: &mut Table<'_, '_>, certificate: &Certificate) -> bool {
-    const EXPIRED: &str = "the certificate has expired; replace it";
-    let name = "certificate_file";
-    let when = match certificate.validity(Timestamp::now()) {
+    let validity = certificate.validity(Timestamp::now());
+    let is_accepted = match validity {
+        Validity::NotYetValid => false,
         // A running gateway must not refuse a reload for this: the reload may be what
         // removes a leaked API key.
-        Validity::Expired if t.reading.is_reload => {
-            t.warn(name, EXPIRED);
-            return true;
-        }
-        Validity::Expired => {
-            t.problem(name, EXPIRED);
-            return false;
-        }
-        Validity::NotYetValid => {
-            t.problem(name, "the certificate is not valid yet");
-            return false;
-        }
-        Validity::Days(EXPIRY_WARNING_DAYS..) => return true,
-        Validity::Days(0) => "within a day".to_owned(),
-        Validity::Days(1) => "in 1 day".to_owned(),
-        Validity::Days(days) => format!("in {days} days"),
+        Validity::Expired => t.reading.is_reload,
+        Validity::Days(_) => true,
     };
-    t.warn(name, format!("the certificate expires {when}; replace it"));
-    true
+    match expiry::warning("certificate", validity, EXPIRY_WARNING_DAYS) {
+        Some(message) if is_accepted => t.warn("certificate_file", message),
+        Some(message) => t.problem("certificate_file", message),
+        None => {}
+    }
+    is_accepted
 }

@@ -7,7 +7,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::application;
-use super::method::{CredentialMethod, EXPIRY_WARNING_DAYS};
+use super::method::CredentialMethod;
+use crate::domain::{EXPIRY_WARNING_DAYS, Validity};
+use crate::settings::expiry;
 use crate::settings::reader::{Table, all};
 
 pub fn read(t: &mut Table<'_, '_>, allow_plain_http: bool) -> Option<CredentialMethod> {
@@ -26,7 +28,13 @@ pub fn read(t: &mut Table<'_, '_>, allow_plain_http: bool) -> Option<CredentialM
 fn expires(t: &mut Table<'_, '_>) -> Option<Option<Date>> {
     let date = t.optional("client_secret_expires", date)?;
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
-    if let Some(message) = date.and_then(|date| expiry_warning(date, today)) {
+    let validity = date.map(|date| match i64::from((date - today).get_days()) {
+        ..0 => Validity::Expired,
+        // A secret is good until the end of its day.
+        days => Validity::Days(days),
+    });
+    let warning = |validity| expiry::warning("secret", validity, EXPIRY_WARNING_DAYS);
+    if let Some(message) = validity.and_then(warning) {
         t.warn("client_secret_expires", message);
     }
     Some(date)
@@ -37,16 +45,4 @@ fn date(text: &str) -> Result<Date, &'static str> {
     let date = text.parse::<Date>().ok();
     date.filter(|date| date.to_string() == text)
         .ok_or("must be a date as in 2027-01-31: year, month and day")
-}
-
-fn expiry_warning(date: Date, today: Date) -> Option<String> {
-    match i64::from((date - today).get_days()) {
-        ..0 => Some("the secret has expired by this date; replace it".to_owned()),
-        0 => Some("the secret expires today; replace it".to_owned()),
-        1 => Some("the secret expires in 1 day; replace it".to_owned()),
-        days @ ..=EXPIRY_WARNING_DAYS => {
-            Some(format!("the secret expires in {days} days; replace it"))
-        }
-        _ => None,
-    }
 }

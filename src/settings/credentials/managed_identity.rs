@@ -6,7 +6,7 @@ use super::application::{audience, client_id};
 use super::method::CredentialMethod;
 use crate::domain::{ManagedEndpoint, Secret};
 use crate::settings::reader::{Table, all};
-use crate::settings::url::{self, AddressScope, PlainHttpExemption, Query, check_plain_http};
+use crate::settings::url::{self, AddressScope, Query, check_plain_http};
 
 /// The token endpoint of a virtual machine's metadata service.
 const IMDS: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
@@ -15,19 +15,6 @@ const DEFAULT_RESOURCE: &str = "https://cloudpartner.azure.com";
 /// What App Service sets; see [`ManagedEndpoint::AppService`].
 const ENDPOINT: &str = "IDENTITY_ENDPOINT";
 const HEADER: &str = "IDENTITY_HEADER";
-
-const WRITTEN: PlainHttpExemption = PlainHttpExemption {
-    scopes: &[AddressScope::Loopback, AddressScope::Metadata],
-    names: "loopback and 169.254.169.254",
-};
-const FROM_PLATFORM: PlainHttpExemption = PlainHttpExemption {
-    scopes: &[
-        AddressScope::Loopback,
-        AddressScope::Metadata,
-        AddressScope::Link,
-    ],
-    names: "loopback and 169.254.0.0/16",
-};
 
 pub fn read(t: &mut Table<'_, '_>, allow_plain_http: bool) -> Option<CredentialMethod> {
     let resource = t.optional("resource", audience);
@@ -54,9 +41,9 @@ fn endpoint(t: &mut Table<'_, '_>, allow_plain_http: bool) -> Option<ManagedEndp
     let url = t.optional("endpoint", |text| url::parse_resource(text, Query::Refused));
     if let Some(Some(url)) = &url {
         let exempt = if is_app_service {
-            FROM_PLATFORM
+            AddressScope::Link
         } else {
-            WRITTEN
+            AddressScope::Metadata
         };
         check_plain_http(t, "endpoint", url, allow_plain_http, exempt);
     }

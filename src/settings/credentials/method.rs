@@ -10,10 +10,6 @@ use rustls::sign::CertifiedKey;
 
 use crate::domain::{Application, AssertionAlgorithm, ManagedEndpoint, Secret};
 
-/// A secret or certificate that ends sooner is worth a warning: its successor has to be
-/// requested, and registered with the application.
-pub(super) const EXPIRY_WARNING_DAYS: i64 = 30;
-
 /// How a credential authenticates, and where.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CredentialMethod {

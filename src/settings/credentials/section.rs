@@ -41,7 +41,7 @@ pub fn read(
     let names = root
         .names("credentials", KeyKind::Table)?
         .unwrap_or_default();
-    let mut credentials = Some(BTreeMap::new());
+    let mut credentials = Vec::new();
     for Named { name, at, value } in names {
         if !is_name(name) {
             root.reading.problem(
@@ -55,13 +55,9 @@ pub fn read(
         let credential = root
             .reading
             .table(at, value, |t| credential(t, context.allow_plain_http));
-        // `zip` evaluates both: a bad credential must not hide the next.
-        credentials = credentials.zip(credential).map(|(mut good, credential)| {
-            good.insert(name.to_owned(), credential);
-            good
-        });
+        credentials.push(credential.map(|credential| (name.to_owned(), credential)));
     }
-    credentials
+    credentials.into_iter().collect()
 }
 
 fn is_name(name: &str) -> bool {

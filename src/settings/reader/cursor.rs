@@ -118,7 +118,21 @@ impl<'v> Reading<'v> {
     pub fn text(&mut self, at: &At, value: &'v Value) -> Option<&'v str> {
         match &value.kind {
             ValueKind::String(text) => Some(text),
-            _ => self.good(at, Err(format!("must be text, not {}", kind_of(value)))),
+            _ => self.wrong_kind(at, "text", value),
+        }
+    }
+
+    /// Reports a value that is not what it should be.
+    pub fn wrong_kind<T>(&mut self, at: &At, expected: &str, value: &Value) -> Option<T> {
+        self.problem(at, format!("must be {expected}, not {}", kind_of(value)));
+        None
+    }
+
+    /// The keys and values of a table.
+    pub fn entries(&mut self, at: &At, value: &'v Value) -> Option<&'v Map<String, Value>> {
+        match &value.kind {
+            ValueKind::Table(values) => Some(values),
+            _ => self.wrong_kind(at, "a table", value),
         }
     }
 
@@ -129,13 +143,9 @@ impl<'v> Reading<'v> {
         value: Option<&'v Value>,
         read: impl FnOnce(&mut Table<'_, 'v>) -> Option<T>,
     ) -> Option<T> {
-        let values = match value.map(|value| &value.kind) {
+        let values = match value {
             None => None,
-            Some(ValueKind::Table(values)) => Some(values),
-            Some(_) => {
-                let found = value.map_or("nothing", kind_of);
-                return self.good(&at, Err(format!("must be a table, not {found}")));
-            }
+            Some(value) => Some(self.entries(&at, value)?),
         };
         let mut table = Table::new(self, at, values);
         let found = read(&mut table);

@@ -3,7 +3,7 @@
 use config::{Value, ValueKind};
 
 use super::cursor::{At, KeyKind, Reading, Table};
-use super::words::{kind_of, quoted};
+use super::words::quoted;
 
 /// An entry of a table whose keys are names of the operator's choice.
 pub(in crate::settings) struct Named<'v> {
@@ -92,17 +92,18 @@ impl<'v> Table<'_, 'v> {
         empty: &str,
         mut read: impl FnMut(&mut Reading<'v>, &At, &'v str) -> Option<T>,
     ) -> Option<Option<Vec<T>>> {
-        match self.value(name).map(|value| (value, &value.kind)) {
-            Some((_, ValueKind::Array(_))) => self.texts(name, empty, read),
-            None | Some((_, ValueKind::String(_))) => match self.text(name)? {
-                Some((at, text)) => read(self.reading, &at, text).map(|one| Some(vec![one])),
-                None => Some(None),
-            },
+        if let Some(ValueKind::Array(_)) = self.value(name).map(|value| &value.kind) {
+            return self.texts(name, empty, read);
+        }
+        let (at, value) = self.take(name, KeyKind::Text);
+        match value.map(|value| (value, &value.kind)) {
+            None => Some(None),
+            Some((_, ValueKind::String(text))) => {
+                read(self.reading, &at, text).map(|one| Some(vec![one]))
+            }
             Some((value, _)) => {
-                let (at, _) = self.take(name, KeyKind::Text);
-                let found = kind_of(value);
-                let message = format!("must be text or a list of texts, not {found}");
-                self.reading.good(&at, Err(message))
+                let expected = "text or a list of texts";
+                self.reading.wrong_kind(&at, expected, value)
             }
         }
     }
@@ -111,7 +112,7 @@ impl<'v> Table<'_, 'v> {
     /// one kind, sorted by name.
     pub fn names(&mut self, name: &'static str, kind: KeyKind) -> Option<Option<Vec<Named<'v>>>> {
         let (at, value) = self.take(name, KeyKind::Table);
-        let values = match value.map(|value| (value, &value.kind)) {
+        let values = match value {
             None if self.reading.inventory.is_some() => {
                 let at = self.reading.below(&at, "NAME", at.layer);
                 if let Some(inventory) = &mut self.reading.inventory {
@@ -125,11 +126,7 @@ impl<'v> Table<'_, 'v> {
                 }]));
             }
             None => return Some(None),
-            Some((_, ValueKind::Table(values))) => values,
-            Some((value, _)) => {
-                let message = format!("must be a table, not {}", kind_of(value));
-                return self.reading.good(&at, Err(message));
-            }
+            Some(value) => self.reading.entries(&at, value)?,
         };
         let named = |(name, value): (&'v String, &'v Value)| {
             let layer = self.reading.layers.index_of(value);
@@ -149,9 +146,7 @@ impl<'v> Reading<'v> {
     /// The elements of a list.
     fn list(&mut self, at: &At, value: &'v Value) -> Option<Vec<(At, &'v Value)>> {
         let ValueKind::Array(list) = &value.kind else {
-            let found = kind_of(value);
-            let message = format!("must be a list (which only a file can hold), not {found}");
-            return self.good(at, Err(message));
+            return self.wrong_kind(at, "a list (which only a file can hold)", value);
         };
         let element = |(index, value)| {
             let key = format!("{}[{index}]", at.key);

@@ -97,8 +97,7 @@ impl<'v> Table<'_, 'v> {
             ValueKind::String(text) if self.is_variable(&at) => text.parse().ok(),
             _ => None,
         };
-        let wrong = || format!("must be true or false, not {}", kind_of(value));
-        self.reading.good(&at, flag.ok_or_else(wrong))
+        flag.or_else(|| self.reading.wrong_kind(&at, "true or false", value))
     }
 
     fn is_variable(&self, at: &At) -> bool {

@@ -138,13 +138,13 @@ fn the_day_on_which_a_secret_ends_is_known_weeks_before() {
         Fixture::of(&line)
     };
     for (days, expected) in [
-        (-400, "the secret has expired by this date; replace it"),
-        (-1, "the secret has expired by this date; replace it"),
-        (0, "the secret expires today; replace it"),
+        (-400, "the secret has expired; replace it"),
+        (-1, "the secret has expired; replace it"),
+        (0, "the secret expires within a day; replace it"),
         (1, "the secret expires in 1 day; replace it"),
         (2, "the secret expires in 2 days; replace it"),
-        (30, "the secret expires in 30 days; replace it"),
-        (31, ""),
+        (29, "the secret expires in 29 days; replace it"),
+        (30, ""),
         (4000, ""),
     ] {
         let date: Date = today + days.days();
