@@ -13,7 +13,7 @@
 //! [`operation`] tells the story of the action: the intent is durable in the
 //! [`ledger`] before [`credential`]'s token goes out with [`portal`]'s first byte.
 //! What the vendor said becomes what we say in `portal::normalize`, and whatever is
-//! not over is followed by `operation::watch` to its end.
+//! not over is followed by `operation::poller` to its end.
 //!
 //! [`domain`] and [`telemetry`] may be imported by everyone; besides that imports
 //! run one way, as `tests/layering` holds them to. [`startup`] puts everything

@@ -237,6 +237,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         match Pin::new(&mut this.stream).poll_flush(context) {
             Poll::Ready(flushed) => {
                 this.write_deadline = None;
+                // HTTP flushes after each answer, and then reads again only when woken: the
+                // deadline of the idle connection must be armed here.
+                let _armed = this.poll_deadline(context);
                 Poll::Ready(flushed)
             }
             Poll::Pending => this.poll_stuck(context),

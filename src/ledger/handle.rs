@@ -110,7 +110,15 @@ impl Ledger {
     /// the write *may still happen*. After an error for an intent the request must not be
     /// sent; after `Late` the caller should also record how that intent ended.
     pub async fn save(&self, operation: impl Into<Arc<Operation>>) -> Result<(), LedgerError> {
-        self.0.writes.request(vec![operation.into().into()]).await
+        self.write(operation.into().into()).await
+    }
+
+    /// Records one thing; see [`save`](Self::save).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn write(&self, write: Write) -> Result<(), LedgerError> {
+        self.0.writes.request(vec![write]).await
     }
 
     /// Records several things in as few commits as possible. Returns one result for each,

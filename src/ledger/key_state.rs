@@ -61,9 +61,12 @@ impl LedgerClient {
         let Some(claim) = index.reclaim(idempotency, id) else {
             return Ok(KeyState::InUse);
         };
-        // Another request may have had the claim, and answered, in the meantime.
+        // Another request may have had the claim, and answered, in the meantime; the
+        // operation may have ended.
+        let operation = self.find(id).await?.unwrap_or(operation);
         Ok(match self.ledger.first_answer(&operation).await? {
             Some(answer) => KeyState::Stored(Arc::new(answer)),
+            None if operation.status.is_final() => KeyState::Finished(operation),
             None => KeyState::Orphaned(claim, operation),
         })
     }

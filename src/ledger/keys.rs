@@ -171,12 +171,6 @@ impl Claim {
         self.idempotency
     }
 
-    /// The operation that the key stands for when the claim is dropped.
-    #[must_use]
-    pub fn operation(&self) -> Option<OperationId> {
-        self.operation
-    }
-
     /// From here on the key stands for this operation, whatever happens.
     pub fn bind(&mut self, operation: OperationId) {
         self.operation = Some(operation);

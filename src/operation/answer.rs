@@ -96,7 +96,7 @@ fn apply_failure(
 ) -> Option<ProblemAndWait> {
     match failure {
         CallFailure::Portal(SendError::Lost(lost)) => {
-            tracing::warn!(operation = %operation.id, request_id = %operation.request_id, %lost, "no answer from the vendor; the operation is polled");
+            tracing::warn!(operation = %operation.id, %lost, "no answer from the vendor; the operation is polled");
             operation.follow(Delivered::Unknown);
             match lost {
                 // Something answered, but it was not the vendor's API.
@@ -105,7 +105,7 @@ fn apply_failure(
             }
         }
         CallFailure::Portal(SendError::NotSent(cause)) => {
-            tracing::warn!(operation = %operation.id, request_id = %operation.request_id, %cause, "the vendor could not be reached");
+            tracing::warn!(operation = %operation.id, %cause, "the vendor could not be reached");
             let code = match cause {
                 Unreachable::Timeout => ProblemCode::PortalTimeout,
                 Unreachable::Request => ProblemCode::InternalError,

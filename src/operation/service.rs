@@ -111,7 +111,7 @@ impl OperationService {
         };
         let task = tokio::task::spawn_local(action.in_current_span());
         task.await.unwrap_or_else(|_panicked| {
-            tracing::error!(operation = %intent.id, request_id = %intent.request_id, "the task of an action ended early; its operation is polled");
+            tracing::error!(operation = %intent.id, "the task of an action ended early; its operation is polled");
             let failure = RequestFailure::interrupted(&intent);
             self.shared.poller.record(intent.into(), None);
             failure.into()

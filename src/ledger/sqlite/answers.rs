@@ -75,7 +75,7 @@ pub fn encode(answers: &[Arc<FirstAnswer>]) -> Result<SqliteArguments, LedgerErr
 
 fn bind_all(answers: &[Arc<FirstAnswer>]) -> Result<SqliteArguments, BoxDynError> {
     let mut row = SqliteArguments::default();
-    row.reserve(answers.len() * 12, 0);
+    row.reserve(answers.len() * 8, 0);
     for answer in filled(answers) {
         let FirstAnswer {
             operation,

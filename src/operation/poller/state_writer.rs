@@ -125,8 +125,7 @@ impl StateWriter {
             let claim = pending.claim.take();
             let (ledger, is_last) = (self.ledger.clone(), self.is_draining);
             self.in_flight.push(Box::pin(async move {
-                let mut results = ledger.write_all(vec![write.clone()]).await;
-                let result = results.pop().unwrap_or(Ok(()));
+                let result = ledger.write(write.clone()).await;
                 Attempt {
                     id,
                     write,

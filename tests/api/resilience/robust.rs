@@ -138,6 +138,24 @@ async fn an_idle_connection_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_closed_after_a_long_request_too() {
+    let world = spawn_toml(IMPATIENT).await;
+    // It outlasts the time limit of the idle connection, whose timer has fired by its end.
+    delay(&world, "sync-1", 1500).await;
+    let mut stream = TcpStream::connect(world.address()).await.unwrap();
+    let first = b"GET /problems/conflict HTTP/1.1\r\nHost: x\r\n\r\n";
+    stream.write_all(first).await.unwrap();
+    assert_eq!(read_answer(&mut stream).await.unwrap().status, 200);
+    let long = format!(
+        "POST /offers/sync-1/cancel HTTP/1.1\r\nHost: x\r\nX-Api-Key: {KEY}\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    stream.write_all(long.as_bytes()).await.unwrap();
+    assert_eq!(read_answer(&mut stream).await.unwrap().status, 200);
+    assert!(closed(stream, Duration::from_secs(8)).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_head_that_does_not_come_is_not_waited_for() {
     let world = spawn_toml(IMPATIENT).await;
     assert!(is_closed_after(&world, "POST /offers/sync-1/canc").await);
