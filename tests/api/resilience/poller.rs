@@ -89,7 +89,7 @@ async fn operations_of_one_offer_share_their_polls() {
     let last_cancel = cancels.iter().map(time).max().unwrap();
 
     let soon = world.vendor.received(&polls("stubborn-1")).await.len();
-    let entries = world.vendor.receives(&polls("stubborn-1"), soon + 7).await;
+    let entries = world.vendor.receives(&polls("stubborn-1"), soon + 10).await;
     // The first four, and one more whenever one of them has finished.
     let is_first = |entry: &&Value| time(entry) < last_cancel + slow + POLL / 2;
     let first = entries.iter().filter(is_first).count();
