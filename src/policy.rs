@@ -1,4 +1,4 @@
-//! Authorization: pure, and deny by default.
+//! Authorization: a pure function of the rules that denies by default.
 //!
 //! A decision is a value. Code that acts takes a [`Permit`], which only this module makes,
 //! so an action without a decision does not compile. The [`Target`] in it is what the
@@ -39,7 +39,8 @@ pub struct Permit<R> {
     right: PhantomData<R>,
 }
 
-/// No rule allows it. Callers learn no more, in particular not which offers exist.
+/// No rule allows the action. The reason is withheld from callers, since it would reveal which
+/// offers exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no rule allows this")]
 pub struct Denied;
@@ -69,7 +70,7 @@ impl Policy {
         offer: &OfferId,
     ) -> Result<Permit<R>, Denied> {
         let rules = self.rules_of(&caller.name);
-        // Like `Fit`, but stops at the first mismatch.
+        // Like `RuleMatch`, but stops at the first mismatch.
         let allows = |rule: &Rule| {
             rule.actions.contains(&R::ACTION)
                 && any(&rule.publishers, publisher.as_str())
@@ -95,12 +96,12 @@ impl Policy {
         action: Action,
         publisher: &PublisherId,
         offer: &OfferId,
-    ) -> Explained {
+    ) -> DecisionTrace {
         let rules = self.rules_of(caller).iter();
-        Explained {
-            publisher_known: self.publishers.contains(publisher),
-            fits: rules
-                .map(|rule| Fit::of(rule, action, publisher, offer))
+        DecisionTrace {
+            publisher_configured: self.publishers.contains(publisher),
+            rules: rules
+                .map(|rule| RuleMatch::of(rule, action, publisher, offer))
                 .collect(),
         }
     }
@@ -116,7 +117,7 @@ fn any(globs: &[Glob], id: &str) -> bool {
 
 /// Which parts of a request one rule matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fit {
+pub struct RuleMatch {
     /// The action.
     pub action: bool,
     /// The publisher.
@@ -125,7 +126,7 @@ pub struct Fit {
     pub offer: bool,
 }
 
-impl Fit {
+impl RuleMatch {
     fn of(rule: &Rule, action: Action, publisher: &PublisherId, offer: &OfferId) -> Self {
         Self {
             action: rule.actions.contains(&action),
@@ -136,26 +137,26 @@ impl Fit {
 
     /// Whether the rule allows the request.
     #[must_use]
-    pub fn is_whole(self) -> bool {
+    pub fn is_complete(self) -> bool {
         self.action && self.publisher && self.offer
     }
 }
 
-/// The reasons of a decision.
+/// The reasons for a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explained {
+pub struct DecisionTrace {
     /// Whether the gateway acts for the publisher.
-    pub publisher_known: bool,
-    /// What each of the caller's rules matches, in their order.
-    pub fits: Vec<Fit>,
+    pub publisher_configured: bool,
+    /// Which parts of the request each of the caller's rules matches, in their order.
+    pub rules: Vec<RuleMatch>,
 }
 
-impl Explained {
-    /// The position of the first rule that allows it.
+impl DecisionTrace {
+    /// The position of the first rule that allows the request.
     #[must_use]
     pub fn allowed_by(&self) -> Option<usize> {
-        let first = self.fits.iter().position(|fit| fit.is_whole());
-        first.filter(|_| self.publisher_known)
+        let first = self.rules.iter().position(|matched| matched.is_complete());
+        first.filter(|_| self.publisher_configured)
     }
 }
 
@@ -172,7 +173,7 @@ impl<R: Right> Permit<R> {
         R::ACTION
     }
 
-    /// The offer. The vendor's path is built from this alone.
+    /// The publisher and the offer: the only source of the vendor's path.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn one_rule_must_allow_all_three() {
+    fn one_rule_must_match_action_publisher_and_offer() {
         let rules = vec![
             rule(&[Action::Cancel], &["contoso"], &["contoso-*"]),
             rule(&[Action::Read], &["*"], &["*"]),
@@ -265,22 +266,22 @@ mod tests {
                 &OfferId::parse(offer).unwrap(),
             )
         };
-        let fit = |action, publisher, offer| Fit {
+        let matched = |action, publisher, offer| RuleMatch {
             action,
             publisher,
             offer,
         };
-        let fits = explain("fabrikam", "a-1").fits;
+        let rules = explain("fabrikam", "a-1").rules;
         let expected = [
-            fit(false, true, true),
-            fit(true, false, true),
-            fit(true, true, false),
+            matched(false, true, true),
+            matched(true, false, true),
+            matched(true, true, false),
         ];
-        assert_eq!(fits, expected);
+        assert_eq!(rules, expected);
         assert_eq!(explain("contoso", "a-1").allowed_by(), Some(1));
         let unknown = explain("unconfigured", "b");
         assert_eq!(
-            (unknown.publisher_known, unknown.allowed_by()),
+            (unknown.publisher_configured, unknown.allowed_by()),
             (false, None)
         );
     }

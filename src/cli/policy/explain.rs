@@ -1,4 +1,4 @@
-//! `offergate policy explain`: may they, and by which rule?
+//! `offergate policy explain`: whether a caller may perform an action, and by which rule.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio::task::LocalSet;
 
-use super::case::{Case, Explanation};
+use super::query::{Explanation, PolicyQuery};
 use super::text::shown;
-use super::token::{self, KeysFrom};
+use super::token::{self, SignatureKeys};
 use crate::cli::config_args::ConfigArgs;
 use crate::cli::exit::{unavailable, usage};
 use crate::cli::runtime::block_on;
@@ -19,14 +19,15 @@ use crate::identity::{KeySet, Tokens};
 use crate::startup::access;
 
 pub const AFTER_HELP: &str = "\
-Exit code: 0 allowed, 1 denied, 2 the question makes no sense, 78 the configuration is wrong.
-A token that is not checked is explained as if it were good; the output says so.";
+Exit code: 0 allowed, 1 denied, 2 wrong usage, 78 the configuration has problems.
+A token whose signature cannot be checked is explained as if it were valid; the output says so.";
 
-/// The longest token that is read, in bytes. The gateway takes far shorter ones.
+/// The longest token that is read, in bytes; well above the gateway's own limit.
 const MAX_TOKEN: u64 = 64 * 1024;
-/// The longest key set that is read, in bytes; as the gateway does.
+/// The longest key set that is read, in bytes; the gateway's limit, too.
 const MAX_KEY_SET: u64 = 512 * 1024;
-/// A shorter text is no token; taken for a secret, it would be cut out of words.
+/// The shortest text that is redacted. A shorter one cannot be a token, and redacting it would
+/// damage ordinary words.
 const MIN_SECRET: usize = 16;
 
 #[derive(Args)]
@@ -34,17 +35,17 @@ pub struct ExplainArgs {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
-    who: Who,
-    /// What they want to do: read, cancel, publish, go-live or write
+    requester: Requester,
+    /// Action: read, cancel, publish, go-live or write
     #[arg(long, value_name = "ACTION")]
     action: Action,
-    /// To which offer
+    /// Id of the offer
     #[arg(long, value_name = "ID", value_parser = OfferId::parse)]
     offer: OfferId,
-    /// Of which publisher, instead of the caller's default_publisher
+    /// Id of the publisher; default: the caller's default_publisher
     #[arg(long, value_name = "P", value_parser = PublisherId::parse)]
     publisher: Option<PublisherId>,
-    /// Check the token's signature with this key set, and do not fetch its issuer's
+    /// Check the token's signature with this JSON Web Key Set instead of fetching the issuer's
     #[arg(
         long,
         value_name = "FILE",
@@ -52,19 +53,19 @@ pub struct ExplainArgs {
         conflicts_with = "caller"
     )]
     jwks: Option<PathBuf>,
-    /// Fetch no keys: the token's signature is not checked
+    /// Do not fetch the issuer's keys; the token's signature is not checked
     #[arg(long, requires = "token", conflicts_with_all = ["caller", "jwks"])]
     offline: bool,
 }
 
-/// Who wants to do it.
+/// The caller, by its name or by a token.
 #[derive(Args)]
 #[group(required = true, multiple = false)]
-struct Who {
-    /// Who wants to do it: the name of a caller
+struct Requester {
+    /// Name of the caller
     #[arg(long, value_name = "NAME", value_parser = CallerName::parse)]
     caller: Option<CallerName>,
-    /// Whoever sends the JWT in this file (-: standard input); it is never shown
+    /// File with a JWT of the caller (-: standard input); it is never printed
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
 }
@@ -78,38 +79,38 @@ pub fn run(args: ExplainArgs) -> ExitCode {
         Ok(built) => built,
         Err(error) => return unavailable(&error.to_string()),
     };
-    let case = Case {
+    let query = PolicyQuery {
         settings: &loaded.settings,
         policy: &access.policy,
         action: args.action,
         offer: args.offer,
         publisher: args.publisher,
     };
-    let path = match (args.who.caller, args.who.token) {
-        (Some(name), _) => return print(&case.decide(&name, ""), &Redactor::default()),
+    let path = match (args.requester.caller, args.requester.token) {
+        (Some(name), _) => return print(&query.decide(&name, ""), &Redactor::default()),
         (None, Some(path)) => path,
-        (None, None) => return usage("--caller or --token is needed"),
+        (None, None) => return usage("give --caller or --token"),
     };
     let keys = match (&args.jwks, args.offline) {
-        (Some(path), _) => key_set(path).map(KeysFrom::File),
-        (None, true) => Ok(KeysFrom::Nowhere),
-        (None, false) => Ok(KeysFrom::Issuer(refreshers)),
+        (Some(path), _) => key_set(path).map(SignatureKeys::File),
+        (None, true) => Ok(SignatureKeys::Offline),
+        (None, false) => Ok(SignatureKeys::Issuer(refreshers)),
     };
     match keys.and_then(|keys| Ok((keys, read_token(&path)?))) {
-        Ok((keys, text)) => by_token(&case, access.identity.tokens(), &text, keys),
+        Ok((keys, text)) => by_token(&query, access.identity.tokens(), &text, keys),
         Err(message) => usage(&message),
     }
 }
 
-fn by_token(case: &Case<'_>, tokens: &Tokens, text: &str, keys: KeysFrom) -> ExitCode {
-    // Nothing that is printed holds a token. Should a token hold pieces of itself, or
-    // something go wrong here one day, then this holds.
+fn by_token(query: &PolicyQuery<'_>, tokens: &Tokens, text: &str, keys: SignatureKeys) -> ExitCode {
+    // A second safeguard: the lines contain claims only, but a claim may repeat parts of the
+    // token.
     let redactor = Redactor::default();
     if text.len() >= MIN_SECRET {
         redactor.guard(text);
     }
     block_on(async {
-        let explain = token::explain(case, tokens, text, keys);
+        let explain = token::explain(query, tokens, text, keys);
         print(&LocalSet::new().run_until(explain).await, &redactor)
     })
 }
@@ -124,8 +125,8 @@ fn print(explanation: &Explanation, redactor: &Redactor) -> ExitCode {
     }
 }
 
-/// The token in the file. Whoever gives the token for the file's name must not find it
-/// in the message.
+/// The token in the file. Error messages omit the file name, in case the token itself was
+/// given in its place.
 fn read_token(path: &Path) -> Result<String, String> {
     let bytes = if path == Path::new("-") {
         read(io::stdin().lock(), MAX_TOKEN)
@@ -133,7 +134,9 @@ fn read_token(path: &Path) -> Result<String, String> {
         File::open(path).and_then(|file| read(file, MAX_TOKEN))
     };
     let bytes = bytes.map_err(|error| {
-        format!("cannot read the file of --token (a file's name or -, not the token): {error}")
+        format!(
+            "cannot read the file of --token (it takes a file name or -, not the token): {error}"
+        )
     })?;
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim();

@@ -1,9 +1,9 @@
-//! `offergate policy …`: which caller may do what, and why. The gateway's own `Policy` and
-//! `Tokens` decide here, too, so the answers are those of a running gateway.
+//! `offergate policy …`: which caller may do what, and why. The decisions come from the
+//! gateway's own `Policy` and `Tokens`, so they equal those of a running gateway.
 
-mod case;
 mod explain;
-mod refusal;
+mod query;
+mod rejection;
 mod table;
 mod text;
 mod token;
@@ -16,10 +16,10 @@ use super::config_args::ConfigArgs;
 
 #[derive(Subcommand)]
 pub enum PolicyCommand {
-    /// Explain whether a caller may do something, and which rule of which file decides
+    /// Explain whether a caller may perform an action, and which rule decides
     #[command(after_help = explain::AFTER_HELP)]
     Explain(Box<explain::ExplainArgs>),
-    /// Print which caller may do what: one line for each rule of each caller
+    /// Print the rules of all callers, one line per rule
     Table(ConfigArgs),
 }
 

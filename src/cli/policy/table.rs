@@ -1,4 +1,4 @@
-//! `offergate policy table`: who may do what.
+//! `offergate policy table`: the rules and limits of all callers.
 
 use std::process::ExitCode;
 
@@ -21,21 +21,22 @@ pub fn run(config: ConfigArgs) -> ExitCode {
 
 fn table(settings: &Settings) -> String {
     if settings.callers.is_empty() {
-        return "There are no callers: every request is refused.\n".to_owned();
+        return "No callers are configured ([[callers]]), so every request is rejected.\n"
+            .to_owned();
     }
     let mut rules = vec![
         [
             "CALLER",
-            "KNOWN BY",
+            "CREDENTIALS",
             "ACTIONS",
             "PUBLISHERS",
             "OFFERS",
-            "PLACE",
+            "RULE",
         ]
         .map(str::to_owned),
     ];
     rules.extend(settings.callers.iter().flat_map(rows));
-    let mut limits = vec![["CALLER", "REQUESTS", "ACTIONS AT A TIME"].map(str::to_owned)];
+    let mut limits = vec![["CALLER", "REQUESTS", "CONCURRENT ACTIONS"].map(str::to_owned)];
     limits.extend(settings.callers.iter().filter_map(limit));
     let mut text = aligned(&rules);
     if limits.len() > 1 {
@@ -45,21 +46,21 @@ fn table(settings: &Settings) -> String {
     text
 }
 
-/// One row for each of the caller's rules, or one that says that there are none.
+/// One row for each of the caller's rules, or a single row for a caller without rules.
 fn rows(caller: &CallerSettings) -> Vec<[String; 6]> {
     let name = || caller.name.to_string();
     if caller.allow.is_empty() {
-        let nothing = [name(), known_by(caller), "nothing".to_owned()];
-        let [name, known_by, nothing] = nothing;
+        let without_rules = [name(), credentials(caller), "none".to_owned()];
+        let [name, credentials, without_rules] = without_rules;
         let none = String::new;
-        return vec![[name, known_by, nothing, none(), none(), none()]];
+        return vec![[name, credentials, without_rules, none(), none(), none()]];
     }
     let rules = caller.allow.iter();
     rules
         .map(|allow| {
             [
                 name(),
-                known_by(caller),
+                credentials(caller),
                 actions(&allow.rule),
                 listed(&allow.rule.publishers),
                 listed(&allow.rule.offers),
@@ -69,8 +70,8 @@ fn rows(caller: &CallerSettings) -> Vec<[String; 6]> {
         .collect()
 }
 
-/// How a caller proves who it is.
-fn known_by(caller: &CallerSettings) -> String {
+/// The kinds of credentials that identify the caller.
+fn credentials(caller: &CallerSettings) -> String {
     let keys = match caller.api_key_sha256.len() {
         0 => None,
         1 => Some("key".to_owned()),
@@ -87,14 +88,14 @@ fn limit(caller: &CallerSettings) -> Option<[String; 3]> {
     }
     let none = || "-".to_owned();
     let requests = caller.limits.rate.map_or_else(none, |rate| {
-        format!("{} per second, {} at once", rate.per_second, rate.burst)
+        format!("{} per second, burst {}", rate.per_second, rate.burst)
     });
     let actions = caller.limits.actions;
     let actions = actions.map_or_else(none, |count| count.to_string());
     Some([caller.name.to_string(), requests, actions])
 }
 
-/// The rows below each other, each column as wide as its widest cell.
+/// The rows as text, each column as wide as its widest cell.
 fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or(0));

@@ -1,13 +1,13 @@
-//! How the answers show names and foreign text.
+//! Formatting of names, lists and untrusted text for the output.
 
 use std::fmt::Display;
 
 use crate::domain::{Action, Rule};
 
-/// The longest foreign text that is shown, in characters.
+/// The longest untrusted text that is shown, in characters.
 const MAX_SHOWN: usize = 1024;
 
-/// Foreign text, escaped for a terminal: it may contain sequences that move the cursor or
+/// Untrusted text, escaped for a terminal: it may contain sequences that move the cursor or
 /// change the direction of writing.
 pub fn shown(text: &str) -> String {
     match text.char_indices().nth(MAX_SHOWN) {
@@ -21,10 +21,10 @@ pub fn quoted(text: &str) -> String {
     format!("\"{}\"", shown(text))
 }
 
-/// The words, separated by commas.
-pub fn listed<T: Display>(words: impl IntoIterator<Item = T>) -> String {
-    let words: Vec<String> = words.into_iter().map(|word| word.to_string()).collect();
-    words.join(", ")
+/// The items, separated by commas.
+pub fn listed<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    items.join(", ")
 }
 
 /// A rule's actions, as in a configuration file.
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_shown_text_controls_the_terminal() {
+    fn shown_text_has_no_control_sequences() {
         let table = [
             ("sub-release", "sub-release"),
             ("a\u{1b}[2Jb\r\n", "a\\u{1b}[2Jb\\r\\n"),

@@ -1,10 +1,11 @@
-//! The same for whoever sends a token: is it good, whose is it, and may they?
+//! The explanation for a token: whether it is valid, which caller it identifies, and whether
+//! that caller may perform the action.
 
 use serde_json::Value;
 use tokio::task::spawn_local;
 
-use super::case::{Case, Explanation};
-use super::refusal;
+use super::query::{Explanation, PolicyQuery};
+use super::rejection;
 use super::text::{listed, quoted, shown};
 use crate::domain::IDENTIFYING_CLAIMS;
 use crate::identity::{
@@ -12,94 +13,104 @@ use crate::identity::{
 };
 use crate::startup::access::NewKeyRefresher;
 
-/// Where the keys come from that a signature is checked with.
-pub enum KeysFrom {
+/// The source of the keys for checking a signature.
+pub enum SignatureKeys {
     /// From a file.
     File(KeySet),
     /// From the issuer: the refreshers of all issuers, in their order.
     Issuer(Vec<NewKeyRefresher>),
-    /// There shall be none.
-    Nowhere,
+    /// The signature is not checked.
+    Offline,
 }
 
-/// Why a token proves nothing.
-enum Doubt {
-    /// The gateway refuses it.
-    Refused(TokenError),
-    /// Its signature cannot be looked at.
-    Unchecked(String),
+/// Why a token could not be verified.
+enum CheckFailure {
+    /// The gateway rejects it.
+    Rejected(TokenError),
+    /// Its signature cannot be checked.
+    NotChecked(String),
 }
 
-/// A token, and what it says of itself.
-struct Read<'a> {
+/// A parsed token and the issuers and callers that it may match.
+struct ParsedToken<'a> {
     tokens: &'a Tokens,
     token: UnverifiedToken<'a>,
 }
 
-/// Whether whoever sends this token may do what is asked.
-pub async fn explain(case: &Case<'_>, tokens: &Tokens, text: &str, keys: KeysFrom) -> Explanation {
-    let read = match UnverifiedToken::read(text) {
-        Ok(token) => Read { tokens, token },
+/// Whether the caller that the token identifies may perform the action.
+pub async fn explain(
+    query: &PolicyQuery<'_>,
+    tokens: &Tokens,
+    text: &str,
+    keys: SignatureKeys,
+) -> Explanation {
+    let parsed = match UnverifiedToken::read(text) {
+        Ok(token) => ParsedToken { tokens, token },
         Err(reason) => {
-            let signature = format!("signature: {}", refusal::signature(reason));
-            let remedy = refusal::remedy_unread(reason).to_owned();
-            return Explanation::denied(&refusal::verdict(reason), [remedy, signature]);
+            let signature = format!("signature: {}", rejection::signature(reason));
+            let remedy = rejection::remedy_unread(reason).to_owned();
+            return Explanation::denied(&rejection::verdict(reason), [remedy, signature]);
         }
     };
-    match read.prove(keys).await {
-        Ok(()) => read.explain(case, "good", Standing::Proven),
-        Err(Doubt::Refused(reason)) => read.refused(reason, refusal::signature(reason)),
-        Err(Doubt::Unchecked(why)) => read.unproven(case, &format!("not checked: {why}")),
+    match parsed.verify(keys).await {
+        Ok(()) => parsed.explain(query, "valid", Verification::Verified),
+        Err(CheckFailure::Rejected(reason)) => {
+            parsed.rejected(reason, rejection::signature(reason))
+        }
+        Err(CheckFailure::NotChecked(why)) => {
+            parsed.unverified(query, &format!("not checked: {why}"))
+        }
     }
 }
 
-/// What a token's claims are worth.
+/// Whether the token was verified.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Proven,
-    Unproven,
+enum Verification {
+    Verified,
+    Unverified,
 }
 
-impl Read<'_> {
+impl ParsedToken<'_> {
     /// Checks the token as the gateway does.
-    async fn prove(&self, keys: KeysFrom) -> Result<(), Doubt> {
+    async fn verify(&self, keys: SignatureKeys) -> Result<(), CheckFailure> {
         let mut issuers = self.tokens.issuers().iter().enumerate();
         let named = issuers.find(|(_, issuer)| issuer.rules.issuer == self.token.issuer());
-        let (position, issuer) = named.ok_or(Doubt::Refused(TokenError::Issuer))?;
+        let (position, issuer) = named.ok_or(CheckFailure::Rejected(TokenError::Issuer))?;
         let header = self.token.check_header(&issuer.rules);
-        header.map_err(Doubt::Refused)?;
-        let proven = match keys {
-            KeysFrom::Nowhere => return Err(Doubt::Unchecked("--offline".to_owned())),
-            KeysFrom::File(set) => {
+        header.map_err(CheckFailure::Rejected)?;
+        let verified = match keys {
+            SignatureKeys::Offline => return Err(CheckFailure::NotChecked("--offline".to_owned())),
+            SignatureKeys::File(set) => {
                 let rules = issuer.rules.clone();
                 let keys = KeyStore::fixed(rules.issuer.clone(), set);
                 Issuer { rules, keys }.verify(&self.token).await
             }
-            KeysFrom::Issuer(refreshers) => {
+            SignatureKeys::Issuer(refreshers) => {
                 fetch(issuer, refreshers.into_iter().nth(position)).await?;
                 issuer.verify(&self.token).await
             }
         };
-        proven.map(drop).map_err(|why| match why {
-            VerifyError::Rejected(reason) => Doubt::Refused(reason),
+        verified.map(drop).map_err(|why| match why {
+            VerifyError::Rejected(reason) => CheckFailure::Rejected(reason),
             VerifyError::NoKeys => {
                 let warning = issuer.keys.warning();
-                Doubt::Unchecked(warning.unwrap_or_else(|| "there are no keys".to_owned()))
+                CheckFailure::NotChecked(
+                    warning.unwrap_or_else(|| "the issuer's keys are not available".to_owned()),
+                )
             }
         })
     }
 
-    /// What can be told of a token that nothing proves.
-    fn unproven(&self, case: &Case<'_>, signature: &str) -> Explanation {
+    /// The explanation for a token whose signature was not checked.
+    fn unverified(&self, query: &PolicyQuery<'_>, signature: &str) -> Explanation {
         let mut issuers = self.tokens.issuers().iter();
         let issuer = issuers.find(|issuer| issuer.rules.issuer == self.token.issuer());
         let checked = issuer.map_or(Ok(()), |issuer| self.token.check_unverified(&issuer.rules));
         let mut explanation = match checked {
-            Ok(()) => self.explain(case, signature, Standing::Unproven),
-            Err(reason) => self.refused(reason, signature),
+            Ok(()) => self.explain(query, signature, Verification::Unverified),
+            Err(reason) => self.rejected(reason, signature),
         };
-        let warning = "nothing is proven: this is what the token says of itself, and anybody can \
-                       write one";
+        let warning = "warning: the claims are unverified, since the signature was not checked";
         explanation.lines.push(warning.to_owned());
         explanation
     }
@@ -108,30 +119,39 @@ impl Read<'_> {
         self.token.unverified_claims()
     }
 
-    /// Whose the token is, and what they may.
-    fn explain(&self, case: &Case<'_>, signature: &str, standing: Standing) -> Explanation {
-        let (is, proviso) = match standing {
-            Standing::Proven => ("the token is good, but", ""),
-            Standing::Unproven => ("the token, even if it is good,", ", if the token is good"),
+    /// The caller of a token that is valid or assumed to be, and the decision for it.
+    fn explain(
+        &self,
+        query: &PolicyQuery<'_>,
+        signature: &str,
+        verification: Verification,
+    ) -> Explanation {
+        let proviso = match verification {
+            Verification::Verified => "",
+            Verification::Unverified => ", if the token is valid",
         };
-        let denied = |whose: &str, todo: &str| {
+        let denied = |verdict: &str, todo: &str| {
             let why = [identifying(self.claims()), format!("to do: {todo}")];
-            Explanation::denied(&format!("{is} {whose}"), why)
+            Explanation::denied(verdict, why)
         };
         let (mut explanation, caller) = match self.find_caller() {
             CallerMatch::One(caller) => {
-                (case.decide(&caller.name, proviso), caller.name.to_string())
+                (query.decide(&caller.name, proviso), caller.name.to_string())
             }
             CallerMatch::None => {
-                let todo = "put one of these into jwt.claims of the caller that is meant, and \
-                            this issuer into jwt.issuer";
-                (denied("is no caller's", todo), "none".to_owned())
+                let todo = "add one of these claims to jwt.claims of the intended caller, and this \
+                            issuer to its jwt.issuer";
+                (
+                    denied("the token matches no caller", todo),
+                    "none".to_owned(),
+                )
             }
             CallerMatch::Several(names) => {
                 let names = listed(&*names);
-                let todo = "let jwt.claims of each ask for something that only its own tokens say";
+                let todo =
+                    "require a claim in jwt.claims of each caller that only its own tokens have";
                 (
-                    denied(&format!("is several callers': {names}"), todo),
+                    denied(&format!("the token matches several callers: {names}"), todo),
                     names,
                 )
             }
@@ -140,13 +160,13 @@ impl Read<'_> {
         explanation
     }
 
-    /// A token that the gateway does not accept.
-    fn refused(&self, reason: TokenError, signature: &str) -> Explanation {
+    /// The explanation for a token that the gateway rejects.
+    fn rejected(&self, reason: TokenError, signature: &str) -> Explanation {
         let issuers = self.tokens.issuers();
-        let remedy = refusal::remedy(reason, &self.token, self.claims(), issuers);
-        let mut explanation = Explanation::denied(&refusal::verdict(reason), [remedy]);
+        let remedy = rejection::remedy(reason, &self.token, self.claims(), issuers);
+        let mut explanation = Explanation::denied(&rejection::verdict(reason), [remedy]);
         let caller = match self.find_caller() {
-            CallerMatch::One(caller) => format!("{}, if it were accepted", caller.name),
+            CallerMatch::One(caller) => format!("{} (if the token were accepted)", caller.name),
             CallerMatch::None => "none".to_owned(),
             CallerMatch::Several(names) => listed(&*names),
         };
@@ -169,8 +189,8 @@ impl Read<'_> {
     }
 }
 
-/// Fetches the issuer's keys as the gateway does, but once.
-async fn fetch(issuer: &Issuer, refresher: Option<NewKeyRefresher>) -> Result<(), Doubt> {
+/// Fetches the issuer's keys once, as the gateway does.
+async fn fetch(issuer: &Issuer, refresher: Option<NewKeyRefresher>) -> Result<(), CheckFailure> {
     if let Some(NewKeyRefresher {
         refresher,
         transport,
@@ -178,25 +198,25 @@ async fn fetch(issuer: &Issuer, refresher: Option<NewKeyRefresher>) -> Result<()
     {
         spawn_local(refresher.run(transport.client()));
     }
-    let late = || "the issuer has not answered in time".to_owned();
+    let late = || "the issuer did not answer in time".to_owned();
     let fetched = issuer.keys.first_fetch().await;
     fetched.map(drop).map_err(|failure| {
-        Doubt::Unchecked(failure.map_or_else(late, |failure| failure.to_string()))
+        CheckFailure::NotChecked(failure.map_or_else(late, |failure| failure.to_string()))
     })
 }
 
-/// What callers are told apart by, as it would stand in a caller's `jwt.claims`.
+/// The claims that can identify a caller, in the syntax of `jwt.claims`.
 fn identifying(claims: &Claims) -> String {
     let found = IDENTIFYING_CLAIMS.into_iter().filter_map(|name| {
         Some(match claims.get(name)? {
             Value::String(text) => format!("{name} = {}", quoted(text)),
-            // It is compared with texts only, so it is nobody's.
-            _ => format!("{name}, which is no text"),
+            // Claims are compared as strings, so this one never matches.
+            _ => format!("{name} (not a string)"),
         })
     });
     let found = listed(found);
     match found.is_empty() {
-        true => format!("it has none of the claims {}", listed(IDENTIFYING_CLAIMS)),
-        false => format!("its identifying claims: {found}"),
+        true => format!("identifying claims: none of {}", listed(IDENTIFYING_CLAIMS)),
+        false => format!("identifying claims: {found}"),
     }
 }

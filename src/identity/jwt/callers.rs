@@ -62,7 +62,7 @@ impl From<KeyLookupError> for VerifyError {
 impl From<VerifyError> for AuthenticationError {
     fn from(why: VerifyError) -> Self {
         match why {
-            VerifyError::Rejected(reason) => Self::Rejected(reason.word()),
+            VerifyError::Rejected(reason) => Self::Rejected(reason.code()),
             VerifyError::NoKeys => Self::Unavailable,
         }
     }

@@ -28,9 +28,9 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// The reason in one word.
+    /// The reason as a code.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn code(self) -> &'static str {
         match self {
             Self::Malformed => "malformed-token",
             Self::Issuer => "unknown-issuer",

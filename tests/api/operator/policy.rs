@@ -1,5 +1,5 @@
-//! `offergate policy`: who may do what, and by which rule. Callers by token are in
-//! `policy_token.rs`.
+//! `offergate policy`: which caller may do what, and by which rule. Callers identified by a
+//! token are in `security/policy_token.rs`.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use crate::config::write_config;
 use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, Setup, spawn_toml};
 use crate::process::{Ended, run};
 
-/// Nothing is asked of the vendor.
+/// The command sends the vendor nothing, so any address does.
 const NO_VENDOR: &str = "127.0.0.1:9";
 const CONFIG: [&str; 4] = ["--config", ".", "--profile", "test"];
 
@@ -53,18 +53,18 @@ fn configured(toml: &str) -> TempDir {
     directory
 }
 
-/// `policy explain` with these words after the configuration.
-pub async fn explain(directory: &TempDir, words: &str) -> Ended {
-    let mut arguments = vec!["policy", "explain"];
-    arguments.extend(CONFIG);
-    arguments.extend(words.split_whitespace());
-    run(directory.path(), &arguments).await
+/// `policy explain` with these arguments after those of the configuration.
+pub async fn explain(directory: &TempDir, arguments: &str) -> Ended {
+    let mut command = vec!["policy", "explain"];
+    command.extend(CONFIG);
+    command.extend(arguments.split_whitespace());
+    run(directory.path(), &command).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_allowed_is_said_with_its_rule() {
+async fn an_allowed_action_is_explained_with_its_rule() {
     let directory = configured(RULES);
-    let by_second = "by  ./test.toml: callers[0].allow[1]  \
+    let by_second = "rule: ./test.toml: callers[0].allow[1]  \
                      (actions cancel, publish; publishers contoso; offers sync-a*, *-b)\n";
     let table = [
         (
@@ -77,26 +77,26 @@ async fn what_is_allowed_is_said_with_its_rule() {
         ),
         (
             "--caller pipeline --action read --offer x --publisher fabrikam",
-            "ALLOWED  pipeline may read fabrikam/x\nby  ./test.toml: callers[0].allow[0]  \
+            "ALLOWED  pipeline may read fabrikam/x\nrule: ./test.toml: callers[0].allow[0]  \
              (actions read; publishers *; offers *)\n"
                 .into(),
         ),
         (
             "--caller reader --action go-live --offer sync-a",
-            "ALLOWED  reader may go-live fabrikam/sync-a\nby  ./test.toml: callers[1].allow[0]  \
+            "ALLOWED  reader may go-live fabrikam/sync-a\nrule: ./test.toml: callers[1].allow[0]  \
              (actions *; publishers fab*; offers sync-a)\n"
                 .into(),
         ),
     ];
-    for (words, expected) in table {
-        let ended = explain(&directory, words).await;
-        assert_eq!(ended.stdout, expected, "{words}: {ended:?}");
-        assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "{words}");
+    for (arguments, expected) in table {
+        let ended = explain(&directory, arguments).await;
+        assert_eq!(ended.stdout, expected, "{arguments}: {ended:?}");
+        assert_eq!((ended.code, &*ended.stderr), (Some(0), ""), "{arguments}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_denied_is_said_with_every_reason() {
+async fn a_denied_action_is_explained_with_every_mismatch() {
     let directory = configured(RULES);
     let first = "./test.toml: callers[0].allow[0]";
     let second = "./test.toml: callers[0].allow[1]";
@@ -105,59 +105,59 @@ async fn what_is_denied_is_said_with_every_reason() {
             "--caller pipeline --action cancel --offer other",
             format!(
                 "DENIED  pipeline may not cancel contoso/other\n\
-                 {first}: action is not among read\n\
-                 {second}: offer does not match sync-a*, *-b\n"
+                 {first}: the action is not one of read\n\
+                 {second}: the offer does not match sync-a*, *-b\n"
             ),
         ),
         (
             "--caller pipeline --action write --offer Sync-a --publisher fabrikam",
             format!(
                 "DENIED  pipeline may not write fabrikam/Sync-a\n\
-                 {first}: action is not among read\n\
-                 {second}: action is not among cancel, publish; publisher does not match contoso; \
-                 offer does not match sync-a*, *-b\n"
+                 {first}: the action is not one of read\n\
+                 {second}: the action is not one of cancel, publish; the publisher does not match contoso; \
+                 the offer does not match sync-a*, *-b\n"
             ),
         ),
         (
             "--caller pipeline --action read --offer x --publisher Contoso",
             format!(
                 "DENIED  pipeline may not read Contoso/x\n\
-                 publisher Contoso is none of the [[publishers]]: contoso, fabrikam (case counts)\n\
-                 {second}: action is not among cancel, publish; publisher does not match contoso; \
-                 offer does not match sync-a*, *-b\n"
+                 publisher Contoso is not one of [[publishers]]: contoso, fabrikam (case-sensitive)\n\
+                 {second}: the action is not one of cancel, publish; the publisher does not match contoso; \
+                 the offer does not match sync-a*, *-b\n"
             ),
         ),
         (
             "--caller nobody --action read --offer x --publisher contoso",
-            "DENIED  nobody may not read contoso/x\nno rules: the caller may do nothing\n".into(),
+            "DENIED  nobody may not read contoso/x\nthe caller has no allow rules\n".into(),
         ),
         (
             "--caller nobody --action read --offer x",
             "DENIED  nobody may not read x\n\
-             no publisher: the caller has no default_publisher, and --publisher is not given\n"
+             publisher missing: give --publisher, or configure default_publisher for the caller\n"
                 .into(),
         ),
         (
             "--caller pipelin --action read --offer x",
-            "DENIED  there is no caller pipelin\ndid you mean pipeline?\n".into(),
+            "DENIED  caller pipelin is not configured\ndid you mean pipeline?\n".into(),
         ),
         (
             "--caller release --action read --offer x",
-            "DENIED  there is no caller release\n`offergate policy table` lists the callers\n"
+            "DENIED  caller release is not configured\n`offergate policy table` lists the callers\n"
                 .into(),
         ),
     ];
-    for (words, expected) in table {
-        let ended = explain(&directory, words).await;
-        assert_eq!(ended.stdout, expected, "{words}: {ended:?}");
-        assert_eq!((ended.code, &*ended.stderr), (Some(1), ""), "{words}");
+    for (arguments, expected) in table {
+        let ended = explain(&directory, arguments).await;
+        assert_eq!(ended.stdout, expected, "{arguments}: {ended:?}");
+        assert_eq!((ended.code, &*ended.stderr), (Some(1), ""), "{arguments}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_asked_is_not_answered() {
+async fn wrong_usage_and_configuration_problems_have_their_exit_codes() {
     let directory = configured(RULES);
-    for words in [
+    for arguments in [
         "--action read --offer x",
         "--caller pipeline --token x --action read --offer x",
         "--caller pipeline --action delete --offer x",
@@ -170,8 +170,8 @@ async fn what_cannot_be_asked_is_not_answered() {
         "--caller pipeline --action read --offer x --jwks x",
         "--token x --action read --offer x --jwks x --offline",
     ] {
-        let ended = explain(&directory, words).await;
-        assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{words}");
+        let ended = explain(&directory, arguments).await;
+        assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{arguments}");
     }
     std::fs::write(directory.path().join("test.toml"), "colour = 1").unwrap();
     let ended = explain(&directory, "--caller pipeline --action read --offer x").await;
@@ -182,36 +182,36 @@ async fn what_cannot_be_asked_is_not_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_table_says_who_may_do_what() {
+async fn the_table_lists_rules_and_limits() {
     let directory = configured(RULES);
     let arguments = [&["policy", "table"][..], &CONFIG].concat();
     let ended = run(directory.path(), &arguments).await;
     let expected = "\
-CALLER    KNOWN BY  ACTIONS          PUBLISHERS  OFFERS        PLACE
-pipeline  key       read             *           *             ./test.toml: callers[0].allow[0]
-pipeline  key       cancel, publish  contoso     sync-a*, *-b  ./test.toml: callers[0].allow[1]
-reader    2 keys    *                fab*        sync-a        ./test.toml: callers[1].allow[0]
-nobody    key       nothing
+CALLER    CREDENTIALS  ACTIONS          PUBLISHERS  OFFERS        RULE
+pipeline  key          read             *           *             ./test.toml: callers[0].allow[0]
+pipeline  key          cancel, publish  contoso     sync-a*, *-b  ./test.toml: callers[0].allow[1]
+reader    2 keys       *                fab*        sync-a        ./test.toml: callers[1].allow[0]
+nobody    key          none
 
-CALLER    REQUESTS                      ACTIONS AT A TIME
-pipeline  50 per second, 100 at once    16
-reader    100 per second, 1000 at once  -
+CALLER    REQUESTS                    CONCURRENT ACTIONS
+pipeline  50 per second, burst 100    16
+reader    100 per second, burst 1000  -
 ";
     assert_eq!(ended.stdout, expected, "{ended:?}");
     assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
-    // Without limits there is one table only; without callers, none.
+    // The second table is omitted without limits, and both without callers.
     std::fs::write(directory.path().join("test.toml"), "").unwrap();
     let ended = run(directory.path(), &arguments).await;
     assert_eq!(ended.stdout.lines().count(), 4, "{ended:?}");
     std::fs::write(directory.path().join("test.toml"), "callers = []").unwrap();
     let ended = run(directory.path(), &arguments).await;
-    let expected = "There are no callers: every request is refused.\n";
+    let expected = "No callers are configured ([[callers]]), so every request is rejected.\n";
     assert_eq!((ended.code, &*ended.stdout), (Some(0), expected));
 }
 
-/// Everything that can be asked of these few words, of the command and of a gateway.
+/// Compares the command with a running gateway for every combination of a few names.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gateway_does_what_is_said() {
+async fn explanations_agree_with_the_gateway() {
     let world = spawn_toml(RULES).await;
     let callers = [
         ("pipeline", KEY),
@@ -228,17 +228,18 @@ async fn the_gateway_does_what_is_said() {
                 };
                 let path = format!("{path}/offers/{offer}/cancel");
                 let answer = world.send_as(key, "POST", &path, "").await;
-                let words = format!("--caller {caller} --action cancel --offer {offer} {given}");
-                let ended = explain(&world.directory, &words).await;
+                let arguments =
+                    format!("--caller {caller} --action cancel --offer {offer} {given}");
+                let ended = explain(&world.directory, &arguments).await;
                 let allowed = match answer.status {
                     200 => true,
                     // The caller has no default publisher.
                     400 if publisher.is_none() && caller == "nobody" => false,
                     403 => false,
-                    _ => panic!("{words}: {answer:?}"),
+                    _ => panic!("{arguments}: {answer:?}"),
                 };
                 let code = Some(if allowed { 0 } else { 1 });
-                assert_eq!(ended.code, code, "{words}: {ended:?} {answer:?}");
+                assert_eq!(ended.code, code, "{arguments}: {ended:?} {answer:?}");
                 answers.push(allowed);
             }
         }

@@ -1,5 +1,5 @@
-//! `offergate policy explain --token`: whether a token is good, whose it is, and what
-//! they may; and that nothing of the token is shown.
+//! `offergate policy explain --token`: whether a token is valid, which caller it identifies
+//! and what that caller may do; the token itself is never printed.
 
 use std::fs::File;
 use std::process::Command;
@@ -19,7 +19,7 @@ use crate::process::{Ended, Process};
 const ES256: &str = r#"algorithms = ["ES256"]"#;
 const CANCEL: &str = "--token token --action cancel --offer sync-1";
 
-/// A configuration for this issuer, beside which its key set lies.
+/// A configuration for this issuer, and its key set in the same directory.
 fn configured(idp: &Idp, signer: &Signer) -> TempDir {
     let directory = TempDir::new().unwrap();
     let setup = Setup {
@@ -32,7 +32,7 @@ fn configured(idp: &Idp, signer: &Signer) -> TempDir {
     directory
 }
 
-/// Explains a token; nothing of it may come out.
+/// Explains a token and checks that it is not printed.
 async fn explain_token(directory: &TempDir, token: &str, words: &str) -> Ended {
     std::fs::write(directory.path().join("token"), format!("{token}\n")).unwrap();
     let ended = explain(directory, &format!("{CANCEL} {words}")).await;
@@ -40,16 +40,16 @@ async fn explain_token(directory: &TempDir, token: &str, words: &str) -> Ended {
     ended
 }
 
-/// No 16 characters of the token in a row.
+/// Checks that no 16 consecutive characters of the token are printed.
 #[track_caller]
 fn assert_hidden(ended: &Ended, token: &str) {
     for window in windows(token) {
-        let said = ended.stdout.contains(window) || ended.stderr.contains(window);
-        assert!(!said, "{window}: {ended:?}");
+        let printed = ended.stdout.contains(window) || ended.stderr.contains(window);
+        assert!(!printed, "{window}: {ended:?}");
     }
 }
 
-/// The claims of a client's token, some of them others.
+/// The claims of a client's token, with these members replaced.
 fn with(idp: &Idp, client: &str, members: Value) -> Value {
     let mut claims = idp.claims(client);
     for (name, value) in members.as_object().unwrap() {
@@ -59,19 +59,19 @@ fn with(idp: &Idp, client: &str, members: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_token_is_its_callers() {
+async fn a_valid_token_is_explained_as_its_caller() {
     let signer = Signer::ec("k");
     let idp = Idp::start(&[&signer]);
     let directory = configured(&idp, &signer);
     let token = signer.token(&idp.claims("release"));
     let rule = "./test.toml: callers[1].allow[0]";
     let facts = format!(
-        "issuer: {}\nsubject: sub-release\ncaller: release\nsignature: good\n",
+        "issuer: {}\nsubject: sub-release\ncaller: release\nsignature: valid\n",
         idp.issuer()
     );
     let allowed = format!(
         "ALLOWED  release may cancel contoso/sync-1\n\
-         by  {rule}  (actions cancel; publishers contoso; offers *)\n{facts}"
+         rule: {rule}  (actions cancel; publishers contoso; offers *)\n{facts}"
     );
     let ended = explain_token(&directory, &token, "--jwks keys.json").await;
     assert_eq!(
@@ -80,7 +80,7 @@ async fn a_good_token_is_its_callers() {
         "{ended:?}"
     );
     assert_eq!(idp.fetches(), (0, 0), "the file is enough");
-    // Fetched, as the gateway does; and with the scheme before it.
+    // With the issuer's keys, as the gateway fetches them; also after the scheme "bearer".
     let bearer = format!("bearer  {token}");
     for text in [&token, &bearer] {
         let ended = explain_token(&directory, text, "").await;
@@ -91,13 +91,13 @@ async fn a_good_token_is_its_callers() {
         );
     }
     assert_eq!(idp.fetches(), (2, 2), "once each");
-    // The rules count all the same.
+    // A valid token is subject to the rules.
     std::fs::write(directory.path().join("token"), &token).unwrap();
     let words = "--token token --action read --offer x --jwks keys.json";
     let ended = explain(&directory, words).await;
     let denied = format!(
         "DENIED  release may not read contoso/x\n\
-         {rule}: action is not among cancel\n{facts}"
+         {rule}: the action is not one of cancel\n{facts}"
     );
     assert_eq!(
         (ended.code, &*ended.stdout),
@@ -122,7 +122,7 @@ async fn standard_input_and_unusable_files() {
     let ended = Process::spawn(&mut command).ended().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("caller: release\n"), "{ended:?}");
-    // The token for a file's name, and a file that is no key set.
+    // The token given as a file name, and files that are not a key set or are missing.
     for words in [
         format!("--token {token} --action cancel --offer sync-1"),
         format!("{CANCEL} --jwks token"),
@@ -136,81 +136,81 @@ async fn standard_input_and_unusable_files() {
     }
 }
 
-/// The verdict, what to do, and what of the signature is known.
+/// Every reason, with its remedy and the state of the signature.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_refused_is_denied_with_its_reason() {
+async fn a_rejected_token_is_denied_with_its_reason() {
     let (signer, other) = (Signer::ec("k"), Signer::ec("k"));
     let idp = Idp::start(&[&signer]);
     let directory = configured(&idp, &signer);
     let world = spawn_jwt(&idp, ES256).await;
     let claims = |members: Value| with(&idp, "release", members);
     let signed = |header: Value| signer.sign(&header, &idp.claims("release"));
-    let before = "not checked: the token is refused before that";
+    let before = "not checked: the token was rejected before that";
     let table = [
         (
             signer.token(&claims(json!({"exp": 1_700_000_000}))),
             "expired",
-            "its exp is 2023-11-14T22:13:20Z",
-            "good",
+            "exp of this one is 2023-11-14T22:13:20Z",
+            "valid",
         ),
         (
             signer.token(&claims(json!({"nbf": now() + 900}))),
             "not-yet-valid",
             "clocks",
-            "good",
+            "valid",
         ),
         (
             signer.token(&claims(json!({"aud": ["a", "b\u{1b}[2J"]}))),
             "wrong-audience",
-            "get a token for \"offergate\"; the aud of this one is \"a\", \"b\\u{1b}[2J\"",
-            "good",
+            "get a token for \"offergate\"; aud of this one is \"a\", \"b\\u{1b}[2J\"",
+            "valid",
         ),
         (
             signer.token(&claims(json!({"aud": null}))),
             "missing-claim",
             "exp, iss and aud",
-            "good",
+            "valid",
         ),
         (
             other.token(&idp.claims("release")),
             "wrong-signature",
-            "get a new one",
-            "wrong",
+            "get a new token",
+            "invalid",
         ),
         (
             signed(json!({"alg": "ES256", "kid": "new"})),
             "unknown-signing-key",
-            "its kid: \"new\"",
-            "not checked: there is no key for it",
+            "the token's kid: \"new\"",
+            "not checked: key not found",
         ),
         (
             signed(json!({"alg": "RS256", "kid": "k"})),
             "wrong-algorithm",
-            "signs with RS256, add that to the entry's algorithms: ES256",
+            "signs with RS256, add it to the issuer's algorithms: ES256",
             before,
         ),
         (
             signed(json!({"alg": "ES256", "crit": ["b64"]})),
             "critical-extension",
-            "leave out crit",
+            "omit crit",
             before,
         ),
         (
             signer.token(&claims(json!({"iss": "https://else\u{1b}where"}))),
             "unknown-issuer",
-            "Known: http://127.0.0.1",
+            "Configured: http://127.0.0.1",
             before,
         ),
         (
             signed(json!({"alg": "none"})),
             "malformed-token",
-            "an access token that is a JWT",
+            "an access token in JWT format",
             before,
         ),
         (
             "not-a-token-but-long-enough".to_owned(),
             "malformed-token",
-            "an access token that is a JWT",
+            "an access token in JWT format",
             before,
         ),
     ];
@@ -219,7 +219,7 @@ async fn a_token_that_is_refused_is_denied_with_its_reason() {
         assert_eq!(ended.code, Some(1), "{reason}: {ended:?}");
         let lines: Vec<&str> = ended.stdout.lines().collect();
         assert!(
-            lines[0].starts_with("DENIED  the token is refused: "),
+            lines[0].starts_with("DENIED  token rejected: "),
             "{ended:?}"
         );
         assert!(lines[0].ends_with(&format!("({reason})")), "{ended:?}");
@@ -230,16 +230,16 @@ async fn a_token_that_is_refused_is_denied_with_its_reason() {
         let last = format!("signature: {signature}");
         assert_eq!(lines.last(), Some(&&*last), "{ended:?}");
         assert!(!ended.stdout.contains('\u{1b}'), "{ended:?}");
-        // The gateway is of the same opinion.
+        // The gateway rejects it, too.
         assert_eq!(cancel_with(&world, token).await.status, 401, "{reason}");
     }
     let expired = explain_token(&directory, &table[0].0, "--jwks keys.json").await;
-    let caller = "caller: release, if it were accepted\n";
+    let caller = "caller: release (if the token were accepted)\n";
     assert!(expired.stdout.contains(caller), "{expired:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_token_of_no_caller_or_several_shows_its_claims() {
+async fn a_valid_token_that_matches_no_caller_or_several_shows_its_claims() {
     let signer = Signer::ec("k");
     let idp = Idp::start(&[&signer]);
     let directory = configured(&idp, &signer);
@@ -249,32 +249,32 @@ async fn a_good_token_of_no_caller_or_several_shows_its_claims() {
         (
             "stranger",
             stranger,
-            "DENIED  the token is good, but is no caller's\n\
-             its identifying claims: sub = \"a \\\"b\\\"\\u{1b}[2J\\u{202e}\", azp = \"stranger\", \
-             appid = \"x\", oid, which is no text\n\
-             to do: put one of these into jwt.claims",
+            "DENIED  the token matches no caller\n\
+             identifying claims: sub = \"a \\\"b\\\"\\u{1b}[2J\\u{202e}\", azp = \"stranger\", \
+             appid = \"x\", oid (not a string)\n\
+             to do: add one of these claims to jwt.claims",
             "caller: none\n",
         ),
         (
             "two-faced",
             json!({}),
-            "DENIED  the token is good, but is several callers': second-sub, second-azp\n\
-             its identifying claims: sub = \"sub-two-faced\", azp = \"two-faced\"\n\
-             to do: let jwt.claims of each ask",
+            "DENIED  the token matches several callers: second-sub, second-azp\n\
+             identifying claims: sub = \"sub-two-faced\", azp = \"two-faced\"\n\
+             to do: require a claim in jwt.claims of each",
             "caller: second-sub, second-azp\n",
         ),
-        // Its sub is the caller's, but not all of the rest.
+        // sub matches the caller, but another claim does not.
         (
             "board",
             json!({"roles": ["writer"]}),
-            "DENIED  the token is good, but is no caller's\n",
+            "DENIED  the token matches no caller\n",
             "caller: none\n",
         ),
         (
             "x",
             json!({"sub": null, "azp": ["release"]}),
-            "DENIED  the token is good, but is no caller's\n\
-             its identifying claims: sub, which is no text, azp, which is no text\n",
+            "DENIED  the token matches no caller\n\
+             identifying claims: sub (not a string), azp (not a string)\n",
             "subject: -\n",
         ),
     ];
@@ -284,7 +284,7 @@ async fn a_good_token_of_no_caller_or_several_shows_its_claims() {
         assert_eq!(ended.code, Some(1), "{ended:?}");
         assert!(ended.stdout.starts_with(start), "{start}: {}", ended.stdout);
         assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
-        assert!(ended.stdout.ends_with("signature: good\n"), "{ended:?}");
+        assert!(ended.stdout.ends_with("signature: valid\n"), "{ended:?}");
         let answer = cancel_with(&world, &token).await;
         answer.problem(403, "caller-not-allowed");
     }
@@ -293,58 +293,65 @@ async fn a_good_token_of_no_caller_or_several_shows_its_claims() {
         claims.as_object_mut().unwrap().remove(name);
     }
     let ended = explain_token(&directory, &signer.token(&claims), "--jwks keys.json").await;
-    let none = "it has none of the claims sub, azp, appid, client_id, oid\n";
+    let none = "identifying claims: none of sub, azp, appid, client_id, oid\n";
     assert!(ended.stdout.contains(none), "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_keys_nothing_is_proven_and_that_is_said() {
+async fn without_keys_the_explanation_warns_of_unverified_claims() {
     let (signer, other) = (Signer::ec("k"), Signer::ec("other"));
     let idp = Idp::start(&[&signer]);
     let directory = configured(&idp, &signer);
-    let warning = "nothing is proven: this is what the token says of itself, and anybody can \
-                   write one\n";
-    // Whoever has signed it.
+    let warning = "warning: the claims are unverified, since the signature was not checked\n";
+    // Signed with a key that the issuer does not publish.
     let token = other.token(&idp.claims("release"));
     let expected = |why: &str| {
         format!(
-            "ALLOWED  release may cancel contoso/sync-1, if the token is good\n\
-             by  ./test.toml: callers[1].allow[0]  (actions cancel; publishers contoso; offers *)\n\
+            "ALLOWED  release may cancel contoso/sync-1, if the token is valid\n\
+             rule: ./test.toml: callers[1].allow[0]  (actions cancel; publishers contoso; offers *)\n\
              issuer: {}\nsubject: sub-release\ncaller: release\n\
              signature: not checked: {why}\n{warning}",
             idp.issuer()
         )
     };
     let ended = explain_token(&directory, &token, "--offline").await;
-    let said = expected("--offline");
-    assert_eq!((ended.code, &*ended.stdout), (Some(0), &*said), "{ended:?}");
+    let stdout = expected("--offline");
+    assert_eq!(
+        (ended.code, &*ended.stdout),
+        (Some(0), &*stdout),
+        "{ended:?}"
+    );
     assert_eq!(idp.fetches(), (0, 0));
     idp.answer_with(Some(503));
     let ended = explain_token(&directory, &token, "").await;
-    let said = expected("the discovery document: the issuer answered 503");
-    assert_eq!((ended.code, &*ended.stdout), (Some(0), &*said), "{ended:?}");
-    // What needs no key is known all the same.
+    let stdout = expected("the discovery document: the issuer answered 503");
+    assert_eq!(
+        (ended.code, &*ended.stdout),
+        (Some(0), &*stdout),
+        "{ended:?}"
+    );
+    // Reasons that need no key are found without one.
     let expired = with(&idp, "release", json!({"exp": now() - 600}));
     let table = [
         (
             other.token(&expired),
-            "DENIED  the token is refused: it has expired (expired)\n",
+            "DENIED  token rejected: it has expired (expired)\n",
         ),
         (
             other.token(&with(&idp, "release", json!({"aud": "else"}))),
-            "DENIED  the token is refused: it is for somebody else (wrong-audience)\n",
+            "DENIED  token rejected: its issuer's [[identity.jwt]] does not list its audience (wrong-audience)\n",
         ),
         (
             other.token(&idp.claims("two-faced")),
-            "DENIED  the token, even if it is good, is several callers': second-sub, second-azp\n",
+            "DENIED  the token matches several callers: second-sub, second-azp\n",
         ),
         (
             other.token(&idp.claims("stranger")),
-            "DENIED  the token, even if it is good, is no caller's\n",
+            "DENIED  the token matches no caller\n",
         ),
         (
             other.token(&with(&idp, "board", json!({"roles": "reader"}))),
-            "DENIED  board may not cancel contoso/sync-1, if the token is good\n",
+            "DENIED  board may not cancel contoso/sync-1, if the token is valid\n",
         ),
     ];
     for (token, start) in table {
@@ -356,7 +363,7 @@ async fn without_keys_nothing_is_proven_and_that_is_said() {
     }
 }
 
-/// A token may say what it wants of itself, also what it is.
+/// The claims of a token may contain parts of the token.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_quotes_itself_is_not_shown() {
     let signer = Signer::ec("k");

@@ -1,11 +1,11 @@
-//! What is asked, and the answer: the verdict, and the rules that it comes from.
+//! A question to the policy and its answer: the verdict and the rules that lead to it.
 
 use super::text::{actions, listed, shown};
 use crate::domain::{Action, CallerName, OfferId, PublisherId};
-use crate::policy::{Fit, Policy};
+use crate::policy::{Policy, RuleMatch};
 use crate::settings::{AllowRule, Settings, nearest};
 
-/// What is answered.
+/// The answer.
 pub struct Explanation {
     pub allowed: bool,
     /// The verdict first.
@@ -22,29 +22,30 @@ impl Explanation {
     }
 }
 
-/// What is asked, except by whom.
-pub struct Case<'s> {
+/// The question, without the caller.
+pub struct PolicyQuery<'s> {
     pub settings: &'s Settings,
     pub policy: &'s Policy,
     pub action: Action,
     pub offer: OfferId,
-    /// None: the caller's own.
+    /// None: the caller's default_publisher.
     pub publisher: Option<PublisherId>,
 }
 
-impl Case<'_> {
-    /// Whether this caller may. `proviso` is what the verdict depends on besides.
+impl PolicyQuery<'_> {
+    /// Whether the caller may perform the action. `proviso` is appended to the verdict: a
+    /// condition that is not checked here.
     pub fn decide(&self, name: &CallerName, proviso: &str) -> Explanation {
         let Self { action, offer, .. } = self;
         let mut callers = self.settings.callers.iter();
         let Some(caller) = callers.find(|caller| caller.name == *name) else {
-            return self.no_such_caller(name);
+            return self.unknown_caller(name);
         };
         let given = self.publisher.as_ref();
         let Some(publisher) = given.or(caller.default_publisher.as_ref()) else {
             let verdict = format!("{name} may not {action} {offer}{proviso}");
-            let why = "no publisher: the caller has no default_publisher, and --publisher is \
-                       not given";
+            let why = "publisher missing: give --publisher, or configure default_publisher for the \
+                       caller";
             return Explanation::denied(&verdict, [why.to_owned()]);
         };
         let explained = self.policy.explain(name, *action, publisher, offer);
@@ -55,38 +56,38 @@ impl Case<'_> {
                 allowed: true,
                 lines: vec![
                     format!("ALLOWED  {name} may {action} {target}{proviso}"),
-                    format!("by  {}", described(allow)),
+                    format!("rule: {}", described(allow)),
                 ],
             };
         }
-        let unknown = (!explained.publisher_known).then(|| self.no_such_publisher(publisher));
+        let unknown = (!explained.publisher_configured).then(|| self.unknown_publisher(publisher));
         let none = caller
             .allow
             .is_empty()
-            .then(|| "no rules: the caller may do nothing".to_owned());
-        let rules = explained.fits.iter().zip(&caller.allow);
-        let misfits = rules.filter_map(|(fit, allow)| misfit(*fit, allow));
+            .then(|| "the caller has no allow rules".to_owned());
+        let rules = explained.rules.iter().zip(&caller.allow);
+        let mismatches = rules.filter_map(|(matched, allow)| mismatch(*matched, allow));
         let verdict = format!("{name} may not {action} {target}{proviso}");
-        Explanation::denied(&verdict, unknown.into_iter().chain(none).chain(misfits))
+        Explanation::denied(&verdict, unknown.into_iter().chain(none).chain(mismatches))
     }
 
-    fn no_such_caller(&self, name: &CallerName) -> Explanation {
+    fn unknown_caller(&self, name: &CallerName) -> Explanation {
         let known = self.settings.callers.iter();
         let near = nearest(name.as_str(), known.map(|caller| caller.name.as_str()));
         let why = match near {
             Some(near) => format!("did you mean {near}?"),
             None => "`offergate policy table` lists the callers".to_owned(),
         };
-        Explanation::denied(&format!("there is no caller {name}"), [why])
+        Explanation::denied(&format!("caller {name} is not configured"), [why])
     }
 
-    fn no_such_publisher(&self, publisher: &PublisherId) -> String {
+    fn unknown_publisher(&self, publisher: &PublisherId) -> String {
         let known = listed(self.settings.publishers.iter().map(|known| &known.id));
-        format!("publisher {publisher} is none of the [[publishers]]: {known} (case counts)")
+        format!("publisher {publisher} is not one of [[publishers]]: {known} (case-sensitive)")
     }
 }
 
-/// A rule with its place.
+/// A rule and where it is configured.
 fn described(allow: &AllowRule) -> String {
     let rule = &allow.rule;
     format!(
@@ -98,13 +99,14 @@ fn described(allow: &AllowRule) -> String {
     )
 }
 
-/// What of a rule does not fit, if anything.
-fn misfit(fit: Fit, allow: &AllowRule) -> Option<String> {
+/// The parts of the rule that do not match; none if all do.
+fn mismatch(matched: RuleMatch, allow: &AllowRule) -> Option<String> {
     let rule = &allow.rule;
     let parts = [
-        (!fit.action).then(|| format!("action is not among {}", actions(rule))),
-        (!fit.publisher).then(|| format!("publisher does not match {}", listed(&rule.publishers))),
-        (!fit.offer).then(|| format!("offer does not match {}", listed(&rule.offers))),
+        (!matched.action).then(|| format!("the action is not one of {}", actions(rule))),
+        (!matched.publisher)
+            .then(|| format!("the publisher does not match {}", listed(&rule.publishers))),
+        (!matched.offer).then(|| format!("the offer does not match {}", listed(&rule.offers))),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("{}: {}", shown(&allow.place), parts.join("; ")))

@@ -1,4 +1,4 @@
-//! Why a token is not accepted, in words, and what to do about it.
+//! Why a token is rejected, as text, and how to fix it.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -7,50 +7,50 @@ use super::text::{listed, quoted, shown};
 use crate::domain::TokenRules;
 use crate::identity::{Claims, Issuer, TokenError, UnverifiedToken};
 
-/// The reason in words, and as the log has it.
+/// The reason as a sentence, with the code that the log uses.
 pub fn verdict(reason: TokenError) -> String {
-    let words = match reason {
-        TokenError::Malformed => "it is no JWT that names its issuer",
-        TokenError::Issuer => "its issuer is none of the [[identity.jwt]]",
-        TokenError::Algorithm => "its algorithm is none of its issuer's entry",
-        TokenError::Critical => "it demands extensions (crit), and the gateway knows none",
-        TokenError::Type => "it is not of the type that its issuer's entry asks for",
-        TokenError::Key => "there is no such key",
-        TokenError::Signature => "its signature is wrong",
+    let text = match reason {
+        TokenError::Malformed => "it is not a JWT with an iss claim",
+        TokenError::Issuer => "its issuer is not configured in [[identity.jwt]]",
+        TokenError::Algorithm => "its issuer's [[identity.jwt]] does not list its algorithm",
+        TokenError::Critical => "it requires extensions (crit); the gateway supports none",
+        TokenError::Type => "its typ is not the one that its issuer's [[identity.jwt]] requires",
+        TokenError::Key => "the issuer's key set has no usable key for it",
+        TokenError::Signature => "its signature is invalid",
         TokenError::Expired => "it has expired",
         TokenError::NotYet => "it is not valid yet",
-        TokenError::Audience => "it is for somebody else",
+        TokenError::Audience => "its issuer's [[identity.jwt]] does not list its audience",
         TokenError::Claims => "exp, iss or aud is missing or malformed",
     };
-    format!("the token is refused: {words} ({})", reason.word())
+    format!("token rejected: {text} ({})", reason.code())
 }
 
-/// What is known of the signature of a token that is refused for this. A signature is
-/// looked at after the header, and before the claims.
+/// The state of a rejected token's signature, which is checked after the header and before
+/// the claims.
 pub fn signature(reason: TokenError) -> &'static str {
     match reason {
         TokenError::Malformed
         | TokenError::Issuer
         | TokenError::Algorithm
         | TokenError::Critical
-        | TokenError::Type => "not checked: the token is refused before that",
-        TokenError::Key => "not checked: there is no key for it",
-        TokenError::Signature => "wrong",
+        | TokenError::Type => "not checked: the token was rejected before that",
+        TokenError::Key => "not checked: key not found",
+        TokenError::Signature => "invalid",
         TokenError::Expired | TokenError::NotYet | TokenError::Audience | TokenError::Claims => {
-            "good"
+            "valid"
         }
     }
 }
 
-/// What to do about a token of which no more is known than that.
+/// How to fix a token that could not be parsed.
 pub fn remedy_unread(reason: TokenError) -> &'static str {
     match reason {
-        TokenError::Critical => "to do: let its issuer leave out crit",
-        _ => "to do: put an access token that is a JWT into the file, and nothing else",
+        TokenError::Critical => "to do: configure the issuer to omit crit",
+        _ => "to do: put only an access token in JWT format into the file",
     }
 }
 
-/// What to do about a token that was read.
+/// How to fix a token that was parsed.
 pub fn remedy(
     reason: TokenError,
     token: &UnverifiedToken<'_>,
@@ -63,34 +63,39 @@ pub fn remedy(
         (TokenError::Key, _) => {
             let kid = token.key().0.map_or("none".to_owned(), quoted);
             format!(
-                "get a new one; if that does not help, see whether the issuer's key set has a \
-                 usable key of its kid: {kid}"
+                "get a new token; if that does not help, check that the issuer's key set has a \
+                 usable key with the token's kid: {kid}"
             )
         }
         (TokenError::Signature, _) => {
-            "get a new one: it was changed on its way, or somebody else has signed it".to_owned()
+            "get a new token: this one was altered, or another key has signed it".to_owned()
         }
-        (TokenError::Expired, _) => format!("get a new one: its exp is {}", time(claims, "exp")),
+        (TokenError::Expired, _) => {
+            format!(
+                "get a new token; exp of this one is {}",
+                time(claims, "exp")
+            )
+        }
         (TokenError::NotYet, _) => {
             let begin = time(claims, "nbf");
-            format!("see whether the clocks of issuer and gateway agree: its nbf is {begin}")
+            format!("compare the clocks of issuer and gateway; nbf of the token is {begin}")
         }
-        (TokenError::Claims, _) => "let its issuer put exp, iss and aud into it".to_owned(),
-        (_, Some(rules)) => as_configured(reason, rules, token, claims),
+        (TokenError::Claims, _) => "configure the issuer to include exp, iss and aud".to_owned(),
+        (_, Some(rules)) => remedy_by_rules(reason, rules, token, claims),
         (_, None) => {
             let known = issuers.iter().map(|issuer| shown(&issuer.rules.issuer));
             format!(
-                "get a token of an issuer that is known, or add this one; every character counts, \
-                 a slash at the end too. Known: {}",
-                some(&listed(known))
+                "get a token from a configured issuer, or add this issuer; the text must be equal, \
+                 including a slash at the end. Configured: {}",
+                or_none(&listed(known))
             )
         }
     };
     format!("to do: {what}")
 }
 
-/// What to do about a token that is not as its issuer's entry says.
-fn as_configured(
+/// How to fix a token that violates its issuer's configuration.
+fn remedy_by_rules(
     reason: TokenError,
     rules: &TokenRules,
     token: &UnverifiedToken<'_>,
@@ -98,18 +103,18 @@ fn as_configured(
 ) -> String {
     match reason {
         TokenError::Algorithm => format!(
-            "if its issuer really signs with {:?}, add that to the entry's algorithms: {}",
+            "if the issuer signs with {:?}, add it to the issuer's algorithms: {}",
             token.key().1,
             listed(rules.algorithms.iter().map(|name| format!("{name:?}")))
         ),
         TokenError::Type => format!(
-            "send an access token, no ID token; its typ must be {}",
+            "send an access token, not an ID token; its typ must be {}",
             rules.typ.as_deref().map_or("any".to_owned(), quoted)
         ),
         TokenError::Audience => format!(
-            "get a token for {}; the aud of this one is {}",
+            "get a token for {}; aud of this one is {}",
             listed(rules.audiences.iter().map(|audience| quoted(audience))),
-            some(&texts(claims.get("aud")))
+            or_none(&texts(claims.get("aud")))
         ),
         _ => "get another token".to_owned(),
     }
@@ -124,14 +129,14 @@ fn texts(claim: Option<&Value>) -> String {
     }
 }
 
-fn some(list: &str) -> &str {
+fn or_none(list: &str) -> &str {
     match list {
         "" => "none",
         list => list,
     }
 }
 
-/// A NumericDate for people (RFC 7519 section 2).
+/// A NumericDate (RFC 7519 section 2) as a readable time.
 fn time(claims: &Claims, name: &str) -> String {
     let value = claims.get(name);
     let seconds = value.and_then(Value::as_i64);
@@ -139,6 +144,6 @@ fn time(claims: &Claims, name: &str) -> String {
     match (time, value) {
         (Some(time), _) => time.to_string(),
         (None, Some(Value::Number(number))) => number.to_string(),
-        (None, _) => "no time".to_owned(),
+        (None, _) => "not a time".to_owned(),
     }
 }
