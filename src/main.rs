@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Two threads' worth of arenas in the system's allocator would weigh more than
+/// The per-thread arenas of the system's allocator would take more memory than
 /// everything else in the process.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,4 +1,4 @@
-//! The health of a credential, and what to do before it fails.
+//! The health of a credential, with warnings before it fails.
 
 use std::time::Duration;
 
@@ -113,7 +113,7 @@ impl CredentialHealth {
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let name = &self.name;
         let rotation = self.rotation_failure.as_ref().map(|failure| {
-            format!("credential {name}: the changed credential gets no token, so the old one stays in use: {failure}")
+            format!("credential {name}: no token with the changed credential; the old one stays in use: {failure}")
         });
         let refusals = self.refusals.iter().map(move |(publisher, status)| {
             let remedy = vendor_remedy(*status);
@@ -140,7 +140,7 @@ impl CredentialHealth {
     }
 }
 
-/// What to do when the vendor refuses a token.
+/// The remedy for a token that the vendor refuses.
 #[must_use]
 pub fn vendor_remedy(status: u16) -> &'static str {
     match status {

@@ -31,7 +31,7 @@ pub fn run(args: ConfigArgs) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    // The table says it already.
+    // The table reports problems; the log would repeat them.
     loaded.settings.telemetry.level = LogLevel::Error;
     let _log = match log_to(loaded.settings.telemetry, std::io::stderr()) {
         Ok(guard) => guard,
@@ -129,7 +129,7 @@ async fn token(handle: &Handle) -> Result<String, String> {
             status.expires.map(end_of).unwrap_or_default()
         )),
         (None, Some(failure)) => Err(format!("{}: {failure}", status.kind)),
-        (None, None) => Err("the token endpoint has not answered".into()),
+        (None, None) => Err("no answer from the token endpoint".into()),
     }
 }
 
@@ -146,7 +146,7 @@ async fn read(portal: &Portal, publisher: &PublisherId, handle: &Handle) -> Resu
         return Err("not called: no token".into());
     };
     match portal.probe(publisher, token.authorization()).await {
-        Ok(()) => Ok("the vendor lists its offers".into()),
+        Ok(()) => Ok("the vendor returned the publisher's offers".into()),
         Err(error) => Err(format!("{error}: {}", remedy(error))),
     }
 }
@@ -161,13 +161,13 @@ fn remedy(error: ReadError) -> &'static str {
         ReadError::Status(300..=399, _) => "check portal.base_url (redirects are not followed)",
         ReadError::Status(..) => "try again later",
         ReadError::Malformed => {
-            "the answer is not the vendor's; check portal.base_url and proxies in the way"
+            "the response is not the vendor's; check portal.base_url and any proxy"
         }
         ReadError::Send(SendError::NotSent(cause)) => match cause {
             Unreachable::Name => "check the host in portal.base_url, and this machine's DNS",
             Unreachable::Connect => "check portal.base_url and the firewall",
             Unreachable::Timeout => "check the firewall",
-            Unreachable::Tls => "set portal.ca_file if a proxy with its own CA is in the way",
+            Unreachable::Tls => "set portal.ca_file if a proxy with its own CA intercepts TLS",
             Unreachable::Request => "check portal.base_url",
         },
         ReadError::Send(SendError::Lost(_)) => "check that portal.base_url is the vendor's",

@@ -1,4 +1,4 @@
-//! The options that say where the configuration is, and reading it.
+//! The options that locate the configuration, and loading it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ impl ConfigArgs {
         ConfigSource {
             dir: self.config,
             profile: self.profile,
-            // A variable that is not Unicode cannot be one of ours.
+            // The gateway's variables are Unicode; others can be skipped.
             environment: std::env::vars_os()
                 .filter_map(|(name, value)| {
                     Some((name.into_string().ok()?, value.into_string().ok()?))

@@ -54,8 +54,9 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 }
 
 async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
-    let mut shutdown = Shutdown::listen().map_err(|e| format!("signals: {e}"))?;
-    let directory = TemporaryDirectory::new().map_err(|e| format!("temporary directory: {e}"))?;
+    let mut shutdown = Shutdown::listen().map_err(|e| format!("signals cannot be handled: {e}"))?;
+    let directory = TemporaryDirectory::new()
+        .map_err(|e| format!("cannot create a temporary directory: {e}"))?;
     let sandbox = Sandbox::bind(Options {
         listen: loopback(args.sandbox_port),
         ..Options::default()
@@ -71,7 +72,8 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
     let stop_sandbox = CancellationToken::new();
     let sandbox = tokio::spawn(sandbox.run(stop_sandbox.clone().cancelled_owned()));
 
-    let key = new_key().map_err(|e| format!("no random bytes: {e}"))?;
+    let key =
+        new_key().map_err(|e| format!("the operating system provides no random bytes: {e}"))?;
     let settings = settings(args, &vendor, &key, directory.path())?;
     let _log = match log_to(settings.telemetry, std::io::stderr()) {
         Ok(guard) => guard,
@@ -95,7 +97,7 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
     let accepted = report(outcome);
     if !args.once {
         println!(
-            "\nServing until Ctrl-C. The operationLocation above shows, with the same X-Api-Key, what became of the cancel."
+            "\nServing until Ctrl-C. GET the operationLocation above with the same X-Api-Key to see the outcome of the cancel."
         );
         shutdown.requested().await;
     }
@@ -181,7 +183,7 @@ fn report(outcome: Result<(StatusCode, String), String>) -> bool {
             status.is_success()
         }
         Err(error) => {
-            eprintln!("offergate: the gateway did not answer: {error}");
+            eprintln!("offergate: no answer from the gateway: {error}");
             false
         }
     }

@@ -13,13 +13,13 @@ pub const EXIT_CONFIG: u8 = 78;
 /// Interrupted, as a shell reports a process that SIGINT has ended.
 pub const EXIT_INTERRUPTED: u8 = 130;
 
-/// All of them, for `offergate --help`.
+/// All exit codes, for `offergate --help`.
 pub const HELP: &str = "\
 Exit codes:
   0    success
-  1    the command ran, and its answer is no (see the command's help)
+  1    the command ran with a negative result (see the command's help)
   2    wrong usage
-  69   something that the command needs is not available
+  69   a dependency of the command is not available
   70   internal error
   78   the configuration has problems
   130  interrupted by a second signal";
@@ -29,7 +29,7 @@ pub fn usage(message: &str) -> ExitCode {
     fail(EXIT_USAGE, message)
 }
 
-/// Reports that something the command needs is not available.
+/// Reports that a dependency of the command is not available.
 pub fn unavailable(message: &str) -> ExitCode {
     fail(EXIT_UNAVAILABLE, message)
 }

@@ -1,4 +1,4 @@
-//! The command line: one file a subcommand, and a few that they share.
+//! The command line: one file per subcommand, and the files that they share.
 
 mod check;
 mod config_args;

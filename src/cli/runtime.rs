@@ -1,4 +1,4 @@
-//! What the commands run on: the asynchronous runtime and the log.
+//! The asynchronous runtime and the log of a command.
 
 use std::future::Future;
 use std::io;
@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use super::exit::unavailable;
 use crate::telemetry::{self, LogGuard, LogOptions};
 
-/// Runs `main` on a multi-threaded runtime. On actix's single-threaded one, whatever blocks
-/// at shutdown would block everything.
+/// Runs `main` on a multi-threaded runtime. On actix's single-threaded one, a task that
+/// blocks during shutdown would block all others.
 pub fn block_on(main: impl Future<Output = ExitCode>) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -1,4 +1,4 @@
-//! `offergate sandbox`: the emulated vendor alone, for the tests of other teams.
+//! `offergate sandbox`: the emulated vendor alone, for tests of clients of the gateway or the vendor.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -42,7 +42,9 @@ pub struct SandboxArgs {
 
 pub fn run(args: &SandboxArgs) -> ExitCode {
     if !args.listen.ip().is_loopback() && !args.allow_remote {
-        return unavailable("the sandbox listens on loopback only, unless --allow-remote is given");
+        return unavailable(
+            "--listen is not a loopback address; add --allow-remote to let other machines control the sandbox",
+        );
     }
     let mut options = Options {
         listen: args.listen,
@@ -67,7 +69,8 @@ pub fn run(args: &SandboxArgs) -> ExitCode {
                 return unavailable(&format!("cannot listen on {}: {error}", args.listen));
             }
         };
-        // Written once the port is ours, so that the file of a running sandbox stays.
+        // Written after binding, so that a second sandbox does not overwrite the file of a
+        // running one.
         if let Some((path, pem)) = &ca
             && let Err(error) = fs::write(path, pem)
         {
@@ -86,7 +89,7 @@ pub fn run(args: &SandboxArgs) -> ExitCode {
     })
 }
 
-/// Sets up TLS if it is asked for; with `--self-signed`, returns the CA and where to write it.
+/// Sets up TLS if the options request it; with `--self-signed`, returns the CA and where to write it.
 fn configure_tls(
     args: &SandboxArgs,
     options: &mut Options,

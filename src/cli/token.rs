@@ -39,7 +39,9 @@ pub fn run(command: TokenCommand) -> ExitCode {
     }
     settings.credentials.retain(|known, _| *known == name);
     if settings.credentials.is_empty() {
-        return usage("there is no such table under [credentials]");
+        return usage(
+            "NAME is not a credential of the configuration (a table under [credentials])",
+        );
     }
     block_on(async { LocalSet::new().run_until(show(&settings)).await })
 }

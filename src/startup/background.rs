@@ -18,7 +18,7 @@ use crate::transport::Transport;
 pub struct Background {
     /// Stops it.
     pub stop: CancellationToken,
-    /// Cancelled when the thread has ended, for whatever reason.
+    /// Cancelled when the thread has ended for any reason.
     pub ended: CancellationToken,
     /// Starts further refreshers of issuers' keys on it.
     pub key_refreshers: KeyRefresherSpawner,
@@ -35,9 +35,7 @@ impl KeyRefresherSpawner {
     pub fn spawn(&self, refreshers: Vec<NewKeyRefresher>) {
         for refresher in refreshers {
             if self.0.send(refresher).is_err() {
-                tracing::error!(
-                    "an issuer's keys are not refreshed: the background thread has ended"
-                );
+                tracing::error!("issuer's keys not refreshed: the background thread has ended");
             }
         }
     }
@@ -75,7 +73,7 @@ impl Background {
                     tokio::select! {
                         () = poller.run(vendors.here()) => {}
                         Some(_) = running.join_next() => {
-                            tracing::error!("a token refresher has ended unexpectedly");
+                            tracing::error!("token refresher ended unexpectedly");
                         }
                     }
                 });

@@ -51,7 +51,7 @@ pub fn rotate(
     }
 }
 
-/// Where tokens come from. From now on its secrets are redacted from what others say.
+/// Where tokens come from. From now on its secrets are redacted from text of other systems.
 fn source(method: &CredentialMethod, redactor: &Redactor) -> TokenSource {
     match method.clone() {
         CredentialMethod::ClientSecret {

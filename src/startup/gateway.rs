@@ -175,7 +175,7 @@ impl Gateway {
     }
 
     /// Completes if the background thread has ended, which only a bug can cause. Operations
-    /// are not followed any more then, and tokens not renewed: the gateway must restart.
+    /// are then no longer polled and tokens no longer renewed: the gateway must restart.
     pub async fn failed(&self) {
         self.background.ended.cancelled().await;
     }
@@ -193,14 +193,14 @@ impl Gateway {
         {
             tracing::warn!(
                 actions = self.tasks.len(),
-                "actions still running after server.drain_seconds; the next start follows them"
+                "actions still running after server.drain_seconds; the next start polls them"
             );
         }
         close(self.public).await;
         self.background.stop.cancel();
         let thread = self.background.thread;
         if let Ok(Err(_)) = tokio::task::spawn_blocking(move || thread.join()).await {
-            tracing::error!("the background thread has panicked");
+            tracing::error!("panic in the background thread");
         }
         if let Err(error) = self.health.ledger.close().await {
             tracing::error!(%error, "the ledger was not closed cleanly");

@@ -31,7 +31,7 @@ const BACKLOG: u32 = 4096;
 const CLOSE_SECONDS: u64 = 2;
 /// How long closing one connection may take.
 const DISCONNECT: Duration = Duration::from_secs(1);
-/// A client that takes nothing of an answer is cut off after this many intervals of
+/// A client that does not read its answer is disconnected after this many intervals of
 /// `server.events_beat_seconds`.
 const WRITE_TIMEOUT_BEATS: u32 = 3;
 
@@ -167,7 +167,7 @@ fn spawn(running: Server) -> ServerHandle {
     let handle = running.handle();
     tokio::spawn(async move {
         if let Err(error) = running.await {
-            tracing::error!(%error, "a listener has failed");
+            tracing::error!(%error, "listener failed");
         }
     });
     handle
@@ -181,6 +181,6 @@ pub async fn close(server: ServerHandle) {
         .await
         .is_err()
     {
-        tracing::error!("a listener did not close in time");
+        tracing::error!("listener did not close in time");
     }
 }

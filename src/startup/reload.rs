@@ -1,4 +1,4 @@
-//! Applies a changed configuration while requests flow: all of it or nothing of it.
+//! Applies a changed configuration while requests are served: as a whole or not at all.
 //!
 //! Callers, their credentials, rules and limits, issuers, and the listener's certificates
 //! are replaced. A changed credential towards the vendor goes to its refresher, which uses
@@ -64,7 +64,7 @@ impl Reloader {
         }))
     }
 
-    /// What an operator should know: the problems of the last reload or its changes that
+    /// Warnings for an operator: the problems of the last reload or its changes that
     /// need a restart, and the issuers whose keys are missing.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
@@ -113,7 +113,7 @@ impl Reloader {
         let waiting = running.waiting_for_restart(&loaded.settings);
         let built = match waiting.iter().find(|section| FOUNDATIONS.contains(section)) {
             Some(section) => Err(format!(
-                "{section} has changed, which the rules depend on; restart to apply it"
+                "{section} has changed, which rules refer to; restart the gateway to apply all changes"
             )),
             None => access::build(&loaded.settings, Some(&parts.access.load()))
                 .map_err(|error| error.to_string()),
@@ -147,7 +147,7 @@ impl Reloader {
             "configuration reloaded"
         );
         self.set_notices(waiting.iter().map(|section| {
-            format!("configuration: {section} has changed, which takes effect after a restart")
+            format!("configuration: {section} has changed; restart the gateway to apply it")
         }));
     }
 
@@ -179,7 +179,7 @@ impl Reloader {
             let (reloader, from) = (self.clone(), source.clone());
             match tokio::task::spawn_blocking(move || reloader.reload(&from)).await {
                 Ok(read) => snapshot = next.with(read),
-                Err(error) => tracing::error!(%error, "reloading the configuration has panicked"),
+                Err(error) => tracing::error!(%error, "panic while reloading the configuration"),
             }
         }
     }

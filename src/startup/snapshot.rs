@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A change counts once two checks in a row have seen the same state, so that several files
 /// can be written one after the other; but at the latest after this many checks, in case
-/// they are written all the time.
+/// they are written continuously.
 const MAX_CHECKS: u32 = 10;
 /// The granularity of a file system's timestamps, in nanoseconds.
 const TIMESTAMP_GRANULARITY: i128 = 20_000_000;
@@ -138,11 +138,11 @@ mod tests {
         let files = files.iter().map(|path| path.to_path_buf()).collect();
         // Long after they were written.
         let since = now() + 1_000_000_000;
-        let begun = FileSnapshot {
+        let started = FileSnapshot {
             since,
             ..FileSnapshot::begin()
         };
-        begun.with(FilesRead { files, complete })
+        started.with(FilesRead { files, complete })
     }
 
     #[test]
@@ -188,9 +188,9 @@ mod tests {
     fn a_file_written_while_it_was_read_counts() {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("file");
-        let begun = FileSnapshot::begin();
+        let started = FileSnapshot::begin();
         std::fs::write(&path, "").unwrap();
-        let mut files = begun.with(FilesRead {
+        let mut files = started.with(FilesRead {
             files: vec![path],
             complete: true,
         });
@@ -202,9 +202,9 @@ mod tests {
     fn a_file_written_while_it_was_read_and_then_removed_counts() {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("file");
-        let begun = FileSnapshot::begin();
+        let started = FileSnapshot::begin();
         std::fs::write(&path, "").unwrap();
-        let mut files = begun.with(FilesRead {
+        let mut files = started.with(FilesRead {
             files: vec![path.clone()],
             complete: true,
         });

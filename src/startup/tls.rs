@@ -25,7 +25,7 @@ use crate::settings::TlsSettings;
 #[derive(Debug, Clone)]
 pub struct ListenerTls(Arc<CurrentTls>);
 
-/// Certificate and client CA of new handshakes. Established connections keep theirs.
+/// Certificate and client CA of new handshakes. Established connections are not affected.
 struct CurrentTls {
     certificates: ArcSwap<TlsCertificates>,
     algorithms: WebPkiSupportedAlgorithms,

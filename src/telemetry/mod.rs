@@ -1,4 +1,4 @@
-//! How the gateway reports: the form of the log, its way out, and shared fields.
+//! Logging: levels and formats, the writer thread, and shared fields.
 
 mod fields;
 mod subscriber;

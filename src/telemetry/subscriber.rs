@@ -1,4 +1,4 @@
-//! What is logged, and in which form.
+//! Levels and formats of the log.
 
 use std::fmt;
 use std::io::Write;
@@ -16,22 +16,22 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::writer::non_blocking;
 
-/// The target of all our own events.
-const OURS: &str = env!("CARGO_CRATE_NAME");
+/// The target of the gateway's own events.
+const CRATE: &str = env!("CARGO_CRATE_NAME");
 
-/// Which of our own events are logged. Dependencies stay at `warn`: at lower levels they
+/// Which of the gateway's own events are logged. Dependencies stay at `warn`: at lower levels they
 /// print what they send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogLevel {
     /// Failures that need an operator.
     Error,
-    /// And what may become one.
+    /// Also conditions that may become failures.
     Warn,
-    /// And one line for each request, and each operation's end.
+    /// Also one line for each request and for the end of each operation.
     Info,
-    /// And the steps of polling an operation.
+    /// Also the steps of polling an operation.
     Debug,
-    /// And everything else.
+    /// All events.
     Trace,
 }
 
@@ -61,7 +61,7 @@ impl LogLevel {
 pub enum LogFormat {
     /// One JSON object a line.
     Json,
-    /// For people.
+    /// Text for people.
     Pretty,
 }
 
@@ -79,7 +79,7 @@ pub struct LogOptions {
     pub format: LogFormat,
 }
 
-/// This process logs already.
+/// The process already has a log.
 #[derive(Debug, thiserror::Error)]
 #[error("logging is set up already")]
 pub struct AlreadyLogging;
@@ -104,8 +104,8 @@ fn subscriber(
 ) -> Box<dyn Subscriber + Send + Sync + 'static> {
     let filter = Targets::new()
         .with_default(Level::WARN)
-        .with_target(OURS, options.level.as_tracing())
-        // It has a line for each malformed request, which any client could fill the log with.
+        .with_target(CRATE, options.level.as_tracing())
+        // It logs each malformed request, so any client could flood the log.
         .with_target("actix_http", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer()
         .with_timer(Microseconds)

@@ -1,4 +1,4 @@
-//! The log's way out: lines are written by a thread of their own, many at a time, so that
+//! The log's writer: a separate thread writes the lines, many at a time, so that
 //! no request waits for a slow disk or pays for waking another thread.
 
 use std::io::{self, Write};
@@ -10,8 +10,8 @@ use tracing_appender::non_blocking::{
     ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard as LogGuard,
 };
 
-/// How long the thread leaves the queue alone after it has written: meanwhile it is not
-/// woken, and the lines of this time are written together.
+/// The pause after each write. The thread is not woken meanwhile, and the lines of this
+/// time are written together.
 const GATHER: Duration = Duration::from_millis(50);
 /// Lines that may wait; further ones are dropped and counted. About 6 MiB.
 const MAX_WAITING: usize = 16 * 1024;
@@ -47,12 +47,12 @@ struct Batches<W> {
 
 impl<W: Write> Batches<W> {
     fn write_out(&mut self) {
-        // A log that cannot be written cannot say so either.
+        // A failure to write the log cannot be logged.
         let _unwritable = self.writer.write_all(&self.lines);
         self.lines.clear();
     }
 
-    /// How many lines were dropped since this was last asked.
+    /// The number of lines dropped since the last call.
     fn take_dropped(&mut self) -> usize {
         let dropped = self.dropped.get().map_or(0, ErrorCounter::dropped_lines);
         let new = dropped - self.reported;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_not_read_blocks_nothing_and_counts_what_it_drops() {
+    fn a_stuck_log_drops_and_counts_lines_without_blocking() {
         let stuck = Page::default();
         let reader_is_away = stuck.0.lock().unwrap();
         let (mut log, guard) = non_blocking(stuck.clone());

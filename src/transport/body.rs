@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_is_explicit_or_the_connection_is_given_up() {
+    fn a_connection_without_explicit_framing_is_closed() {
         let table = [
             (200, vec![(header::CONTENT_LENGTH, "7")], Framing::Length(7)),
             (200, vec![(header::CONTENT_LENGTH, "x")], Framing::Implicit),

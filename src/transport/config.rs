@@ -1,4 +1,4 @@
-//! The one place where awc's client is built: time limits, connections and TLS.
+//! The only place that builds awc's client: time limits, connections and TLS.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl ClientConfig {
             .timeout(self.connect_timeout)
             .handshake_timeout(self.connect_timeout)
             // The gateway bounds what is in flight itself; time spent in a queue in here
-            // could not be told apart from a request that was sent.
+            // could not be distinguished from a request that was sent.
             .limit(0);
         if let Some(tls) = &self.tls {
             connector = connector.rustls_0_23(Arc::clone(tls));

@@ -1,9 +1,9 @@
-//! Why no answer came, sorted by whether the request can have arrived.
+//! Why a request has no answer, sorted by whether it may have arrived.
 
 use actix_web::error::ParseError;
 use awc::error::{ConnectError, SendRequestError};
 
-/// Why no answer came.
+/// Why a request has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// Not one byte of the request has left.
@@ -69,7 +69,7 @@ pub(super) fn classify(error: SendRequestError) -> SendError {
             _ => L(Lost::Closed),
         },
         SendRequestError::Timeout => L(Lost::Timeout),
-        // A connection that broke while the answer was read said nothing.
+        // A connection that broke while the answer was read counts as an absent answer.
         SendRequestError::Response(
             ParseError::Io(_) | ParseError::Incomplete | ParseError::Timeout,
         ) => L(Lost::Closed),

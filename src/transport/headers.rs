@@ -1,4 +1,4 @@
-//! Headers that are read off every kind of answer.
+//! Headers that are read from answers of every kind.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
 }
 
 /// `Retry-After` (RFC 9110 section 10.2.3), in seconds or as a date. A date is compared
-/// with the server's own `Date`; with ours, `now`, only where there is none.
+/// with the server's own `Date`; with this machine's time `now` only if that is missing.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();

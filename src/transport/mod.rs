@@ -1,9 +1,9 @@
-//! HTTP towards others: the vendor, token endpoints, issuers of signing keys.
+//! Outbound HTTP: the vendor, token endpoints, issuers of signing keys.
 //!
-//! awc is fast and trusting; this room makes its answers dependable. Redirects are not
+//! This module adds to awc what makes its answers dependable. Redirects are not
 //! followed, bodies are bounded and checked for completeness, everything has a
-//! deadline, a connection whose framing is in doubt is never used again, and a GET that
-//! met a stale pooled connection is repeated.
+//! deadline, a connection whose framing is in doubt is never used again, and a GET on a
+//! stale pooled connection is repeated.
 
 mod backoff;
 mod body;
