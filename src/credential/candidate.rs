@@ -25,9 +25,9 @@ pub(super) struct Candidate {
 /// A candidate's next attempt. It runs beside the refresher, which renews the old
 /// credential's token meanwhile.
 enum NextAttempt {
-    /// To be made then.
+    /// Due at this time.
     Due(Instant),
-    /// Under way.
+    /// Running.
     Running(AbortOnDropHandle<Result<Grant, TokenFetchError>>),
 }
 

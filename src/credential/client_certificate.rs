@@ -34,7 +34,7 @@ pub struct ClientCertificate {
     identity: Arc<CertifiedKey>,
     algorithm: AssertionAlgorithm,
     expires: Timestamp,
-    /// How far the endpoint's clock is ahead of ours, in seconds.
+    /// How far the endpoint's clock is ahead of this machine's, in seconds.
     ahead: AtomicI64,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Debug for ClientCertificate {
 }
 
 impl ClientCertificate {
-    /// An application that signs with this key, whose certificate expires then.
+    /// An application with this key, and the expiry of its certificate.
     #[must_use]
     pub fn new(
         application: Application,
@@ -84,7 +84,7 @@ impl ClientCertificate {
         grant
     }
 
-    /// Makes the next assertion go by the endpoint's clock if ours is wrong.
+    /// Dates the next assertions by the endpoint's clock if this machine's clock differs.
     fn compare_clocks(&self, ours: Timestamp, theirs: Timestamp) {
         let ahead = theirs.as_second() - ours.as_second();
         let ahead = if ahead.abs() > CLOCK_TOLERANCE {
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn no_assertion_is_made_twice() {
+    fn every_assertion_differs() {
         let source = source();
         let (first, second) = (claims(&source), claims(&source));
         assert_ne!(first["jti"], second["jti"]);

@@ -1,4 +1,4 @@
-//! Why there is no token, and what to do about it.
+//! Errors of acquiring a token, with their remedies.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub enum TokenFetchError {
         status: u16,
         /// Entra's number, behind `AADSTS`.
         aadsts: Option<u32>,
-        /// The OAuth error word (RFC 6749 section 5.2), for example `invalid_client`.
+        /// The OAuth error code (RFC 6749 section 5.2), for example `invalid_client`.
         error: Option<&'static str>,
     },
     /// The platform gives no token for a managed identity.
@@ -25,7 +25,7 @@ pub enum TokenFetchError {
     NoIdentity {
         /// The HTTP status.
         status: u16,
-        /// The error's word, for example `identity_not_found`.
+        /// The error's code, for example `identity_not_found`.
         error: Option<&'static str>,
         /// What to do about it.
         remedy: &'static str,
@@ -72,7 +72,7 @@ impl TokenFetchError {
 fn reach_text(error: &SendError) -> &'static str {
     match error {
         SendError::NotSent(Unreachable::Tls) => {
-            "set portal.ca_file if a proxy with its own CA is in the way"
+            "set portal.ca_file if a proxy with its own CA intercepts TLS"
         }
         SendError::NotSent(_) | SendError::Lost(_) => {
             "check authority or endpoint, DNS and the firewall"
@@ -87,7 +87,7 @@ fn code_text(aadsts: &Option<u32>) -> String {
 }
 
 fn error_text(error: &Option<&'static str>) -> String {
-    error.map(|word| format!(", {word}")).unwrap_or_default()
+    error.map(|code| format!(", {code}")).unwrap_or_default()
 }
 
 fn remedy_text(aadsts: &Option<u32>) -> String {
@@ -97,7 +97,7 @@ fn remedy_text(aadsts: &Option<u32>) -> String {
         .unwrap_or_default()
 }
 
-/// What to do about an error of Entra's.
+/// The remedy for an error of Entra.
 /// Source: Microsoft Entra authentication and authorization error codes.
 #[must_use]
 fn remedy(aadsts: u32) -> Option<&'static str> {
@@ -110,7 +110,7 @@ fn remedy(aadsts: u32) -> Option<&'static str> {
         90_002 => "unknown tenant; check tenant_id and authority",
         700_016 => "unknown application in this tenant; check client_id and tenant_id",
         700_024 => {
-            "the client assertion has expired; check the machine's clock, or who renews assertion_file"
+            "the client assertion has expired; check the machine's clock and the program that renews assertion_file"
         }
         700_027 => {
             "the client assertion's signature is not that of a registered certificate; register the certificate with the application, or check certificate_file"

@@ -1,5 +1,5 @@
-//! A credential as the rest of the gateway sees it: its current token, and how the
-//! renewal is going.
+//! A credential as the rest of the gateway sees it: its current token, and the status of
+//! its renewal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -34,11 +34,11 @@ pub struct RefreshStatus {
     pub expires: Option<Timestamp>,
 }
 
-/// There is no usable token.
+/// No usable token is available.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no usable token: {}", .failure.as_ref().map_or_else(|| "the token endpoint has not answered yet".to_owned(), ToString::to_string))]
 pub struct Unavailable {
-    /// When it is worth asking again.
+    /// When the next attempt is due.
     pub retry_after: Duration,
     /// Why, if an attempt has failed.
     pub failure: Option<TokenFetchError>,
@@ -53,7 +53,7 @@ pub(super) struct SharedToken {
     wait: Duration,
 }
 
-/// What a handle asks of its refresher.
+/// A message from a handle to its refresher.
 pub(super) enum RefreshCommand {
     /// Fetch another token: the vendor has rejected this one.
     Replace {
@@ -62,7 +62,7 @@ pub(super) enum RefreshCommand {
         /// Answered with whether a newer token is there or on its way.
         reply: oneshot::Sender<bool>,
     },
-    /// Acquire tokens from here, once that works.
+    /// Acquire tokens from this source as soon as it succeeds.
     Rotate(TokenSource),
 }
 
@@ -124,7 +124,7 @@ impl Handle {
         if self.commands.send(RefreshCommand::Rotate(source)).is_err() {
             tracing::error!(
                 credential = self.name(),
-                "the changed credential is not taken up: its refresher has ended; restart the gateway"
+                "changed credential not applied: its refresher has ended; restart the gateway"
             );
         }
     }

@@ -18,7 +18,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 const METADATA: HeaderName = HeaderName::from_static("metadata");
 const IDENTITY_HEADER: HeaderName = HeaderName::from_static("x-identity-header");
 
-/// The identity of the machine or app that we run on.
+/// The identity of the machine or app that the gateway runs on.
 #[derive(Debug)]
 pub struct ManagedIdentity {
     /// The service that gives its tokens.

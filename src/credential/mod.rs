@@ -1,7 +1,7 @@
 //! Managed credentials: one current token each, renewed ahead of time.
 //!
-//! There is one file for each kind of credential, which says how a token is acquired.
-//! The [`TokenRefresher`], a background task for each credential, says when. A
+//! One file for each kind of credential acquires a token. The [`TokenRefresher`], a
+//! background task for each credential, decides when. A
 //! [`Handle`] gives requests the current token with one atomic load.
 
 mod application;

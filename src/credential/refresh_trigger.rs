@@ -12,7 +12,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Shorter suspensions do not count.
 const SHORTEST_SUSPENSION: Duration = Duration::from_secs(2);
 
-/// What is watched, and how it was at the beginning.
+/// The observed file and clock, with their initial state.
 pub(super) struct RefreshTrigger {
     file: Option<PathBuf>,
     stamp: Option<[i64; 6]>,
@@ -20,7 +20,7 @@ pub(super) struct RefreshTrigger {
 }
 
 impl RefreshTrigger {
-    /// Begins to watch for suspensions and for changes of `file`.
+    /// Starts detecting suspensions and changes of `file`.
     pub(super) fn watch(file: Option<&Path>) -> Self {
         Self {
             file: file.map(Path::to_path_buf),

@@ -1,7 +1,7 @@
-//! The background task that renews a credential's token: the only code that asks for one.
+//! The background task that renews a credential's token: the only code that fetches one.
 //!
-//! Since requests never ask themselves, there is no stampede: a thousand of them, on a
-//! cold start or after a revocation, wait for one fetch. All times are monotonic.
+//! Requests do not fetch tokens, so even a thousand of them after a cold start or a
+//! revocation cause one fetch. All times are monotonic.
 
 use std::future::pending;
 use std::rc::Rc;
@@ -129,8 +129,8 @@ impl TokenRefresher {
         next
     }
 
-    /// Puts the changed credential in the place of the old one if it has brought a
-    /// token; returns when to renew that.
+    /// Replaces the old credential by the changed one if that has acquired a token;
+    /// returns when to renew the token.
     fn finish_attempt(&mut self, outcome: Result<Grant, TokenFetchError>) -> Option<Instant> {
         let mut candidate = self.candidate.take()?;
         match outcome.and_then(|grant| self.install(grant)) {
@@ -155,7 +155,7 @@ impl TokenRefresher {
                     credential = self.shared.name,
                     error = %failure,
                     retry_in_ms = millis(pause),
-                    "the changed credential gets no token; the old one stays in use"
+                    "no token with the changed credential; the old one stays in use"
                 );
                 candidate.retry_at(Instant::now() + pause);
                 self.candidate = Some(candidate);

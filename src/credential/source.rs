@@ -26,7 +26,7 @@ pub enum TokenSource {
     WorkloadIdentity(WorkloadIdentity),
     /// The identity of the machine or app itself.
     ManagedIdentity(ManagedIdentity),
-    /// A file that something else keeps fresh.
+    /// A file that another program renews.
     TokenFile(TokenFile),
 }
 
@@ -58,7 +58,7 @@ impl TokenSource {
     pub(super) fn watched(&self) -> Option<&Path> {
         match self {
             Self::TokenFile(source) => Some(&source.path),
-            // A platform's token that does not work should show before it is needed.
+            // Fetching at once shows a platform token that does not work before it is needed.
             Self::WorkloadIdentity(source) => Some(&source.assertion_file),
             Self::ClientSecret(_) | Self::ClientCertificate(_) | Self::ManagedIdentity(_) => None,
         }
@@ -81,7 +81,7 @@ impl TokenSource {
             Self::ManagedIdentity(source) => source.fetch(http, history).await,
             Self::TokenFile(source) => source.fetch(history).await,
         }?;
-        // The lifetime counts from some moment during the request: its beginning is safe.
+        // The lifetime counts from an unknown moment during the request; its beginning is the safe choice.
         let lifetime = grant.lifetime.saturating_sub(asked_at.elapsed());
         Ok(Grant { lifetime, ..grant })
     }

@@ -18,7 +18,7 @@ pub(super) struct Grant {
 pub struct Token {
     /// `Bearer …`, marked sensitive, so that no `Debug` prints it.
     pub(super) authorization: HeaderValue,
-    /// Counts the fetches, from 1: tells two apart even if they brought the same text.
+    /// The number of the fetch, from 1: distinguishes two fetches of the same token.
     pub(super) serial: u64,
     pub(super) granted_at: Instant,
     /// The token is not used after this.

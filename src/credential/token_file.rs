@@ -1,4 +1,4 @@
-//! A file with the vendor's token, which something else keeps fresh.
+//! A file with a token for the vendor, which another program renews.
 
 use std::fs::File;
 use std::io::Read;

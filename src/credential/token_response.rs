@@ -19,9 +19,9 @@ const MAX_TOKEN: usize = 16 * 1024;
 const UNSTATED_LIFETIME: Duration = Duration::from_secs(600);
 /// The longest lifetime that is believed; Entra grants at most a day.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
-/// The error words that are shown (RFC 6749 section 5.2, and those of managed
+/// The error codes that are shown (RFC 6749 section 5.2, and those of managed
 /// identities). Any other text could repeat a part of the request.
-const ERROR_WORDS: [&str; 16] = [
+const ERROR_CODES: [&str; 16] = [
     "access_denied",
     "identity_not_found",
     "interaction_required",
@@ -97,7 +97,7 @@ pub(super) fn read(response: &Response, history: &TokenHistory) -> Result<Grant,
             Err(TokenFetchError::Refused {
                 status,
                 aadsts: aadsts(&document),
-                error: document.error.as_deref().and_then(error_word),
+                error: document.error.as_deref().and_then(error_code),
             })
         }
     }
@@ -179,8 +179,8 @@ fn aadsts(document: &TokenDocument) -> Option<u32> {
     rest.get(..end.unwrap_or(rest.len()))?.parse().ok()
 }
 
-fn error_word(word: &str) -> Option<&'static str> {
-    ERROR_WORDS.into_iter().find(|known| *known == word)
+fn error_code(code: &str) -> Option<&'static str> {
+    ERROR_CODES.into_iter().find(|known| *known == code)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! What authentication ends with: a caller, or why there is none.
+//! The result of authentication: a caller, or the reason for the refusal.
 
 use std::sync::Arc;
 
 use crate::domain::Caller;
 
-/// The longest name or subject that is logged, in bytes: others choose it.
+/// The longest name or subject that is logged, in bytes, since it is chosen outside of the gateway.
 pub(super) const MAX_LOGGED: usize = 256;
 /// No caller of the configuration matches a valid credential.
 pub(super) const NO_CALLER: &str = "no-caller-matches";

@@ -1,5 +1,5 @@
-//! Authentication: from a credential to a caller. What the caller may do is for
-//! `policy` to decide.
+//! Authentication: from a credential to a caller. The `policy`
+//! decides what the caller may do.
 //!
 //! An [`Authenticator`] is one version of the configuration. It is replaced as a whole,
 //! and a request keeps the one that it began with.
@@ -43,30 +43,30 @@ impl Authenticator {
     #[must_use]
     pub fn new(keys: ApiKeys, tokens: Tokens, certificates: ClientCertificates) -> Self {
         let mut challenges = Vec::new();
-        let mut words = Vec::new();
+        let mut descriptions = Vec::new();
         if !keys.is_empty() {
             challenges.push("ApiKey header=\"X-Api-Key\"");
-            words.push("an API key in the X-Api-Key header");
+            descriptions.push("an API key in the X-Api-Key header");
         }
         if !tokens.is_empty() {
             challenges.push("Bearer");
-            words.push("a bearer token in the Authorization header");
+            descriptions.push("a bearer token in the Authorization header");
         }
         if !certificates.is_empty() {
             challenges.push("ClientCertificate");
-            words.push("a client certificate");
+            descriptions.push("a client certificate");
         }
-        if words.is_empty() {
+        if descriptions.is_empty() {
             // A 401 names at least one scheme (RFC 9110 section 15.5.2).
             challenges.push("ApiKey header=\"X-Api-Key\"");
-            words.push("an API key in the X-Api-Key header (no caller is configured yet)");
+            descriptions.push("an API key in the X-Api-Key header (no caller is configured yet)");
         }
         Self {
             keys,
             tokens,
             certificates,
             challenge: challenges.join(", "),
-            accepted: words.join(" or "),
+            accepted: descriptions.join(" or "),
         }
     }
 
@@ -91,7 +91,7 @@ impl Authenticator {
         &self.challenge
     }
 
-    /// The accepted credentials, in words.
+    /// The accepted credentials, as a phrase for a problem's detail.
     #[must_use]
     pub fn accepted(&self) -> &str {
         &self.accepted

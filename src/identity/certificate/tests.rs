@@ -8,7 +8,7 @@ use rcgen::{
 use super::*;
 use crate::domain::CallerName;
 
-/// A CA that signs whatever it is asked to.
+/// A CA that signs every request.
 struct Ca {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
@@ -112,7 +112,7 @@ fn a_dns_name_or_a_uri_names_the_caller() {
 }
 
 #[test]
-fn nothing_else_does() {
+fn other_names_do_not_identify_a_caller() {
     let ca = Ca::new("ours");
     let known = known_under(Some(ca.trusted()));
     for names in [
@@ -122,7 +122,7 @@ fn nothing_else_does() {
         vec![dns("*.internal")],
         vec![dns("pipeline.internal.example")],
         vec![uri("spiffe://prod.example/ns/ci/sa/Pipeline")],
-        // A name of the one kind in the place of the other.
+        // A name of one kind where the other kind is configured.
         vec![uri("pipeline.internal")],
         vec![dns(SPIFFE)],
         vec![SanType::Rfc822Name("pipeline.internal".try_into().unwrap())],

@@ -189,7 +189,7 @@ impl Tokens {
         None
     }
 
-    /// Only callers' tokens are cached, so that others cannot take their room.
+    /// Only callers' tokens are cached, so that other tokens cannot displace them.
     async fn verify(
         &self,
         token: &str,
@@ -225,8 +225,8 @@ impl Tokens {
         Ok(found)
     }
 
-    /// The callers with these claims, if this issuer has issued them. Verifies nothing:
-    /// that is for [`Issuer::verify`].
+    /// The callers with these claims, if this issuer has issued them. Does not verify
+    /// the token; see [`Issuer::verify`].
     #[must_use]
     pub fn find_caller(&self, issuer: &str, claims: &Claims) -> CallerMatch {
         let Some(issuer) = self.position(issuer) else {
@@ -334,7 +334,10 @@ mod tests {
         assert!(tokens.cached(&hash, 999).is_some());
         assert!(tokens.cached(&other, 999).is_none());
         assert!(tokens.cached(&hash, 1000).is_none());
-        assert!(tokens.cached(&hash, 999).is_none(), "it was dropped");
+        assert!(
+            tokens.cached(&hash, 999).is_none(),
+            "the expired token is dropped"
+        );
         // Equal material in another key set is another key.
         let set = KeySet::parse(document.as_bytes(), None).unwrap();
         let key = Arc::clone(set.find(None, Algorithm::RS256).unwrap());

@@ -89,7 +89,7 @@ fn audience(aud: Option<&Value>, ours: &[String]) -> Result<bool, TokenError> {
         let name = name.as_str().ok_or(TokenError::Claims)?;
         Ok(ours.iter().any(|known| known == name))
     };
-    // All are looked at: a list with something else in it is malformed.
+    // Every element is checked: a list with a value that is not a string is malformed.
     named
         .iter()
         .try_fold(false, |found, name| Ok(is_ours(name)? | found))

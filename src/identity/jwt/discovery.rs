@@ -60,9 +60,9 @@ pub enum KeyFetchError {
     #[error("the discovery document has no issuer or jwks_uri")]
     Discovery,
     /// A discovery document of another issuer (section 4.3).
-    #[error("the discovery document names another issuer than the configured one")]
+    #[error("the discovery document's issuer differs from the configured one")]
     OtherIssuer,
-    /// Keys that could be exchanged on the way.
+    /// A key set address without TLS: the keys could be replaced in transit.
     #[error(
         "the discovery document's jwks_uri is not https (an issuer on loopback may use its own origin)"
     )]
@@ -71,7 +71,7 @@ pub enum KeyFetchError {
     #[error("{0}")]
     Keys(#[from] InvalidKeySet),
     /// The bearer token for the issuer is missing.
-    #[error("bearer_token_file cannot be read or has no token")]
+    #[error("bearer_token_file cannot be read or is empty")]
     Bearer,
 }
 
@@ -118,7 +118,7 @@ impl KeySource {
         if found.issuer != self.issuer {
             return Err(KeyFetchError::OtherIssuer);
         }
-        // An issuer on loopback may go without TLS, and so may its keys, in the same place.
+        // An issuer on loopback may use plain HTTP, and so may its keys at the same origin.
         let fits = if base.starts_with("https://") {
             found.jwks_uri.starts_with("https://")
         } else {

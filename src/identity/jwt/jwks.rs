@@ -1,6 +1,6 @@
 //! An issuer's JSON Web Key Set (RFC 7517), as far as it may verify tokens.
 //!
-//! Each key is read by itself, so a malformed one costs only itself. Keys of unsupported
+//! Each key is parsed separately, so a malformed one does not affect the others. Keys of unsupported
 //! types, for encryption, too short or symmetric are left out.
 
 use std::sync::Arc;

@@ -29,7 +29,7 @@ const MAX_WAITING: usize = 1000;
 const FORCED_BURST: NonZeroU32 = NonZeroU32::new(5).unwrap();
 const FORCED_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Why there is no key for a token.
+/// Why no key was found for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyLookupError {
     /// The issuer does not publish it.
@@ -41,7 +41,7 @@ pub enum KeyLookupError {
 /// Fetches are counted, so that a request can wait for one that began after it asked.
 #[derive(Debug, Clone, Default)]
 struct FetchProgress {
-    begun: u64,
+    started: u64,
     ended: u64,
     /// Why the last one failed; none if it succeeded.
     failure: Option<KeyFetchError>,
@@ -149,19 +149,19 @@ impl KeyStore {
         algorithm: Algorithm,
     ) -> Result<Arc<VerificationKey>, KeyLookupError> {
         let shared = &*self.shared;
-        let begun = shared.progress.borrow().begun;
+        let started = shared.progress.borrow().started;
         let why = match shared.find(kid, algorithm) {
             Ok(key) => return Ok(key),
             Err(why) => why,
         };
-        // Anybody can make up tokens, so few of them may wait.
+        // Anyone can invent key ids, so the number of waiting requests is limited.
         let Ok(_place) = shared.waiting.try_acquire() else {
             return Err(KeyLookupError::Unavailable);
         };
         let _elapsed = timeout(WAIT, shared.fetched(why, kid, algorithm)).await;
         match shared.find(kid, algorithm) {
-            // Unknown to the issuer only if it was asked since.
-            Err(KeyLookupError::Unknown) if !shared.was_asked_after(begun) => {
+            // Known to be unpublished only after a fetch that started later.
+            Err(KeyLookupError::Unknown) if !shared.was_asked_after(started) => {
                 Err(KeyLookupError::Unavailable)
             }
             found => found,
@@ -186,7 +186,7 @@ impl KeyStore {
                     .is_some_and(|cached| cached.set.count() == 0) =>
             {
                 Some(format!(
-                    "issuer {issuer}: it publishes no usable key; its tokens are rejected"
+                    "issuer {issuer}: no usable key in its key set; its tokens are rejected"
                 ))
             }
             (Some(_), None) => None,
@@ -195,7 +195,7 @@ impl KeyStore {
                 age.as_secs()
             )),
             (_, Some(failure)) => Some(format!(
-                "issuer {issuer}: no keys; its tokens are rejected: {failure}"
+                "issuer {issuer}: keys not fetched; its tokens are rejected: {failure}"
             )),
             (None, None) => Some(format!("issuer {issuer}: keys not fetched yet")),
         }
@@ -233,7 +233,7 @@ impl SharedKeys {
     /// Requests a fetch that begins from now on and returns its number; none if the rate
     /// limit does not allow it.
     fn request_fetch(&self) -> Option<u64> {
-        let next = self.progress.borrow().begun + 1;
+        let next = self.progress.borrow().started + 1;
         if *self.wanted.borrow() < next {
             self.forced.check().ok()?;
             self.wanted.send_if_modified(|wanted| {
@@ -252,7 +252,7 @@ impl SharedKeys {
             return self.ended(1).await;
         }
         // A fetch that is under way may bring it at no extra cost.
-        let under_way = self.progress.borrow().begun;
+        let under_way = self.progress.borrow().started;
         self.ended(under_way).await;
         if self.find(kid, algorithm).is_err()
             && let Some(fetch) = self.request_fetch()
@@ -306,7 +306,9 @@ impl KeyRefresher {
     /// Fetches once; returns the pause until the next fetch.
     async fn fetch(&mut self, http: &HttpClient) -> Duration {
         let shared = &*self.shared;
-        shared.progress.send_modify(|progress| progress.begun += 1);
+        shared
+            .progress
+            .send_modify(|progress| progress.started += 1);
         let cached = shared.cached.load_full();
         let earlier = cached.as_ref().map(|cached| &cached.set);
         let fetched = shared.source.fetch(http, earlier).await;
@@ -332,7 +334,7 @@ impl KeyRefresher {
             }
         };
         shared.progress.send_modify(|progress| {
-            progress.ended = progress.begun;
+            progress.ended = progress.started;
             progress.failure = failure;
         });
         pause
@@ -340,11 +342,11 @@ impl KeyRefresher {
 
     /// Waits for the pause to end, or for a request that wants a fetch.
     async fn sleep(&self, pause: Duration) {
-        let begun = self.shared.progress.borrow().begun;
+        let started = self.shared.progress.borrow().started;
         let mut wanted = self.shared.wanted.subscribe();
         tokio::select! {
             () = sleep_until(Instant::now() + pause) => {}
-            _ = wanted.wait_for(|wanted| *wanted > begun) => {}
+            _ = wanted.wait_for(|wanted| *wanted > started) => {}
         }
     }
 }

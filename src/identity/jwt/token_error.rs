@@ -1,6 +1,6 @@
 //! Why a token is not accepted.
 
-/// Why a token is not accepted. For the log; callers do not learn it.
+/// Why a token is not accepted. Logged, and withheld from callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenError {
     /// Not a JWT.

@@ -68,9 +68,9 @@ fn is_quiet(body: &Value) -> bool {
 
 fn stays(body: &Value, why: &str) -> bool {
     let warnings = body["warnings"].to_string();
-    warnings.contains(
-        "credential main: the changed credential gets no token, so the old one stays in use",
-    ) && warnings.contains(why)
+    warnings
+        .contains("credential main: no token with the changed credential; the old one stays in use")
+        && warnings.contains(why)
 }
 
 /// Waits until `/readyz` is as wished; the gateway is ready all the time.
@@ -121,7 +121,7 @@ async fn a_secret_is_exchanged_in_its_file() {
     })
     .await;
     let log = served.process.stdout();
-    assert!(log.contains("the changed credential gets no token; the old one stays in use"));
+    assert!(log.contains("no token with the changed credential; the old one stays in use"));
     assert!(log.contains("credential replaced"), "{log}");
 }
 

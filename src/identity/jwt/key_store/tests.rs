@@ -1,4 +1,4 @@
-//! What requests find, and for how long, with time advanced by hand.
+//! Key lookups over time, on a paused clock.
 
 use super::*;
 
@@ -45,23 +45,23 @@ async fn keys_that_are_not_renewed_are_used_for_a_day() {
 #[tokio::test(start_paused = true)]
 async fn waiting_for_keys_is_limited_in_time_and_number() {
     let (_refresher, keys) = KeyStore::new(source(URL), HOUR);
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(
         find(&keys, "k").await.err(),
         Some(KeyLookupError::Unavailable)
     );
-    assert_eq!(begun.elapsed(), WAIT);
+    assert_eq!(started.elapsed(), WAIT);
     // A fetch that never ends, then a requested one: both within one wait.
     keys.shared.install(set());
     keys.shared
         .progress
-        .send_modify(|progress| progress.begun = 1);
-    let begun = Instant::now();
+        .send_modify(|progress| progress.started = 1);
+    let started = Instant::now();
     assert_eq!(
         find(&keys, "new").await.err(),
         Some(KeyLookupError::Unavailable)
     );
-    assert_eq!(begun.elapsed(), WAIT);
+    assert_eq!(started.elapsed(), WAIT);
 
     let waiting: Vec<_> = (0..MAX_WAITING)
         .map(|_| {
@@ -72,13 +72,13 @@ async fn waiting_for_keys_is_limited_in_time_and_number() {
     while keys.shared.waiting.available_permits() > 0 {
         tokio::task::yield_now().await;
     }
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(
         find(&keys, "new").await.err(),
         Some(KeyLookupError::Unavailable)
     );
-    assert_eq!(begun.elapsed(), Duration::ZERO);
-    // A known key is found all the same.
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    // A known key is found without waiting.
     assert!(find(&keys, "k").await.is_ok());
     for one in waiting {
         assert_eq!(one.await.unwrap(), Some(KeyLookupError::Unavailable));
@@ -86,7 +86,7 @@ async fn waiting_for_keys_is_limited_in_time_and_number() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_is_unknown_only_if_the_issuer_was_asked() {
+async fn a_key_is_unknown_only_after_a_later_fetch() {
     let (_refresher, keys) = KeyStore::new(source(URL), HOUR);
     keys.shared.install(set());
     // Stands in for the refresher: each requested fetch succeeds.
@@ -94,13 +94,13 @@ async fn a_key_is_unknown_only_if_the_issuer_was_asked() {
     let refresher = tokio::spawn(async move {
         let mut wanted = shared.wanted.subscribe();
         loop {
-            let begun = shared.progress.borrow().begun;
-            if wanted.wait_for(|wanted| *wanted > begun).await.is_err() {
+            let started = shared.progress.borrow().started;
+            if wanted.wait_for(|wanted| *wanted > started).await.is_err() {
                 return;
             }
             shared.progress.send_modify(|progress| {
-                progress.begun += 1;
-                progress.ended = progress.begun;
+                progress.started += 1;
+                progress.ended = progress.started;
             });
         }
     });
