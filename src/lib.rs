@@ -1,7 +1,7 @@
-//! offergate: cancels offers on Microsoft's commercial marketplace for callers who
-//! never hold the vendor's credential, and tells the truth about what became of it.
+//! offergate cancels offers on Microsoft's commercial marketplace for callers that do not
+//! hold the vendor's credential, and reports the outcome that the vendor's data proves.
 //!
-//! # The life of a request
+//! # The path of a request
 //!
 //! ```text
 //! listener → identity → policy → operation → ledger(intent) → credential → portal
@@ -9,15 +9,15 @@
 //! ```
 //!
 //! [`http`] accepts a request, bounds it and gives it an id. [`identity`] turns its
-//! credential into a caller, [`policy`] caller and target into a permit, or refuses.
-//! [`operation`] tells the story of the action: the intent is durable in the
-//! [`ledger`] before [`credential`]'s token goes out with [`portal`]'s first byte.
-//! What the vendor said becomes what we say in `portal::normalize`, and whatever is
-//! not over is followed by `operation::poller` to its end.
+//! credential into a caller; [`policy`] grants that caller a permit for the target, or denies.
+//! [`operation`] executes the action: the intent is durable in the [`ledger`] before
+//! [`portal`] sends the first byte with a token from [`credential`]. `portal::normalize`
+//! interprets the vendor's answer, and `operation::poller` polls an unfinished operation
+//! until it ends.
 //!
-//! [`domain`] and [`telemetry`] may be imported by everyone; besides that imports
-//! run one way, as `tests/layering` holds them to. [`startup`] puts everything
-//! together, [`cli`] starts it.
+//! Every module may import [`domain`] and [`telemetry`]; all other imports have one
+//! direction, which `tests/layering` checks. [`startup`] builds the gateway, and [`cli`]
+//! starts it.
 
 pub mod admin;
 pub mod cli;

@@ -11,7 +11,7 @@ use serde::Serialize;
 pub enum Action {
     /// See an offer, its status and its submissions.
     Read,
-    /// Cancel whatever the vendor is doing to an offer.
+    /// Cancel the vendor's current operation on an offer.
     Cancel,
     /// Send a draft to preview.
     Publish,
@@ -31,7 +31,7 @@ impl Action {
         Self::Write,
     ];
 
-    /// The word used in configuration, JSON, logs and the ledger.
+    /// The name in configuration, JSON, logs and the ledger.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl fmt::Display for Action {
     }
 }
 
-/// The word is not an action.
+/// The text is not the name of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be one of read, cancel, publish, go-live, write")]
 pub struct UnknownAction;
@@ -58,10 +58,10 @@ pub struct UnknownAction;
 impl FromStr for Action {
     type Err = UnknownAction;
 
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
         Self::ALL
             .into_iter()
-            .find(|action| action.as_str() == word)
+            .find(|action| action.as_str() == name)
             .ok_or(UnknownAction)
     }
 }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_read_back_and_case_counts() {
+    fn every_name_is_read_back_case_sensitively() {
         for action in Action::ALL {
             assert_eq!(action.as_str().parse(), Ok(action));
         }

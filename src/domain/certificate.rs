@@ -1,5 +1,5 @@
 //! X.509 certificates (RFC 5280): the only reader of what a certificate says about itself.
-//! Who signed it is not checked here.
+//! The signature is not checked here.
 
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
@@ -8,7 +8,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::San;
 
-/// The parts of a certificate that the gateway looks at.
+/// The parts of a certificate that the gateway uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// When its validity begins.
@@ -56,7 +56,7 @@ impl Certificate {
     #[must_use]
     pub fn validity(&self, now: Timestamp) -> Validity {
         const DAY: i64 = 24 * 60 * 60;
-        /// Between our clock and that of an authority that issued it just now, in seconds.
+        /// Tolerance between this machine's clock and that of an authority that issued it just now, in seconds.
         const LEEWAY: i64 = 300;
         if now.as_second() + LEEWAY < self.not_before.as_second() {
             Validity::NotYetValid

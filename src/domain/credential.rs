@@ -16,7 +16,7 @@ pub enum CredentialKind {
     WorkloadIdentity,
     /// By running on Azure.
     ManagedIdentity,
-    /// Not at all: another program writes tokens to a file.
+    /// With tokens that another program writes to a file.
     TokenFile,
 }
 
@@ -30,7 +30,7 @@ impl CredentialKind {
         Self::TokenFile,
     ];
 
-    /// The word of the configuration.
+    /// The name in the configuration.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Operation, PortalError, ProblemCode, Status};
 
-/// The first answer to a request with an idempotency key: everything that a replay is
-/// made of.
+/// The first answer to a request with an idempotency key: everything that a replay
+/// needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstAnswer {
     /// The operation, in the state in which it was answered.
@@ -22,7 +22,7 @@ pub struct FirstAnswer {
 pub struct PortalProblem {
     /// The gateway's code for it.
     pub code: ProblemCode,
-    /// The vendor's own words.
+    /// The vendor's error document.
     pub said: PortalError,
 }
 
@@ -65,7 +65,7 @@ mod tests {
     use crate::domain::{Delivered, OperationError, Outcome};
 
     #[test]
-    fn only_what_did_nothing_returns_its_key() {
+    fn only_an_operation_without_effect_returns_its_key() {
         let refused = |http_status, code| {
             let mut operation = Operation::sample();
             operation.portal.http_status = http_status;

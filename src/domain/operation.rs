@@ -9,32 +9,32 @@ use super::{
     Action, CallerName, Evidence, Idempotency, OperationId, ProblemCode, RequestId, Target,
 };
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
+macro_rules! named_values {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
         pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)+
+            $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)+
         }
 
         impl $name {
-            /// The word used in JSON and in the ledger.
+            /// The text used in JSON and in the ledger.
             #[must_use]
             pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
+                match self { $(Self::$variant => $text,)+ }
             }
 
-            /// The value that `word` stands for, if any.
+            /// The value that `text` stands for, if any.
             #[must_use]
-            pub fn from_word(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)+ _ => None }
+            pub fn from_name(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)+ _ => None }
             }
         }
     };
 }
 
-words! {
-    /// The status of what the caller requested, in the words of Azure's status monitors, so
+named_values! {
+    /// The status of what the caller requested, in the terms of Azure's status monitors, so
     /// that the pollers of Azure's SDKs work unchanged.
     Status {
         /// Recorded, not yet answered by the vendor.
@@ -61,8 +61,8 @@ impl Status {
     }
 }
 
-words! {
-    /// What became of a cancel.
+named_values! {
+    /// The outcome of a cancel.
     Outcome {
         /// The publish that the cancel met ended canceled.
         Canceled = "canceled",
@@ -90,14 +90,14 @@ impl Outcome {
     }
 }
 
-words! {
+named_values! {
     /// Whether the vendor received the request.
     Delivered {
         /// It provably never left the gateway.
         No = "no",
         /// The vendor answered it.
         Yes = "yes",
-        /// It may have arrived; nothing came back.
+        /// It may have arrived; no answer came back.
         Unknown = "unknown",
     }
 }
@@ -107,7 +107,7 @@ words! {
 pub struct PortalFacts {
     /// Status of its answer to the action; none while there is no answer.
     pub http_status: Option<u16>,
-    /// Its own latest word for the status, as plain text.
+    /// Its latest status text, plain.
     pub status: Option<String>,
     /// Path of its own status monitor, if it named a recognized one.
     pub location: Option<String>,
@@ -117,7 +117,7 @@ pub struct PortalFacts {
     pub delivered: Delivered,
 }
 
-/// What the vendor said in words about an error: plain, at most 1 KiB each, redacted.
+/// The vendor's error code and message: plain text, at most 1 KiB each, redacted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PortalError {
     /// Its error code.
@@ -159,13 +159,13 @@ pub struct Operation {
     pub id: OperationId,
     /// What was requested.
     pub action: Action,
-    /// How far it is.
+    /// Its status.
     pub status: Status,
     /// How it ended; none while unfinished, and none if the vendor refused.
     pub outcome: Option<Outcome>,
     /// The offer, and its publisher.
     pub target: Target,
-    /// The caller, who alone may see it.
+    /// The only caller that may see it.
     pub requested_by: CallerName,
     /// The id of the request.
     pub request_id: RequestId,
@@ -229,15 +229,15 @@ impl Operation {
         self.touch();
     }
 
-    /// Records what a poll has found, and the vendor's latest word, if there was one. A
+    /// Records what a poll has found, and the vendor's latest status text, if any. A
     /// finished operation does not change.
-    pub fn learn(&mut self, evidence: Evidence, word: Option<&str>) {
+    pub fn record_poll(&mut self, evidence: Evidence, status: Option<&str>) {
         if self.status.is_final() {
             return;
         }
         self.evidence = evidence;
-        if let Some(word) = word {
-            self.portal.status = Some(word.to_owned());
+        if let Some(status) = status {
+            self.portal.status = Some(status.to_owned());
         }
         self.touch();
     }
@@ -306,7 +306,7 @@ mod tests {
         for over in [finished, refused] {
             let mut later = over.clone();
             later.follow(Delivered::Yes);
-            later.learn(
+            later.record_poll(
                 Evidence {
                     took_ms: 1,
                     ..Evidence::default()
@@ -327,7 +327,7 @@ mod tests {
         let mut times = vec![ahead];
         operation.follow(Delivered::Yes);
         times.push(operation.updated_at);
-        operation.learn(Evidence::default(), None);
+        operation.record_poll(Evidence::default(), None);
         times.push(operation.updated_at);
         operation.finish(Outcome::Unknown, Some(fault()));
         times.push(operation.updated_at);

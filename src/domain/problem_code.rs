@@ -4,7 +4,7 @@
 
 use serde::{Serialize, Serializer};
 
-/// Who failed.
+/// The party at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
@@ -17,7 +17,7 @@ pub enum Origin {
 }
 
 macro_rules! codes {
-    ($($name:ident = $origin:ident $status:literal $word:literal $title:literal $help:literal,)+) => {
+    ($($name:ident = $origin:ident $status:literal $text:literal $title:literal $help:literal,)+) => {
         /// A problem's `code`, or that of an operation's `error`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum ProblemCode {
@@ -28,16 +28,16 @@ macro_rules! codes {
             /// Every code, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// The word used in JSON, in the log and in the ledger.
+            /// The text used in JSON, in the log and in the ledger.
             #[must_use]
             pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $word,)+ }
+                match self { $(Self::$name => $text,)+ }
             }
 
-            /// The code that `word` stands for, if any.
+            /// The code that `text` stands for, if any.
             #[must_use]
-            pub fn from_word(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$name),)+ _ => None }
+            pub fn from_name(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$name),)+ _ => None }
             }
 
             /// The HTTP status of the answer that carries it.
@@ -46,7 +46,7 @@ macro_rules! codes {
                 match self { $(Self::$name => $status,)+ }
             }
 
-            /// Who failed.
+            /// The party at fault.
             #[must_use]
             pub fn origin(self) -> Origin {
                 match self { $(Self::$name => Origin::$origin,)+ }
@@ -105,7 +105,7 @@ codes! {
     BodyTooLarge = Gateway 413 "body-too-large" "The body is too large"
         "Send a smaller body; the default limit has room for twenty addresses.",
     UriTooLong = Gateway 414 "uri-too-long" "The URI is too long"
-        "Check the path against the README's table of routes; none is that long.",
+        "Check the path against the README's table of routes.",
     UnsupportedMediaType = Gateway 415 "unsupported-media-type" "The body is not JSON"
         "Send Content-Type: application/json, without Content-Encoding.",
     IdempotencyKeyReused = Gateway 422 "idempotency-key-reused" "This Idempotency-Key was already used for a different request"
@@ -166,10 +166,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_read_back() {
+    fn every_code_is_read_back() {
         for code in ProblemCode::ALL {
-            assert_eq!(ProblemCode::from_word(code.as_str()), Some(*code));
+            assert_eq!(ProblemCode::from_name(code.as_str()), Some(*code));
         }
-        assert_eq!(ProblemCode::from_word("no-such-code"), None);
+        assert_eq!(ProblemCode::from_name("no-such-code"), None);
     }
 }

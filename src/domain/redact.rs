@@ -1,7 +1,7 @@
 //! Removes secrets from text of other systems.
 //!
-//! A hostile or careless vendor can reflect our Authorization header. Its text passes
-//! through here before any use: every run of 16 characters of a known secret is replaced.
+//! A hostile or careless vendor can reflect the Authorization header. Its text is redacted
+//! before any use: every run of 16 characters of a known secret is replaced.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -313,7 +313,7 @@ mod tests {
     fn tokens_of_one_owner_never_displace_those_of_another() {
         let redactor = knowing(TOKEN);
         for number in 0..MAX_TOKENS * 3 {
-            let token = format!("a-token-of-somebody-else-{number}");
+            let token = format!("a-token-of-another-owner-{number}");
             redactor.token_history("b").remember(&token);
             assert_eq!(redactor.redact(&token), MARK);
         }

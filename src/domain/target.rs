@@ -2,9 +2,9 @@
 
 use super::{OfferId, PublisherId};
 
-/// An offer that somebody was permitted to act on. The vendor's paths are built from
-/// it alone, so it cannot be put together from a request: a permit hands it out, and
-/// the ledger gives back the one that an operation was recorded with. No other code
+/// An offer that a caller was permitted to act on, the only source of the vendor's paths. It
+/// cannot be built from a request: a permit contains it, and the ledger restores the one that
+/// an operation was recorded with. No other code
 /// calls the two constructors; `tests/layering.rs` checks that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target {

@@ -21,25 +21,25 @@ use crate::telemetry::request_span;
 
 /// The header that carries a request's id, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Logged as the status where the client had gone before its answer (as nginx does).
+/// The logged status if the client disconnected before the answer (as in nginx).
 const CLIENT_GONE: u16 = 499;
 
-/// What becomes known of a request, for its line in the log.
+/// The fields of a request's line in the log, filled in as they become known.
 pub struct AccessLog {
-    /// The id that it is found by.
+    /// The request's id.
     pub request_id: RequestId,
     /// The caller, once it is authenticated.
     pub caller: OnceCell<CallerName>,
     /// The label of the accepted credential: the beginning of a key's stored hash, a
     /// token's issuer and subject, or a certificate's name; never the credential itself.
     pub credential: OnceCell<Arc<str>>,
-    /// Why a credential was refused, which its sender does not learn.
+    /// Why a credential was refused; withheld from the caller.
     pub refused: Cell<Option<&'static str>>,
-    /// The publisher that it is about.
+    /// The publisher in question.
     pub publisher: OnceCell<PublisherId>,
-    /// The offer that it is about.
+    /// The offer in question.
     pub offer: OnceCell<OfferId>,
-    /// The operation that it began or asked for.
+    /// The operation that it created or requested.
     pub operation: OnceCell<OperationId>,
     /// The problem's code, if it ended in one.
     pub problem: Cell<Option<&'static str>>,

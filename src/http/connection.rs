@@ -2,8 +2,8 @@
 //! that the HTTP library does not keep.
 //!
 //! actix-http limits the time of a connection's first head and nothing else: not a
-//! second head, not the rest of a body that no handler reads, and not a client that takes
-//! no answer. [`Connection`] has one deadline for all of these, which is moved as requests
+//! second head, not the rest of a body that no handler reads, and not a client that
+//! does not read its answer. [`Connection`] has one deadline for all of these, which is moved as requests
 //! begin and end. When it has passed, the stream reports its end and HTTP closes the
 //! connection in its usual way; a write that is stuck fails.
 
@@ -62,7 +62,7 @@ struct ConnectionState {
     long_lived: Cell<bool>,
 }
 
-/// A stream that callers can be served on.
+/// A stream for serving callers.
 pub trait CallerStream: AsyncRead + AsyncWrite + Unpin + 'static {
     /// The other side, if it is still there.
     fn peer_addr(&self) -> Option<SocketAddr>;
@@ -275,7 +275,7 @@ pub struct InFlightRequest {
 }
 
 impl InFlightRequest {
-    /// A request has reached us.
+    /// Marks a request as received.
     pub fn begin(request: &HttpRequest) -> Self {
         let connection = state_of(request);
         if let Some(connection) = &connection {

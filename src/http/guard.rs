@@ -18,7 +18,7 @@ use crate::domain::ProblemCode;
 /// The middleware.
 ///
 /// # Errors
-/// None of its own: every error of a handler becomes a problem document.
+/// Only errors of the middleware below; every error of a handler becomes a problem document.
 pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -62,11 +62,11 @@ pub async fn guard(
 }
 
 fn check_head(request: &ServiceRequest) -> Result<(), Problem> {
-    let Some(gate) = request.app_data::<web::Data<AppState>>() else {
-        let detail = "The gateway is not set up. Tell its operator the requestId.";
+    let Some(state) = request.app_data::<web::Data<AppState>>() else {
+        let detail = "The gateway's state is missing. Report the requestId to its operator.";
         return Err(Problem::new(ProblemCode::InternalError, detail));
     };
-    let limits = &gate.limits.head;
+    let limits = &state.limits.head;
     let uri = request.uri();
     let uri_bytes = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
     if uri_bytes > limits.max_uri_bytes {
@@ -83,7 +83,7 @@ fn check_head(request: &ServiceRequest) -> Result<(), Problem> {
         .sum();
     if header_bytes > limits.max_header_bytes {
         let detail = format!(
-            "All headers together are longer than {} bytes (server.max_header_bytes). Send \
+            "The headers are longer than {} bytes in total (server.max_header_bytes). Send \
              fewer or shorter ones.",
             limits.max_header_bytes
         );
@@ -99,7 +99,7 @@ fn render(request: &HttpRequest, error: &Error) -> HttpResponse {
         None => {
             let status = error.as_response_error().status_code().as_u16();
             tracing::error!(status, "unhandled error in a handler; answered 500");
-            let detail = "Unexpected error in the gateway. Tell its operator the requestId.";
+            let detail = "Unexpected error in the gateway. Report the requestId to its operator.";
             foreign = Problem::new(ProblemCode::InternalError, detail);
             &foreign
         }
@@ -116,9 +116,9 @@ pub fn answer(request: &HttpRequest, problem: &Problem) -> HttpResponse {
             let _first = log.operation.set(operation);
         }
     }
-    let gate = request.app_data::<web::Data<AppState>>();
+    let state = request.app_data::<web::Data<AppState>>();
     problem.render(&ProblemContext {
-        public_url: gate.map_or("", |gate| &gate.reply.public_url),
+        public_url: state.map_or("", |state| &state.reply.public_url),
         path: request.uri().path(),
         request_id: log.as_ref().map_or("", |log| log.request_id.as_str()),
     })

@@ -1,5 +1,5 @@
-//! Requests that wait for their operation to finish. They cost memory and nothing else:
-//! the ledger's feed wakes them, nothing is polled.
+//! Requests that wait for their operation to finish. They cost only memory:
+//! the ledger's feed wakes them, without polling.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -103,6 +103,6 @@ fn resource(
 }
 
 async fn route_not_found() -> Result<HttpResponse, Problem> {
-    let detail = "There is no such route.";
+    let detail = "Unknown route; see the README's table of routes.";
     Err(Problem::new(ProblemCode::RouteNotFound, detail))
 }

@@ -1,4 +1,4 @@
-//! A request that ended badly, as the error of a handler. The guard around all routes
+//! A failed request, as the error of a handler. The guard around all routes
 //! renders it as a problem document.
 
 use std::borrow::Cow;
@@ -17,7 +17,7 @@ use crate::policy::Denied;
 
 pub use crate::operation::ProblemContext;
 
-/// A request that ended badly. Boxed, since nearly every result could be one.
+/// A failed request. Boxed, since nearly every result could be one.
 #[derive(Debug)]
 pub struct Problem(Box<ProblemFields>);
 
@@ -45,7 +45,7 @@ impl Problem {
         problem
     }
 
-    /// 401, with what is accepted.
+    /// 401, with the accepted credentials.
     #[must_use]
     pub fn unauthenticated(challenge: &str, detail: impl Into<Cow<'static, str>>) -> Self {
         let mut problem = Self::new(ProblemCode::Unauthenticated, detail);

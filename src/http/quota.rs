@@ -22,7 +22,7 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
 
-/// The limits of all callers that have some, and what is used of them.
+/// The limits of all callers that have limits, and their current use.
 #[derive(Default)]
 pub struct Quotas {
     rates: HashMap<CallerName, Arc<(RateLimit, Limiter)>>,

@@ -1,4 +1,4 @@
-//! From a [`Reply`] to the web framework's response: the one place where that is done.
+//! From a [`Reply`] to the web framework's response: the only place that does this.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;

@@ -10,7 +10,7 @@ pub enum LedgerError {
     /// may succeed.
     #[error("the ledger is not available: {reason}")]
     Unavailable {
-        /// The cause, in a few plain words.
+        /// The cause, as a short phrase.
         reason: Cow<'static, str>,
     },
     /// The disk did not answer within the deadline. The write *may still happen*.

@@ -149,11 +149,11 @@ mod tests {
         let mut first = feed.subscribe(one.id);
         let mut second = feed.subscribe(one.id);
         let mut elsewhere = feed.subscribe(other.id);
-        let (begun, ended) = (Arc::new(running(one.clone())), Arc::new(finished(one)));
-        feed.notify(&[Arc::clone(&begun), Arc::new(running(other.clone()))]);
+        let (started, ended) = (Arc::new(running(one.clone())), Arc::new(finished(one)));
+        feed.notify(&[Arc::clone(&started), Arc::new(running(other.clone()))]);
         feed.publish(&ended);
         for subscription in [&mut first, &mut second] {
-            assert_eq!(subscription.next().await, Some(Arc::clone(&begun)));
+            assert_eq!(subscription.next().await, Some(Arc::clone(&started)));
             assert_eq!(subscription.next().await, Some(Arc::clone(&ended)));
         }
         assert_eq!(elsewhere.next().await.unwrap().id, other.id);

@@ -166,7 +166,7 @@ impl Ledger {
                     tracing::warn!(
                         operation_id = %id,
                         %error,
-                        "unfinished operation cannot be read and is not followed"
+                        "unfinished operation cannot be read and is not polled"
                     );
                 })
                 .ok()

@@ -14,7 +14,7 @@ use crate::domain::{Digest, FirstAnswer, Idempotency, OperationId};
 /// The most keys in the index; further ones are refused, from every caller.
 const MAX_KEYS: usize = 1_000_000;
 
-/// Half a digest tells keys apart well enough, and there may be many of them.
+/// Half a digest identifies a key reliably and saves memory.
 type Short = [u8; 16];
 
 /// The index of all keys: about 70 bytes each.
@@ -133,7 +133,7 @@ impl IdempotencyIndex {
     }
 
     /// Claims a key that stands for `operation`: to give its first answer if that never
-    /// happened, or to use it anew. None if another request was faster.
+    /// happened, or to use it anew. None if another request has claimed it.
     #[must_use]
     pub fn reclaim(
         self: &Arc<Self>,
@@ -171,7 +171,7 @@ impl Claim {
         self.idempotency
     }
 
-    /// From here on the key stands for this operation, whatever happens.
+    /// From here on the key stands for this operation, even if the claim is dropped.
     pub fn bind(&mut self, operation: OperationId) {
         self.operation = Some(operation);
     }

@@ -1,4 +1,4 @@
-//! The task that reads. Each statement is a trip to another thread, so all waiting look-ups
+//! The task that reads. Each statement is a trip to another thread, so all waiting lookups
 //! become one query.
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use super::error::LedgerError;
 use super::store::{Found, MAX_BATCH, Store};
 use crate::domain::{Operation, OperationId};
 
-/// The results of a look-up, in the order of its ids.
+/// The results of a lookup, in the order of its ids.
 pub type Finds = Vec<Result<Option<Operation>, LedgerError>>;
 type Find = QueuedRequest<OperationId, Finds>;
 

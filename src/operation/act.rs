@@ -1,4 +1,4 @@
-//! What one action adds to the road that all of them take.
+//! The action-specific part of sending an action.
 
 use std::future::Future;
 
@@ -6,8 +6,8 @@ use super::authorized_portal::{AuthorizedPortal, Exchange};
 use crate::domain::{Email, Operation};
 use crate::policy::{Permit, Right};
 
-/// How one action is sent, and what it means that the vendor finished it at once. How its
-/// outcome is judged is a match on the operation's action in `outcome`.
+/// How an action is sent, and what a finished answer of the vendor means for it. `outcome`
+/// judges later evidence by the operation's action.
 pub trait Act: Right + Sized + 'static {
     /// Sends it to the vendor, once.
     fn send(

@@ -1,5 +1,5 @@
-//! What the vendor's answer to an action, or the lack of one, makes of the operation, and
-//! of the answer to the caller: the same for every action but for a finished one.
+//! Applies the vendor's answer to an action, or its absence, to the operation, and derives the
+//! answer to the caller. Only a finished answer differs between actions.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -96,7 +96,7 @@ fn apply_failure(
 ) -> Option<ProblemAndWait> {
     match failure {
         CallFailure::Portal(SendError::Lost(lost)) => {
-            tracing::warn!(operation = %operation.id, %lost, "no answer from the vendor; the operation is polled");
+            tracing::warn!(operation = %operation.id, %lost, "no answer from the vendor; polling the operation");
             operation.follow(Delivered::Unknown);
             match lost {
                 // Something answered, but it was not the vendor's API.
@@ -105,7 +105,7 @@ fn apply_failure(
             }
         }
         CallFailure::Portal(SendError::NotSent(cause)) => {
-            tracing::warn!(operation = %operation.id, %cause, "the vendor could not be reached");
+            tracing::warn!(operation = %operation.id, %cause, "vendor not reached");
             let code = match cause {
                 Unreachable::Timeout => ProblemCode::PortalTimeout,
                 Unreachable::Request => ProblemCode::InternalError,

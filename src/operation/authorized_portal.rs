@@ -61,7 +61,7 @@ pub type SendFailure = CallFailure<SendError>;
 pub type ReadFailure = CallFailure<ReadError>;
 
 impl ReadFailure {
-    /// How long to wait before the next read, if the vendor or the credential says so.
+    /// How long to wait before the next read, if the vendor or the credential demands it.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -85,7 +85,7 @@ pub struct Exchange {
 /// One reading of an offer's submissions.
 pub struct SubmissionsSnapshot {
     /// When the request began; our clock.
-    pub begun: Timestamp,
+    pub started: Timestamp,
     /// When it ended, with or without them; our clock.
     pub ended: Timestamp,
     /// The submissions, or why they could not be read.
@@ -96,11 +96,11 @@ impl SubmissionsSnapshot {
     /// The observation that the outcome is judged by. A list counts as of the moment of its
     /// request; a failed read counts as of its end.
     #[must_use]
-    pub fn look(&self) -> Observation<'_> {
+    pub fn observation(&self) -> Observation<'_> {
         let read = self.submissions.as_ref().ok();
         Observation {
             at: if read.is_some() {
-                self.begun
+                self.started
             } else {
                 self.ended
             },
@@ -124,9 +124,9 @@ impl AuthorizedPortal {
         let target = permit.target();
         let answer = self
             .call(target.publisher(), answer_status, async |token| {
-                let begun = Instant::now();
+                let started = Instant::now();
                 let answer = self.portal.cancel(target, notify, token).await;
-                took += begun.elapsed();
+                took += started.elapsed();
                 refused_once |= answer_status(&answer) == Some(401);
                 answer
             })
@@ -138,33 +138,33 @@ impl AuthorizedPortal {
         }
     }
 
-    /// The offer's submissions. `begun` is after all waiting for a token.
+    /// The offer's submissions. `started` is after all waiting for a token.
     pub(super) async fn submissions(&self, target: &Target) -> SubmissionsSnapshot {
-        let begun = Cell::new(now());
+        let started = Cell::new(now());
         let submissions = self
             .call(target.publisher(), read_status, async |token| {
-                begun.set(now());
+                started.set(now());
                 self.portal.submissions(target, token).await
             })
             .await;
         SubmissionsSnapshot {
-            begun: begun.get(),
+            started: started.get(),
             ended: now(),
             submissions,
         }
     }
 
-    /// The vendor's word at a location.
+    /// The vendor's status text at a location.
     ///
     /// # Errors
     /// [`ReadFailure`]
-    pub(super) async fn status_word(
+    pub(super) async fn status_text(
         &self,
         target: &Target,
         location: Location,
     ) -> Result<Option<String>, ReadFailure> {
         self.call(target.publisher(), read_status, async |token| {
-            self.portal.status_word(target, location, token).await
+            self.portal.status_text(target, location, token).await
         })
         .await
     }

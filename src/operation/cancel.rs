@@ -1,5 +1,5 @@
-//! `cancel`: stops whatever the vendor is doing to an offer. A publish or a go-live is one
-//! more file like this one.
+//! `cancel`: stops the vendor's current operation on an offer. Further actions, such as
+//! publish and go-live, are further files like this one.
 
 use super::act::Act;
 use super::authorized_portal::{AuthorizedPortal, Exchange};

@@ -20,7 +20,7 @@ pub struct RequestFailure {
     pub code: ProblemCode,
     /// What happened and what to do about it, for people.
     pub detail: Cow<'static, str>,
-    /// Who failed.
+    /// The party at fault.
     pub origin: Origin,
     /// Whether repeating the request can help.
     pub retryable: bool,
@@ -29,7 +29,7 @@ pub struct RequestFailure {
     /// The operation that was recorded for the request. It knows whether the vendor
     /// received anything, and what the vendor answered.
     pub operation: Option<Arc<Operation>>,
-    /// The vendor's own words.
+    /// The vendor's error document.
     pub said: PortalError,
 }
 
@@ -157,7 +157,7 @@ impl From<LedgerError> for RequestFailure {
     }
 }
 
-/// The detail of a problem whose operation goes on.
+/// The detail of a problem whose operation continues.
 fn may_have_acted(code: ProblemCode) -> &'static str {
     match code {
         ProblemCode::PortalFailed => {

@@ -1,4 +1,4 @@
-//! From an operation, or from why there is none to show, to the answer: status, headers
+//! From an operation, or the failure of a request, to the answer: status, headers
 //! and body. Pure, and the only way to an answer: first answers, replays under an
 //! idempotency key and the status monitor all take it.
 
@@ -43,7 +43,7 @@ pub struct ReplyConfig {
     pub public_url: Arc<str>,
     /// Where the vendor is, without a trailing slash.
     pub portal_url: Arc<str>,
-    /// How often it is worth asking for an unfinished operation.
+    /// The suggested interval between requests for an unfinished operation.
     pub poll: Duration,
 }
 

@@ -1,8 +1,8 @@
-//! The road that every action takes: admission, intent, task, result.
+//! The steps of every action: admission, intent, task, result.
 //!
 //! The intent is on disk before the first byte goes to the vendor, and a finished result
 //! before it is answered. An action runs in a task of its own, so that a client that
-//! disconnects does not stop what has begun. What one action adds is an [`Act`].
+//! disconnects does not stop it. An [`Act`] holds what differs between actions.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ pub struct ActionRequest<A> {
     pub wait: Option<Duration>,
 }
 
-/// What came of an action.
+/// The result of an action.
 pub struct Executed {
     /// The operation, or why it is not the answer.
     pub result: Result<Arc<Operation>, RequestFailure>,
@@ -111,7 +111,7 @@ impl OperationService {
         };
         let task = tokio::task::spawn_local(action.in_current_span());
         task.await.unwrap_or_else(|_panicked| {
-            tracing::error!(operation = %intent.id, "the task of an action ended early; its operation is polled");
+            tracing::error!(operation = %intent.id, "action task ended early; its operation is polled");
             let failure = RequestFailure::interrupted(&intent);
             self.shared.poller.record(intent.into(), None);
             failure.into()

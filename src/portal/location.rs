@@ -1,8 +1,8 @@
 //! The location of an operation, as the vendor names it.
 //!
-//! Following a location means sending our token there. So only its path is read, which
-//! must have one of two known shapes and name the publisher and offer of the call; the
-//! path that is requested is built from our own identifiers. A host in it is ignored.
+//! Following a location means sending the gateway's token there. Therefore only its path is
+//! read, which must have one of two known shapes and name the publisher and offer of the
+//! call; the requested path is built from the gateway's own identifiers. A host is ignored.
 
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ impl Location {
             return None;
         }
         let found = match next() {
-            word if same(word, "publishers") => {
+            text if same(text, "publishers") => {
                 let names_target = same(next(), target.publisher().as_str())
                     && same(next(), "offers")
                     && same(next(), target.offer().as_str());
@@ -39,7 +39,7 @@ impl Location {
                 }
                 Self::Operation(guid(next())?)
             }
-            word if same(word, "operations") => {
+            text if same(text, "operations") => {
                 let expected = format!("{}${}$2$preview", target.publisher(), target.offer());
                 same(&next().replace("%24", "$"), &expected).then_some(Self::Preview)?
             }

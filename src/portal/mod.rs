@@ -1,6 +1,6 @@
-//! The vendor's API, Cloud Partner Portal: its wire format, translated into our terms.
+//! The vendor's API, Cloud Partner Portal: its wire format, translated into the gateway's types.
 //!
-//! A call carries our token, `api-version`, `Content-Type` and `User-Agent`, and never a
+//! A call carries the gateway's token, `api-version`, `Content-Type` and `User-Agent`, and never a
 //! header of the caller.
 
 mod location;
@@ -69,7 +69,7 @@ pub enum ReadError {
     #[error("the vendor answered {0}")]
     Status(u16, Option<Duration>),
     /// A 200 that is cut, too long or not as documented.
-    #[error("the vendor's answer is not as documented")]
+    #[error("the vendor's answer does not have the documented form")]
     Malformed,
     /// No answer.
     #[error("no answer from the vendor: {0}")]
@@ -145,19 +145,19 @@ impl Portal {
         Ok(Submissions { list, date })
     }
 
-    /// The vendor's own status word at an operation's location, cleaned.
+    /// The vendor's own status text at an operation's location, cleaned.
     ///
     /// # Errors
     /// [`ReadError`]
-    pub async fn status_word(
+    pub async fn status_text(
         &self,
         target: &Target,
         location: Location,
         authorization: &HeaderValue,
     ) -> Result<Option<String>, ReadError> {
         let body = self.read(&location.path(target), authorization).await?;
-        let word = wire::monitor_status(&body).map_err(|_| ReadError::Malformed)?;
-        Ok(word.map(|word| normalize::status_word(&word, &self.options.redactor)))
+        let text = wire::monitor_status(&body).map_err(|_| ReadError::Malformed)?;
+        Ok(text.map(|text| normalize::status_text(&text, &self.options.redactor)))
     }
 
     /// `GET /publishers/P/offers`: checks that this is the vendor, and that the token may act

@@ -14,10 +14,10 @@ use super::wire::{self, RunState};
 use crate::domain::{PortalError, Redactor, Target};
 use crate::transport::{Body, date, retry_after};
 
-/// The longest text of the vendor's that is shown, in bytes.
+/// The longest text from the vendor that is shown, in bytes.
 const MAX_TEXT: usize = 1024;
-/// The longest status word that is shown, in bytes.
-const MAX_WORD: usize = 64;
+/// The longest status text that is shown, in bytes.
+const MAX_STATUS: usize = 64;
 /// How deep a body is searched for a location.
 const MAX_DEPTH: usize = 4;
 
@@ -150,9 +150,9 @@ impl ParsedBody {
         match self {
             Self::Empty => true,
             Self::Json(Value::Object(members)) => {
-                let word = members.get("status").and_then(Value::as_str);
+                let text = members.get("status").and_then(Value::as_str);
                 !members.contains_key("error")
-                    && word.is_none_or(|word| RunState::of(word).has_ended())
+                    && text.is_none_or(|text| RunState::of(text).has_ended())
             }
             Self::Json(_) | Self::Other => false,
         }
@@ -216,10 +216,10 @@ fn said(document: &ParsedBody, redactor: &Redactor) -> PortalError {
     }
 }
 
-/// The vendor's own word for a status, cleaned.
+/// The vendor's status text, cleaned.
 #[must_use]
-pub fn status_word(word: &str, redactor: &Redactor) -> String {
-    plain_text(word, MAX_WORD, redactor)
+pub fn status_text(text: &str, redactor: &Redactor) -> String {
+    plain_text(text, MAX_STATUS, redactor)
 }
 
 /// Removes control characters first, so that they cannot hide a secret, then secrets; then

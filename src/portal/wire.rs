@@ -1,6 +1,6 @@
 //! The vendor's JSON.
 //!
-//! Only the members that we use are read, tolerantly; unknown members are skipped.
+//! Only the members that the gateway uses are read, tolerantly; unknown members are skipped.
 //! Microsoft's reference: "Cloud Partner Portal API", retrieve operations, retrieve submissions.
 
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ pub struct Submission {
     pub changed: Option<Timestamp>,
 }
 
-/// The state of a run, for which the vendor has many words.
+/// The state of a run, for which the vendor has many texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
     /// Not over.
@@ -32,15 +32,15 @@ pub enum RunState {
     Failed,
     /// Ended as intended.
     Completed,
-    /// An unknown word, which does not count as an end.
+    /// An unknown text, which does not count as an end.
     Unrecognized,
 }
 
 impl RunState {
-    /// From the vendor's word, compared without case, spaces, hyphens and underscores.
+    /// From the vendor's text, compared without case, spaces, hyphens and underscores.
     #[must_use]
-    pub fn of(word: &str) -> Self {
-        let plain: String = word
+    pub fn of(text: &str) -> Self {
+        let plain: String = text
             .chars()
             .filter(|c| !matches!(c, ' ' | '-' | '_'))
             .map(|c| c.to_ascii_lowercase())
@@ -73,7 +73,7 @@ impl RunState {
 #[serde(rename_all = "camelCase")]
 struct SubmissionEntry {
     id: Uuid,
-    /// A missing or malformed state reads as an unknown word.
+    /// A missing or malformed state reads as an unknown text.
     #[serde(default)]
     submission_state: Value,
     #[serde(default)]
@@ -94,7 +94,7 @@ pub fn submissions(body: &[u8]) -> Result<Vec<Submission>, serde_json::Error> {
     Ok(entries.into_iter().map(read).collect())
 }
 
-/// A time of the vendor's: RFC 3339; without a zone it is UTC.
+/// A time from the vendor: RFC 3339; without a zone it is UTC.
 #[must_use]
 pub fn vendor_time(text: &str) -> Option<Timestamp> {
     text.parse::<Timestamp>().ok().or_else(|| {
@@ -109,7 +109,7 @@ struct Monitor {
     status: Option<String>,
 }
 
-/// The status word at an operation's location: in an object, or, as the reference shows
+/// The status text at an operation's location: in an object, or, as the reference shows
 /// it, in an array with one object.
 ///
 /// # Errors
@@ -172,8 +172,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_has_many_words() {
-        for (word, state) in [
+    fn a_state_has_many_texts() {
+        for (text, state) in [
             ("running", RunState::Running),
             ("not started", RunState::Running),
             ("notStarted", RunState::Running),
@@ -187,7 +187,7 @@ mod tests {
             ("", RunState::Unrecognized),
             ("resting", RunState::Unrecognized),
         ] {
-            assert_eq!(RunState::of(word), state, "{word:?}");
+            assert_eq!(RunState::of(text), state, "{text:?}");
         }
     }
 
@@ -226,9 +226,9 @@ mod tests {
 
     #[test]
     fn a_monitor_is_an_object_or_an_array() {
-        let word = Some("running".to_owned());
-        assert_eq!(monitor_status(br#"{"status":"running"}"#).unwrap(), word);
-        assert_eq!(monitor_status(br#"[{"status":"running"}]"#).unwrap(), word);
+        let text = Some("running".to_owned());
+        assert_eq!(monitor_status(br#"{"status":"running"}"#).unwrap(), text);
+        assert_eq!(monitor_status(br#"[{"status":"running"}]"#).unwrap(), text);
         assert_eq!(monitor_status(b"[]").unwrap(), None);
         assert!(monitor_status(b"<html>").is_err());
     }

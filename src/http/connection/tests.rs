@@ -46,7 +46,7 @@ fn assert_about(elapsed: Duration, expected: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_ends_after_its_time() {
+async fn an_idle_connection_ends_at_its_deadline() {
     let (mut connection, _client) = connect();
     assert_about(until_end(&mut connection).await, FIRST_HEAD);
     let (mut connection, _client) = connect();
@@ -61,7 +61,7 @@ async fn an_idle_connection_ends_after_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_has_its_time_from_its_first_byte_however_it_drips() {
+async fn a_slow_head_has_one_deadline_from_its_first_byte() {
     let (mut connection, mut client) = connect();
     drop(connection.begin());
     sleep(TIMEOUTS.idle / 2).await;
@@ -87,14 +87,14 @@ async fn a_request_in_flight_has_no_deadline() {
     let day = Duration::from_secs(24 * 60 * 60);
     let early = timeout(day, connection.read(&mut [0])).await;
     assert!(early.is_err(), "{early:?}");
-    // But the other side's end is noticed.
+    // The client's disconnect is noticed.
     drop(client);
     assert_eq!(until_end(&mut connection).await, Duration::ZERO);
     drop(request);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_follows_a_closing_answer_is_read_for_a_moment_only() {
+async fn data_after_a_closing_answer_is_read_briefly() {
     let (mut connection, mut client) = connect();
     let body = connection.begin().answer(BoxBody::new(()), true);
     drop(body);
@@ -133,7 +133,7 @@ async fn a_client_that_never_stops_sending_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_lived_answer_is_not_flushed_for_ever_without_reading() {
+async fn flushes_of_a_long_lived_answer_without_reading_are_limited() {
     let (mut connection, _client) = connect();
     let state = Rc::clone(&connection.state);
     state.long_lived.set(true);

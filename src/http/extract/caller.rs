@@ -96,8 +96,8 @@ fn is_for_one_hop_only(headers: &HeaderMap) -> bool {
 const NO_CREDENTIAL: &str = "no-credential";
 const SEVERAL_CREDENTIALS: &str = "several-credentials";
 
-/// The only credential of the request. Several are refused, even valid ones: which of them
-/// counts must not depend on an order of ours.
+/// The only credential of the request. Several are refused, even valid ones: the gateway
+/// must not choose between them.
 fn extract_credential(request: &HttpRequest) -> Result<Presented<'_>, &'static str> {
     let headers = request.headers();
     let keys = headers

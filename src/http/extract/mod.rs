@@ -1,4 +1,4 @@
-//! What a request says, read and checked: one file for each part.
+//! The parts of a request, parsed and validated: one file for each.
 
 mod action_body;
 mod caller;

@@ -79,7 +79,7 @@ fn no_slot() -> Problem {
     Problem::new(ProblemCode::RateLimited, detail).retry_after(NO_SLOT_RETRY)
 }
 
-/// The state that the client has already; an id of another form counts as none.
+/// The state that the client already has; none for an id of another form.
 fn last_event(request: &HttpRequest) -> Option<Timestamp> {
     let id = request.headers().get(LAST_EVENT_ID)?.to_str().ok()?;
     Timestamp::from_microsecond(id.parse().ok()?).ok()
@@ -102,13 +102,13 @@ struct Events {
     updates: Subscription,
     rights: watch::Receiver<()>,
     keepalive: Interval,
-    /// The state that the client has.
+    /// The last state that was sent to the client.
     last: Option<Timestamp>,
     next: Step,
     _slot: WaitSlot,
 }
 
-/// What a stream does next.
+/// The next step of a stream.
 enum Step {
     Greet(Arc<Operation>),
     Send(Arc<Operation>),

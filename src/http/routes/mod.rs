@@ -1,4 +1,4 @@
-//! The handlers: one file a noun, each handler a list of named steps.
+//! The handlers: one file per resource, each handler a list of named steps.
 
 pub mod events;
 pub mod offers;

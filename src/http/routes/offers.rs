@@ -100,7 +100,7 @@ async fn answer(
     answer
 }
 
-/// Answers as the first time.
+/// Replays the first answer.
 fn replay(
     request: &HttpRequest,
     state: &AppState,

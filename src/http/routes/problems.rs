@@ -13,13 +13,9 @@ use crate::http::Problem;
 /// # Errors
 /// 404 for an unknown code.
 pub async fn show(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let word = request.match_info().get("code").unwrap_or_default();
-    let code = ProblemCode::from_word(word).ok_or_else(|| {
-        Problem::new(
-            ProblemCode::RouteNotFound,
-            "There is no problem with this code.",
-        )
-    })?;
+    let name = request.match_info().get("code").unwrap_or_default();
+    let code = ProblemCode::from_name(name)
+        .ok_or_else(|| Problem::new(ProblemCode::RouteNotFound, "Unknown problem code."))?;
     let text = format!(
         "{} ({})\n\n{}.\n\n{}\n",
         code.as_str(),

@@ -103,7 +103,7 @@ pub fn decode(present: &Arc<Operation>, row: &SqliteRow) -> Result<FirstAnswer, 
 }
 
 fn read(present: &Arc<Operation>, row: &SqliteRow) -> Option<FirstAnswer> {
-    let status = Status::from_word(row.try_get(0).ok()?)?;
+    let status = Status::from_name(row.try_get(0).ok()?)?;
     let operation = if status.is_final() {
         Arc::clone(present)
     } else {
@@ -122,8 +122,8 @@ fn read(present: &Arc<Operation>, row: &SqliteRow) -> Option<FirstAnswer> {
     };
     let problem = match row.try_get::<Option<&str>, _>(3).ok()? {
         None => None,
-        Some(word) => Some(PortalProblem {
-            code: ProblemCode::from_word(word)?,
+        Some(text) => Some(PortalProblem {
+            code: ProblemCode::from_name(text)?,
             said: PortalError {
                 code: row.try_get(4).ok()?,
                 message: row.try_get(5).ok()?,

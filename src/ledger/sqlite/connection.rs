@@ -1,4 +1,4 @@
-//! The place of one connection. A connection that failed in a way that could affect later
+//! A slot for one connection. A connection that failed in a way that could affect later
 //! statements is dropped, and the next use opens a new one.
 
 use sqlx::sqlite::SqliteConnection;

@@ -14,7 +14,7 @@ use crate::ledger::error::LedgerError;
 /// A database file that this process has locked.
 pub struct FileLock {
     path: PathBuf,
-    /// Device and inode, which identify the file whatever its name.
+    /// Device and inode, which identify the file independently of its name.
     identity: (u64, u64),
     /// The operating system releases the lock when this is closed, however the process
     /// ends.

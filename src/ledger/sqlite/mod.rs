@@ -81,7 +81,7 @@ impl SqliteStore {
     /// Opens the file for writing after checking that it is a ledger.
     async fn connect_writer(&self) -> Result<ConnectionSlot, LedgerError> {
         self.file.check_path().await?;
-        // The file is not changed before it is known to be ours.
+        // The file must not be changed before it is known to be a ledger.
         let mut connection = self.options().connect().await.map_err(failure)?;
         claim_file(&mut connection).await?;
         connection.close().await.map_err(failure)?;

@@ -207,7 +207,7 @@ pub fn decode(row: &SqliteRow) -> Option<Found> {
 
 fn operation(id: OperationId, mut row: RowReader<'_>) -> Result<Operation, LedgerError> {
     // In the order of COLUMNS. `finished_at` is not read: it follows from the status.
-    let action = row.parse(|word| word.parse::<Action>().ok())?;
+    let action = row.parse(|text| text.parse::<Action>().ok())?;
     let offer = row.parse(|text| OfferId::parse(text).ok())?;
     let publisher = row.parse(|text| PublisherId::parse(text).ok())?;
     let requested_by = row.parse(|text| CallerName::parse(text).ok())?;
@@ -215,19 +215,19 @@ fn operation(id: OperationId, mut row: RowReader<'_>) -> Result<Operation, Ledge
     let created_at = row.time()?;
     let (key, payload) = (row.digest()?, row.digest()?);
     let idempotency = key.zip(payload);
-    let status = row.parse(Status::from_word)?;
-    let outcome = row.parse_optional(Outcome::from_word)?;
+    let status = row.parse(Status::from_name)?;
+    let outcome = row.parse_optional(Outcome::from_name)?;
     let updated_at = row.time()?;
     let portal = PortalFacts {
         http_status: row.take()?,
         status: row.take()?,
         location: row.take()?,
         correlation_id: row.take()?,
-        delivered: row.parse(Delivered::from_word)?,
+        delivered: row.parse(Delivered::from_name)?,
     };
     let (code, message) = (row.take::<Option<String>>()?, row.take::<Option<String>>()?);
     // A code that only a newer version knows must not hide the operation.
-    let known = |word: String| ProblemCode::from_word(&word).unwrap_or(ProblemCode::InternalError);
+    let known = |text: String| ProblemCode::from_name(&text).unwrap_or(ProblemCode::InternalError);
     let error = code.map(|code| OperationError::new(known(code), message.unwrap_or_default()));
     let evidence = row.parse_optional(|json| serde_json::from_str(json).ok())?;
     Ok(Operation {

@@ -222,7 +222,7 @@ async fn only_operations_that_finished_long_ago_are_removed() {
     };
     let (ancient, old) = (aged(40, finished(intent())), aged(31, finished(intent())));
     let (recent, open) = (aged(29, finished(intent())), aged(50, running(intent())));
-    // Begun long ago, and finished only now.
+    // Created long ago, and finished only now.
     let slow = Operation {
         updated_at: recent.updated_at,
         ..aged(45, finished(intent()))

@@ -1,4 +1,4 @@
-//! What became of a cancel: the contract's section of that name, as code.
+//! The outcome of a cancel: the contract's section "What became of a cancel" as code.
 //!
 //! The publish that the cancel applies to is *pinned*, and its end decides.
 
@@ -28,7 +28,7 @@ const MAYBE_LOST: &str =
     "The vendor may never have received the cancel; the publish was still running at the deadline.";
 const COMPLETED: &str = "The publish completed before the cancel took effect.";
 
-/// Weighs a list. The last one decides, if only that it cannot be told.
+/// Judges a list of submissions. At the deadline the result is final, if only `unknown`.
 pub fn judge(
     facts: Facts,
     evidence: &mut Evidence,
@@ -52,7 +52,7 @@ enum PinnedPublish<'a> {
     Ended(&'a Submission),
     /// None: nothing was running.
     Nothing,
-    /// It cannot be told; why.
+    /// Unknown, for this reason.
     Undecided(&'static str),
 }
 
@@ -88,7 +88,7 @@ fn weigh(
         }
         PinnedPublish::Ended(publish) => verdict_of(publish.state),
         PinnedPublish::Undecided(why) => Some(Verdict::unknown(why)),
-        // Two observations are needed to say so.
+        // Two observations are needed for this outcome.
         PinnedPublish::Nothing => {
             evidence.nothing_at_once |= times.is_immediate;
             let quiet_since = *evidence.quiet_since.get_or_insert(observation.at);
@@ -170,7 +170,7 @@ fn find_running<'a>(
     })
 }
 
-/// Nothing that the cancel can have applied to is running any more, if anything was.
+/// No publish that the cancel can have applied to is running.
 fn find_ended<'a>(times: &TimeEvidence, list: &'a [Submission]) -> PinnedPublish<'a> {
     if !times.is_dated && list.iter().any(|s| s.state.has_ended()) {
         return PinnedPublish::Undecided(NO_DATE);

@@ -1,4 +1,4 @@
-//! The one place that decides: what every action shares, and a match by action.
+//! The decision on an outcome: the part that all actions share, and a match by action.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! What became of an action. Pure: no clock, no network, no state but the evidence.
+//! The outcome of an action. Pure: no clock, no network, no state but the evidence.
 //!
 //! The vendor answers 202 to almost everything; the truth is in its list of submissions.
 //! [`judge`] weighs one reading of that list, by the rules of the action (one file an

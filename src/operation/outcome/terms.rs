@@ -1,4 +1,4 @@
-//! What a judgement takes, besides the evidence, and what it gives.
+//! The inputs of a judgement other than the evidence, and its result.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::portal::Submission;
 /// The longest grace period.
 const MAX_GRACE: Duration = Duration::from_secs(300);
 
-/// What is known of the operation besides its evidence.
+/// The facts about the operation other than its evidence.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
-    /// What was asked for; its rules apply.
+    /// The action, whose rules apply.
     pub action: Action,
     /// The GUID in the vendor's location. The status text at that location proves
     /// nothing (an unmigrated offer's is about the offer, not about one publish), so it
@@ -44,7 +44,7 @@ pub struct Observation<'a> {
 pub enum MissingReason {
     /// The read failed and will be retried.
     WillRetry,
-    /// The read failed, and there is no time to retry it.
+    /// The read failed, and the deadline leaves no time to retry it.
     ReadFailed,
     /// The vendor asked for a pause that lasts beyond the deadline.
     Throttled,

@@ -65,7 +65,7 @@ pub fn observe(
     }
     let is_found = evidence.pinned != operation.evidence.pinned;
     let operation = Arc::make_mut(operation);
-    operation.learn(evidence, status_text);
+    operation.record_poll(evidence, status_text);
     match verdict {
         Verdict::Ended(outcome, error) => {
             operation.finish(outcome, error);

@@ -1,4 +1,4 @@
-//! The way into the poller, from any thread.
+//! A handle to the poller for any thread.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How long to wait before the next poll. Pure, and the only place that decides it.
+//! The pause before the next poll: pure functions, and the only code that decides it.
 //!
 //! A pause is a quarter longer than the one before, from the configured interval to a
 //! minute. It is computed from how long the operation has been polled, not from a count:

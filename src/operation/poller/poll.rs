@@ -69,7 +69,7 @@ pub async fn poll(
         let reading = async {
             for location in locations {
                 let text = texts.entry(location).or_insert(None);
-                match portal.status_word(&target, location).await {
+                match portal.status_text(&target, location).await {
                     Ok(found) => *text = found,
                     Err(failure) => texts_retry_after = failure.retry_after(),
                 }

@@ -21,7 +21,7 @@ use crate::domain::{Operation, OperationId, PublisherId, Target};
 use crate::operation::outcome::{Deadlines, Effect, MissingReason};
 use crate::portal::Location;
 
-/// First polls in flight, which are worth most when they are prompt.
+/// First polls in flight, which prove most when they are prompt.
 const MAX_FIRST_POLLS: usize = 512;
 /// Further polls in flight: a start with many unfinished operations must not open a
 /// connection for each. One publisher alone gets half of them: at a second a read enough
@@ -254,7 +254,7 @@ impl Scheduler {
         let Some(offer) = self.offers.get(target) else {
             return Vec::new();
         };
-        let observation = result.snapshot.look();
+        let observation = result.snapshot.observation();
         let mut changed = Vec::new();
         for id in &offer.members {
             let Some(tracked) = self.operations.get_mut(id) else {

@@ -89,7 +89,7 @@ impl StateWriter {
         self.start_writes();
     }
 
-    /// Completes when a write has ended or a retry has begun; `None` if there is nothing
+    /// Completes when a write has ended or a retry has started; `None` if there is nothing
     /// to wait for. Loses nothing when dropped.
     pub async fn progress(&mut self) -> Option<()> {
         tokio::select! {
@@ -145,7 +145,7 @@ impl StateWriter {
         pending.is_in_flight = false;
         if let Err(error) = attempt.result {
             if !std::mem::replace(&mut pending.has_logged_failure, true) {
-                tracing::error!(operation = %id, %error, "operation not recorded; retrying until the ledger accepts it");
+                tracing::error!(operation = %id, %error, "operation not recorded; retrying");
             }
             if attempt.is_last {
                 self.pending.remove(&id);

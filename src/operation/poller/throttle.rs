@@ -59,7 +59,7 @@ impl Throttle {
 
     /// Records what the vendor asked for. The answer to a first poll holds only its own
     /// offer: under a steady flow of new cancels the others would never be polled. Status
-    /// texts decide nothing, so a refusal of theirs holds nothing else.
+    /// texts do not affect the outcome, so throttling them does not hold other requests.
     pub fn record(
         &mut self,
         target: &Rc<Target>,
@@ -79,7 +79,7 @@ impl Throttle {
     }
 }
 
-/// Holds by key, none longer than `longest`, whatever the vendor asks for.
+/// Holds by key, capped at `longest`.
 #[derive(Debug)]
 struct Holds<K> {
     longest: Duration,

@@ -47,7 +47,7 @@ fn an_action_is_answered_202_until_it_has_ended() {
 }
 
 #[test]
-fn a_problem_says_what_is_known_of_its_operation() {
+fn a_problem_includes_its_operation() {
     let context = ProblemContext {
         public_url: "https://gateway.test",
         path: "/offers/vm/cancel",

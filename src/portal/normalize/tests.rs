@@ -1,4 +1,4 @@
-//! The table of answers, row by row.
+//! The contract's table of answers, row by row.
 
 use std::sync::Arc;
 
@@ -130,7 +130,7 @@ fn retry_after_is_seconds_or_a_date() {
     );
     assert_eq!(wait("Wed, 31 Dec 1969 00:01:00 GMT"), Some(Duration::ZERO));
     assert_eq!(wait("soon"), None);
-    // Dates of one answer are of one clock, whatever ours says.
+    // Both dates of an answer come from the vendor's clock; the gateway's is not used.
     let dated = [
         ("date", "Thu, 13 Sep 2018 10:11:12 GMT"),
         ("retry-after", "Thu, 13 Sep 2018 10:11:42 GMT"),

@@ -15,7 +15,7 @@ fn keyed(key: u8) -> Operation {
     }
 }
 
-/// The answer to a cancel that the vendor has begun.
+/// The answer to a cancel that the vendor has accepted.
 fn answer(operation: &Operation) -> Arc<FirstAnswer> {
     let mut operation = running(operation.clone());
     operation.portal.status = Some("running".into());

@@ -131,7 +131,7 @@ async fn a_file_that_is_not_a_ledger_is_refused_unchanged() {
     let home = Home::new();
     fs::write(
         home.path(),
-        "not a database, but precious to somebody".repeat(50),
+        "the file of another program, not a database".repeat(50),
     )
     .unwrap();
     assert_eq!(home.refusal().await, LedgerError::Corrupt);

@@ -1,5 +1,5 @@
-//! The outcome and the operation's states, checked against a simulated vendor: whatever
-//! happens there and on the way, the reported outcome agrees with what the vendor did.
+//! The outcome and the operation's states, checked against a simulated vendor: the
+//! reported outcome agrees with what the vendor did, for any sequence of events and faults.
 //!
 //! # What counts as the truth
 //!
@@ -153,7 +153,7 @@ impl Ours {
     }
 
     fn observe(&mut self, planned: &PlannedObservation) -> Result<(), TestCaseError> {
-        let (begun, begun_at) = (self.world.our_time(), self.world.now);
+        let (started, begun_at) = (self.world.our_time(), self.world.now);
         self.world.happen(&planned.before);
         let list = self.world.list();
         let date = planned.dated.then(|| self.world.date());
@@ -166,7 +166,7 @@ impl Ours {
             MissingReason::WillRetry
         };
         let observation = Observation {
-            at: if planned.succeeds { begun } else { ended },
+            at: if planned.succeeds { started } else { ended },
             ended,
             date: date.filter(|_| planned.succeeds),
             submissions: planned.succeeds.then_some(&list[..]).ok_or(unread),
@@ -258,7 +258,7 @@ impl Ours {
         self.observe(&prompt_observation())?;
         let again = Arc::make_mut(&mut self.operation);
         again.follow(Delivered::Yes);
-        again.learn(Evidence::default(), Some("running"));
+        again.record_poll(Evidence::default(), Some("running"));
         again.finish(Outcome::Canceled, None);
         let late = OperationError::new(ProblemCode::OutcomeUnknown, "");
         again.refuse(Delivered::No, late);

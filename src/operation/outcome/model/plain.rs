@@ -136,7 +136,7 @@ proptest! {
         ended in prop::option::of((0..20_000_i64, end())),
         restarts in any::<bool>(),
     ) {
-        // Without a date, an end of long ago is not told from one of now.
+        // Without a date, an old end cannot be distinguished from a recent one.
         let dated = dated || !history.is_empty();
         let back = Back::Answer { dated, cut: false };
         let mut ours = begin(clocks, &history, false, &request_of(took, back, names));

@@ -11,7 +11,7 @@ use super::world::{Happening, happenings, time};
 pub struct Request {
     pub outbound: Vec<Happening>,
     pub arrives: bool,
-    /// How long it takes to bite, if it ever does.
+    /// How long it takes to take effect, if ever.
     pub bites: Option<i64>,
     pub touches: bool,
     pub at_vendor: Vec<Happening>,

@@ -1,4 +1,4 @@
-//! A vendor that knows what it did, and whose clock is not ours.
+//! A simulated vendor that records the truth, with a clock that differs from the gateway's.
 //!
 //! Time is true time, in milliseconds; both clocks are off from it. One publish of the
 //! offer runs at a time, and the list holds every publish, newest first.
@@ -14,10 +14,10 @@ use crate::portal::{RunState, Submission};
 pub enum Happening {
     /// Time passes.
     Pass(i64),
-    /// Somebody publishes, unless something runs. Whether its times are told, and
-    /// whether it runs under a word never seen before.
+    /// A publish starts unless one is running. The flags say whether its times are reported and
+    /// whether its status is an unknown text.
     Publish { timed: bool, strange: bool },
-    /// Somebody else cancels: what runs ends canceled so much later.
+    /// Another client cancels: the running publish ends canceled after this time.
     OthersCancel(i64),
     /// What runs ends like that.
     End(RunState),
@@ -128,7 +128,7 @@ impl World {
         }
     }
 
-    /// A cancel arrives. It bites so much later, or never, and may leave a trace at once.
+    /// A cancel arrives. It takes effect after this time, or never, and may leave a trace at once.
     pub fn cancel(&mut self, bites: Option<i64>, touches: bool) {
         let now = self.now;
         if let Some(run) = self.running() {

@@ -92,7 +92,7 @@ impl Bench {
     ) -> Vec<Arc<Operation>> {
         let now = self.now();
         let snapshot = SubmissionsSnapshot {
-            begun: now.at,
+            started: now.at,
             ended: now.at,
             submissions: found.map(|list| Submissions {
                 list,
@@ -198,7 +198,7 @@ async fn an_operation_that_has_ended_is_no_longer_tracked() {
 
 /// The next poll of this offer, and how long it takes until then.
 async fn next_poll_of(bench: &mut Bench, offer: &str) -> (PollTask, Duration) {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         assert!(bench.wake().await.is_empty());
         let mut found = None;
@@ -211,7 +211,7 @@ async fn next_poll_of(bench: &mut Bench, offer: &str) -> (PollTask, Duration) {
             }
         }
         if let Some(task) = found {
-            return (task, begun.elapsed());
+            return (task, started.elapsed());
         }
     }
 }
@@ -273,9 +273,9 @@ async fn a_hold_does_not_outlast_the_operation() {
     let id = bench.add("contoso", "busy");
     let task = bench.task();
     bench.finish(&task, Err(throttled(u64::from(u32::MAX))));
-    let begun = Instant::now();
+    let started = Instant::now();
     let over = bench.wake().await;
-    assert!(begun.elapsed() <= DEADLINES.give_up + Duration::from_secs(1));
+    assert!(started.elapsed() <= DEADLINES.give_up + Duration::from_secs(1));
     assert_eq!((over[0].id, over[0].outcome), (id, Some(Outcome::Unknown)));
     assert!(message(&over[0]).contains("throttling"));
     assert!(bench.tasks().is_empty());
@@ -297,11 +297,11 @@ async fn a_last_poll_that_fails_is_retried_for_the_grace_period() {
     for recovers in [true, false] {
         let mut bench = Bench::new();
         bench.add("contoso", "one");
-        let (running, begun) = (bench.running(), Instant::now());
+        let (running, started) = (bench.running(), Instant::now());
         let mut task = bench.task();
         let mut fails = 0;
         let over = loop {
-            let is_end = begun.elapsed() >= DEADLINES.give_up;
+            let is_end = started.elapsed() >= DEADLINES.give_up;
             let found = if is_end && !(recovers && fails == 5) {
                 fails += 1;
                 Err(ReadFailure::Portal(ReadError::Status(500, None)))
@@ -315,7 +315,7 @@ async fn a_last_poll_that_fails_is_retried_for_the_grace_period() {
             assert!(bench.wake().await.is_empty());
             task = bench.task();
         };
-        let late = begun.elapsed() - DEADLINES.give_up;
+        let late = started.elapsed() - DEADLINES.give_up;
         if recovers {
             assert_eq!(over.outcome, Some(Outcome::NotCanceled));
             assert!(late < 6 * POLL, "{late:?}");

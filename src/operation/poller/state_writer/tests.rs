@@ -199,7 +199,7 @@ async fn answered(client: &LedgerClient) -> (Operation, Arc<FirstAnswer>, Claim)
     (operation, answer, claim)
 }
 
-/// Looks the key up, for which the client needs a set of local tasks.
+/// Looks up the key, for which the client needs a set of local tasks.
 async fn is_claimed(client: &LedgerClient) -> bool {
     let state = LocalSet::new().run_until(client.key_state(asked())).await;
     matches!(state, Ok(KeyState::InUse))

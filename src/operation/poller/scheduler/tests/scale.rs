@@ -37,11 +37,11 @@ async fn a_timer_that_is_years_away_is_set_again_and_again() {
     let id = bench.add("contoso", "one");
     let (task, running) = (bench.task(), bench.running());
     bench.finish(&task, Ok(running));
-    let begun = Instant::now();
+    let started = Instant::now();
     for _ in 0..3 {
         assert!(bench.wake().await.is_empty() && bench.tasks().is_empty());
     }
-    assert!(begun.elapsed() >= 3 * MAX_SLEEP);
+    assert!(started.elapsed() >= 3 * MAX_SLEEP);
     bench.scheduler.remove(id);
     assert!(bench.scheduler.timers.is_empty());
 }

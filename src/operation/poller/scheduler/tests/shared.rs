@@ -67,7 +67,7 @@ async fn a_poll_reads_a_few_status_texts_and_every_location_has_its_turn() {
     let running = bench.running();
     bench.finish(&task, Ok(running));
     bench.texts_retry_after = None;
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut polls = 0;
     loop {
         bench.wake().await;
@@ -80,7 +80,7 @@ async fn a_poll_reads_a_few_status_texts_and_every_location_has_its_turn() {
         bench.finish(&task, Ok(running));
     }
     assert!(polls >= 2, "{polls}");
-    assert!(begun.elapsed() >= Duration::from_secs(40));
+    assert!(started.elapsed() >= Duration::from_secs(40));
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,9 +98,9 @@ async fn operations_that_shared_a_first_poll_are_not_polled_again_at_once() {
     assert_eq!(bench.members(&shared), 2);
     bench.finish(&shared, Ok(running));
     assert!(bench.tasks().is_empty());
-    let begun = Instant::now();
+    let started = Instant::now();
     bench.wake().await;
-    assert!(begun.elapsed() >= POLL);
+    assert!(started.elapsed() >= POLL);
 }
 
 #[tokio::test(start_paused = true)]

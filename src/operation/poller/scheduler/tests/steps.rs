@@ -1,5 +1,5 @@
-//! Whatever happens in whatever order: no operation is forgotten, no poll is one too
-//! many, and everything ends in time.
+//! Random sequences of events: every operation is polled and ends in time, within the
+//! limits on polls.
 
 use std::collections::BTreeMap;
 
@@ -117,7 +117,7 @@ impl Stage {
             let answered = now.at - SignedDuration::try_from(ago).unwrap();
             operation.evidence.answered_at = Some(answered);
             operation.evidence.first_look_at = ago.as_secs().is_multiple_of(2).then_some(answered);
-            // One whose deadline has passed is polled all the same.
+            // An operation whose deadline has passed is still polled once.
             since = now.instant + DEADLINES.give_up.saturating_sub(ago);
             since -= DEADLINES.give_up;
         }
