@@ -1,5 +1,5 @@
-//! The gateway over real HTTP, with the sandbox behind it: one folder a concern,
-//! one file a topic.
+//! The gateway over real HTTP, with the sandbox behind it: one folder per concern,
+//! one file per topic.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -1,5 +1,5 @@
-//! `POST /offers/{offerId}/cancel`: what each answer of the vendor's becomes, and
-//! what the ledger says afterwards.
+//! `POST /offers/{offerId}/cancel`: the gateway's answer to each answer of the vendor, and the
+//! resulting record in the ledger.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use serde_json::{Value, json};
 use crate::client::Answer;
 use crate::helpers::{Setup, World, spawn, spawn_with};
 
-/// What becomes of a cancel.
+/// The expected result of a cancel.
 #[derive(Debug, Clone, Copy)]
 enum Becomes {
     /// 200, canceled.
     Done,
-    /// 202, followed, with the vendor's status and `delivered`.
+    /// 202, polled, with the vendor's status and `delivered`.
     Followed(Option<u16>, &'static str),
-    /// A problem about an operation that is over: status, code, vendor's status.
+    /// A problem with a finished operation: status, code, vendor's status.
     Refused(u16, &'static str, u16),
-    /// A problem about an operation that is followed: status, code, vendor's
+    /// A problem with an operation that is polled: status, code, vendor's
     /// status, `delivered`.
     Open(u16, &'static str, Option<u16>, &'static str),
 }
 use Becomes::{Done, Followed, Open, Refused};
 
-/// One row: the kind of offer, the vendor's fault, and what becomes of it.
+/// One row: the kind of offer, the vendor's fault, and the expected result.
 type Row = (&'static str, Value, Becomes);
 
-/// Orders the row's fault, cancels, and holds everything that can be seen against
-/// what is to become of it. Returns the answer, for what only some rows have.
+/// Sets the row's fault, cancels, and compares everything observable with the expected result.
+/// Returns the answer for checks of single rows.
 async fn check(world: &World, number: usize, (kind, fault, becomes): &Row) -> Answer {
     let offer = format!("{kind}-{number}");
     let name = format!("{offer} {fault} → {becomes:?}");
@@ -50,9 +50,9 @@ async fn check(world: &World, number: usize, (kind, fault, becomes): &Row) -> An
     match *becomes {
         Done | Followed(..) => {
             answer.guarded();
-            let told = answer.json();
+            let answered = answer.json();
             for member in ["id", "action", "offerId", "publisherId", "requestedBy"] {
-                assert_eq!(told[member], operation[member], "{name}");
+                assert_eq!(answered[member], operation[member], "{name}");
             }
         }
         Refused(status, code, http) | Open(status, code, Some(http), _) => {
@@ -77,7 +77,7 @@ async fn check(world: &World, number: usize, (kind, fault, becomes): &Row) -> An
     assert_eq!(answer.status, status, "{name}: {answer:?}");
     match finished {
         Some(state) => assert_eq!(operation["status"], state, "{name}: {operation}"),
-        // It may have ended since; what it was answered with has not.
+        // The operation may have ended since; its recorded answer stays.
         None if status == 202 => assert_eq!(answer.json()["status"], "Running", "{name}"),
         None => {}
     }
@@ -96,7 +96,7 @@ async fn check(world: &World, number: usize, (kind, fault, becomes): &Row) -> An
     answer
 }
 
-/// All at once: what happens to one must not show in another.
+/// Concurrently: the rows must not influence each other.
 async fn check_all(world: &World, rows: &[Row]) -> Vec<Answer> {
     let rows = rows.iter().enumerate();
     join_all(rows.map(|(number, row)| check(world, number, row))).await
@@ -107,7 +107,7 @@ fn status(status: u16, body: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_in_the_two_hundreds_is_the_end_or_is_followed() {
+async fn a_2xx_finishes_the_operation_or_is_polled() {
     #[rustfmt::skip]
     let rows: &[Row] = &[
         ("sync", Value::Null, Done),
@@ -151,7 +151,7 @@ async fn an_answer_in_the_two_hundreds_is_the_end_or_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_broke_off_is_followed_and_never_an_end() {
+async fn a_cut_answer_is_polled_and_never_final() {
     let cut = |at: &str| json!({"kind": "cut-chunked", "at": at});
     #[rustfmt::skip]
     let rows: &[Row] = &[
@@ -162,8 +162,8 @@ async fn an_answer_that_broke_off_is_followed_and_never_an_end() {
     ];
     let world = spawn().await;
     check_all(&world, rows).await;
-    // Whether a client can tell a cut chunked answer from a whole one is its secret;
-    // that it is not the end is the gateway's promise.
+    // Some HTTP clients cannot detect a cut chunked answer; the gateway must not treat it as
+    // final.
     for (number, at) in ["start", "middle"].into_iter().enumerate() {
         let offer = format!("sync-object-chunked-{number}");
         world
@@ -177,7 +177,7 @@ async fn an_answer_that_broke_off_is_followed_and_never_an_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_is_the_problem_of_the_table_and_the_end() {
+async fn a_refusal_is_its_problem_and_final() {
     let bare = json!("\"Microsoft.Ingestion.Api.Common.Exceptions.Http404Exception: no\"");
     let error = json!({"error": {"code": "Nope", "message": "That will not do."}});
     let throttle = |form: &str| json!({"kind": "throttle", "retryAfterSeconds": 40, "as": form});
@@ -196,15 +196,15 @@ async fn a_refusal_is_the_problem_of_the_table_and_the_end() {
     ];
     let world = spawn().await;
     let answers = check_all(&world, rows).await;
-    let said = |at: usize| answers[at].json()["portal"].clone();
-    assert_eq!(said(0)["code"], "Nope");
-    assert_eq!(said(0)["message"], "That will not do.");
-    let message = said(3)["message"].clone();
+    let portal = |at: usize| answers[at].json()["portal"].clone();
+    assert_eq!(portal(0)["code"], "Nope");
+    assert_eq!(portal(0)["message"], "That will not do.");
+    let message = portal(3)["message"].clone();
     assert!(
         message.as_str().unwrap().contains("Http404Exception"),
         "{message}"
     );
-    assert!(said(6)["code"].is_null() && said(6)["message"].is_null());
+    assert!(portal(6)["code"].is_null() && portal(6)["message"].is_null());
     assert_eq!(answers[8].retry_after(), Some(40));
     let until_date = answers[9].retry_after().unwrap();
     assert!((35..=41).contains(&until_date), "{until_date}");
@@ -226,7 +226,7 @@ async fn a_throttled_offer_does_not_block_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_of_the_vendors_is_a_problem_and_is_followed() {
+async fn a_vendor_failure_is_a_problem_and_is_polled() {
     let acted = |mut fault: Value| {
         fault["acts"] = json!(true);
         fault
@@ -259,7 +259,7 @@ async fn a_failure_of_the_vendors_is_a_problem_and_is_followed() {
         "{page}"
     );
     assert!(world.vendor.cancels("migrated-elsewhere").await.is_empty());
-    // Every one that the vendor carried out nevertheless is found out.
+    // Polling finds each cancel that the vendor carried out despite its answer.
     for number in [0, 1, 2, 4, 5, 6, 8] {
         let operation = world.ended(id_of(&answers[number])).await;
         assert_eq!(operation["outcome"], "canceled", "{number}: {operation}");
@@ -268,7 +268,7 @@ async fn a_failure_of_the_vendors_is_a_problem_and_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_answer_is_no_error_but_is_followed() {
+async fn an_absent_answer_is_accepted_and_polled() {
     #[rustfmt::skip]
     let rows: &[Row] = &[
         ("migrated", json!({"kind": "delay", "ms": 3000}), Followed(None, "unknown")),
@@ -280,7 +280,7 @@ async fn no_answer_is_no_error_but_is_followed() {
         ("migrated", json!({"kind": "informational", "status": 100, "afterMs": 50}), Followed(None, "unknown")),
         ("sync-object", json!({"kind": "drip", "everyMs": 700}), Followed(Some(200), "unknown")),
     ];
-    // The publish still runs when the gateway has lost its patience.
+    // The publish still runs at the gateway's deadline.
     let world = spawn_with(Setup {
         vendor: Options {
             cancel_after: Duration::from_millis(2500),
@@ -295,7 +295,7 @@ async fn no_answer_is_no_error_but_is_followed() {
         assert_eq!(operation["outcome"], "canceled", "{operation}");
         assert_eq!(operation["status"], "Succeeded");
     }
-    // The connections that broke have not spoilt the next request's.
+    // The broken connections do not affect the next request.
     assert_eq!(
         world.outcome_of("migrated-after").await["outcome"],
         "canceled"
@@ -308,7 +308,7 @@ fn id_of(answer: &Answer) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_way_to_name_the_operation_is_followed_to_the_truth() {
+async fn every_form_of_location_leads_to_the_true_outcome() {
     let world = spawn().await;
     let table = [
         ("absolute-1", true),

@@ -10,16 +10,16 @@ use tokio::time::{Instant, timeout};
 use crate::client::{self, Answer};
 use crate::helpers::{KEY, READER_KEY, World, spawn, spawn_undecided};
 
-/// How long until a stream must have said something.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest silence on a stream.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An open stream, read as a browser does.
 struct Events {
     stream: TcpStream,
     head: Answer,
-    /// What came after the head and is no whole chunk yet.
+    /// Bytes after the head that do not form a whole chunk yet.
     chunked: Vec<u8>,
-    /// What is no whole event yet.
+    /// Text that does not form a whole event yet.
     text: String,
     ended: bool,
 }
@@ -43,7 +43,7 @@ impl Events {
             if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
                 break end + 4;
             }
-            let read = timeout(PATIENCE, stream.read_buf(&mut bytes));
+            let read = timeout(TIMEOUT, stream.read_buf(&mut bytes));
             assert_ne!(read.await.unwrap().unwrap(), 0);
         };
         let chunked = bytes.split_off(end);
@@ -85,7 +85,7 @@ impl Events {
             if self.ended {
                 return None;
             }
-            let read = timeout(PATIENCE, self.stream.read_buf(&mut self.chunked));
+            let read = timeout(TIMEOUT, self.stream.read_buf(&mut self.chunked));
             assert_ne!(read.await.unwrap().unwrap(), 0, "cut short");
         }
     }
@@ -107,16 +107,16 @@ impl Events {
     }
 }
 
-async fn begun(world: &World, offer: &str) -> String {
+async fn started(world: &World, offer: &str) -> String {
     let answer = world.cancel(offer).await;
     assert_eq!(answer.status, 202, "{answer:?}");
     answer.json()["id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_change_comes_and_then_the_end() {
+async fn every_change_is_sent_until_the_end() {
     let world = spawn_undecided("").await;
-    let id = begun(&world, "migrated-1").await;
+    let id = started(&world, "migrated-1").await;
     let mut events = Events::open(&world, &id, &[]).await;
     let head = &events.head;
     assert_eq!(head.status, 200);
@@ -126,7 +126,7 @@ async fn every_change_comes_and_then_the_end() {
     let first = events.next().await.unwrap();
     assert_eq!(first.operation["id"], *id);
     assert_eq!(first.operation["status"], "Running");
-    // The vendor's own word is a change of its own, unless it was there already.
+    // The vendor's status text is a separate event unless it was there already.
     let says_running = |event: &Event| event.operation["portal"]["status"] == "running";
     let mut bitten = says_running(&first);
     if bitten {
@@ -152,11 +152,11 @@ async fn every_change_comes_and_then_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_comes_back_is_told_what_is_new() {
+async fn reconnecting_resumes_after_the_last_event() {
     let world = spawn_undecided("").await;
-    let id = begun(&world, "migrated-1").await;
+    let id = started(&world, "migrated-1").await;
     let mut events = Events::open(&world, &id, &[]).await;
-    // The last change before the end: the vendor's own word is there.
+    // The last change before the end, with the vendor's status text.
     let known = loop {
         let event = events.next().await.unwrap();
         if !event.operation["portal"]["status"].is_null() {
@@ -174,7 +174,7 @@ async fn who_comes_back_is_told_what_is_new() {
         last = event;
     }
     assert_eq!(last.operation["outcome"], "canceled");
-    // Somebody who missed the end gets it, and somebody who knows it is told to stay away.
+    // Reconnecting before the final event returns it; reconnecting after it returns 204.
     let mut late = Events::open(&world, &id, &back).await;
     assert_eq!(late.next().await.as_ref(), Some(&last));
     assert_eq!(late.next().await, None);
@@ -189,7 +189,7 @@ async fn who_comes_back_is_told_what_is_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_is_its_callers_own() {
+async fn a_stream_is_visible_only_to_its_caller() {
     let world = spawn().await;
     let answer = world.cancel("sync-1").await;
     let path = format!(
@@ -198,10 +198,10 @@ async fn a_stream_is_its_callers_own() {
     );
     let other = world.send_as(READER_KEY, "GET", &path, "").await;
     other.problem(404, "operation-not-found");
-    let nobody = world
+    let anonymous = world
         .send_as("not-a-key-of-anybody", "GET", &path, "")
         .await;
-    nobody.problem(401, "unauthenticated");
+    anonymous.problem(401, "unauthenticated");
     let none = world.send("GET", "/operations/none/events", "").await;
     none.problem(404, "operation-not-found");
 }
@@ -209,10 +209,10 @@ async fn a_stream_is_its_callers_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_with_its_callers_rights() {
     let world = spawn_undecided("").await;
-    let id = begun(&world, "migrated-1").await;
+    let id = started(&world, "migrated-1").await;
     let mut events = Events::open(&world, &id, &[]).await;
     assert!(events.next().await.is_some());
-    // Another version in which it is still known ends nothing.
+    // A reload that keeps the caller does not end the stream.
     let callers = |name: &str| {
         format!(
             "[[callers]]\nname = \"{name}\"\ndefault_publisher = \"contoso\"\napi_key_sha256 = [\"${name}\"]\n\
@@ -233,12 +233,12 @@ async fn a_stream_ends_with_its_callers_rights() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nothing_happens_a_comment_does() {
+async fn comments_keep_an_idle_stream_open() {
     let world = spawn_undecided(
         "[server]\nevents_beat_seconds = 1\nkeep_alive_seconds = 1\nhead_timeout_ms = 1000",
     )
     .await;
-    let id = begun(&world, "stubborn-1").await;
+    let id = started(&world, "stubborn-1").await;
     let mut events = Events::open(&world, &id, &[]).await;
     // Longer than a connection may be idle.
     let mut comments = 0;
@@ -251,7 +251,7 @@ async fn where_nothing_happens_a_comment_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn draining_ends_every_stream_at_once() {
     let mut world = spawn_undecided("").await;
-    let id = begun(&world, "migrated-1").await;
+    let id = started(&world, "migrated-1").await;
     let mut streams = Vec::new();
     for _ in 0..20 {
         let mut events = Events::open(&world, &id, &[]).await;

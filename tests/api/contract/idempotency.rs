@@ -1,5 +1,5 @@
-//! `Idempotency-Key`: whoever asks again gets the answer of the first time, and nothing
-//! is done twice.
+//! `Idempotency-Key`: a repeated request gets the first answer, and the action is executed
+//! once.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn id(answer: &Answer) -> String {
     answer.json()["id"].as_str().unwrap().to_owned()
 }
 
-/// Everything of an answer that does not belong to the single request.
+/// The parts of an answer that do not depend on the single request.
 fn essence(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
     let own = ["date", "x-request-id", "idempotent-replayed"];
     let mut headers = answer.headers.clone();
@@ -48,8 +48,8 @@ fn assert_replay(again: &Answer, first: &Answer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_answer_is_given_again_whatever_has_happened_since() {
-    // The port is another one after each start.
+async fn the_first_answer_is_replayed_after_later_changes() {
+    // Each start has another port.
     let mut world = spawn_toml("[server]\npublic_url = \"https://gateway.test\"").await;
     let sync = cancel(&world, "sync-1", ONE).await;
     assert_eq!(sync.status, 200, "{sync:?}");
@@ -68,7 +68,7 @@ async fn the_first_answer_is_given_again_whatever_has_happened_since() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_problem_that_the_vendor_caused_is_given_again() {
+async fn a_problem_caused_by_the_vendor_is_replayed() {
     let world = spawn().await;
     for (offer, status, code) in [
         ("migrated-404", 404, "offer-not-found"),
@@ -88,7 +88,7 @@ async fn a_problem_that_the_vendor_caused_is_given_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_not_done_is_not_kept() {
+async fn an_action_without_effect_leaves_the_key_free() {
     let world = spawn().await;
     let closed = json!({"kind": "throttle", "retryAfterSeconds": 1, "as": "seconds"});
     let order = json!({"on": "cancel", "offer": "sync-busy", "fault": closed});
@@ -109,7 +109,7 @@ async fn what_was_not_done_is_not_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vendor_that_could_not_be_reached_leaves_the_key_free() {
     let mut world = spawn().await;
-    // The token is there before the vendor goes.
+    // The token is fetched before the vendor stops.
     assert_eq!(world.cancel("sync-1").await.status, 200);
     world.vendor.stop().await;
     let first = cancel(&world, "sync-1", ONE).await;
@@ -128,10 +128,10 @@ async fn a_vendor_that_could_not_be_reached_leaves_the_key_free() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_was_refused_before_the_vendor_was_gone_leaves_it_free_too() {
+async fn a_rejected_token_before_a_lost_vendor_leaves_the_key_free() {
     let world = spawn().await;
     assert_eq!(world.cancel("sync-1").await.status, 200);
-    // The vendor did get a request, and did nothing; the next token does not come.
+    // The vendor received a request and did nothing; a newer token is not available.
     world
         .vendor
         .control("POST", "token/revoke", json!({}))
@@ -154,7 +154,7 @@ async fn a_token_that_was_refused_before_the_vendor_was_gone_leaves_it_free_too(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_of_ours_leave_the_key_free() {
+async fn refusals_by_the_gateway_leave_the_key_free() {
     let world = spawn().await;
     let path = "/offers/sync-1/cancel";
     let key = [("Idempotency-Key", ONE)];
@@ -170,7 +170,7 @@ async fn refusals_of_ours_leave_the_key_free() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn so_do_refusals_that_came_when_it_was_taken_already() {
+async fn refusals_after_the_key_was_claimed_leave_it_free() {
     let world = spawn_toml("[server]\nmax_in_flight_actions = 1").await;
     let slow = json!({"kind": "delay", "ms": 1500});
     let order = json!({"on": "cancel", "offer": "sync-slow", "fault": slow});
@@ -204,7 +204,7 @@ async fn another_payload_under_the_same_key_is_refused() {
             (&json!("no"), &json!(false))
         );
     }
-    // The same in other words is the same.
+    // Another spelling of the same payload counts as the same.
     for (path, body) in [
         (path, "{}"),
         (path, r#"{"metadata":{}}"#),
@@ -216,7 +216,7 @@ async fn another_payload_under_the_same_key_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_its_callers_own() {
+async fn a_key_belongs_to_its_caller() {
     let world = spawn_toml(
         r#"
 [[callers]]
@@ -245,12 +245,12 @@ allow = [{ actions = ["cancel"], publishers = ["*"], offers = ["*"] }]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_first_answer_does_not_exist_there_is_none() {
+async fn a_repeat_during_the_first_request_gets_409() {
     let world = spawn().await;
     let slow = json!({"kind": "delay", "ms": 600_000});
     let order = json!({"on": "cancel", "offer": "sync-slow", "times": 1, "fault": slow});
     world.vendor.order(order).await;
-    // Its client goes away in the middle; the action does not.
+    // The client disconnects during the action, which continues.
     tokio::select! {
         answer = cancel(&world, "sync-slow", ONE) => panic!("{answer:?}"),
         _ = world.vendor.receives("sync-slow/cancel", 1) => (),
@@ -268,7 +268,7 @@ async fn while_the_first_answer_does_not_exist_there_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_at_once_are_one() {
+async fn concurrent_repeats_execute_once() {
     let world = spawn().await;
     let ask = || cancel(&world, "migrated-1", ONE);
     let answers = futures_util::future::join_all((0..50).map(|_| ask())).await;
@@ -344,7 +344,7 @@ async fn a_crash_leaves_the_key_with_its_operation() {
     assert_eq!(first.status, 202, "{first:?}");
     assert_eq!(first.header("idempotent-replayed"), Some("true"));
     assert_eq!(first.json()["portal"]["delivered"], "unknown");
-    // That was the first answer, so it is the answer from now on.
+    // This was the first answer, so it is replayed from now on.
     let again = ask(address).await.unwrap();
     assert_eq!(essence(&again), essence(&first));
     assert_eq!(vendor.cancels("migrated-1").await.len(), 1);

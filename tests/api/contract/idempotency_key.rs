@@ -1,4 +1,4 @@
-//! `Idempotency-Key` as it is written, and where it is not kept.
+//! `Idempotency-Key`: its syntax, and that it is stored only as a digest.
 
 use crate::helpers::spawn;
 use crate::idempotency::{ONE, cancel};
@@ -41,13 +41,13 @@ async fn only_one_string_in_quotes_is_a_key() {
     for good in [&*longest, "\"a \\\"b\\\" \\\\ c\"", " \"x\" ", "\"y\";v=1"] {
         assert_eq!(cancel(&world, "sync-1", good).await.status, 200, "{good}");
     }
-    // However it is written, it is the string that counts.
+    // Spellings of the same string are the same key.
     let one = cancel(&world, "sync-1", "\"y\"").await;
     assert_eq!(one.header("idempotent-replayed"), Some("true"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_key_itself_is_kept_nowhere() {
+async fn the_key_is_stored_only_as_a_digest() {
     let mut world = spawn().await;
     let key = "\"order-4711-of-a-customer\"";
     assert_eq!(cancel(&world, "sync-1", key).await.status, 200);

@@ -1,5 +1,5 @@
-//! Too large, too slow, broken off: what a client learns, and that it costs nobody
-//! else anything.
+//! Requests that are too large, too slow or cut off: their answers, and that other clients
+//! are not affected.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::helpers::{spawn, spawn_toml};
 const CANCEL: &str = "/offers/sync-1/cancel";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_large_is_said_so_to_a_client_that_sends_it_all() {
+async fn a_client_that_sends_too_much_can_read_the_refusal() {
     let world = spawn().await;
     let body = "x".repeat(2 * 1024 * 1024);
     let answer = world.send("POST", CANCEL, &body).await;
@@ -22,7 +22,7 @@ async fn what_is_too_large_is_said_so_to_a_client_that_sends_it_all() {
     let bytes = raw_cancel("Transfer-Encoding: chunked\r\n", &chunked);
     let answer = send_raw(world.address(), &bytes).await.unwrap();
     assert_not_delivered(&answer.problem(413, "body-too-large"));
-    // One byte too many, and exactly as many as may be.
+    // One byte above the limit, and exactly the limit.
     let padded = |length: usize| format!("{{}}{}", " ".repeat(length - 2));
     let answer = world.send("POST", CANCEL, &padded(16_385)).await;
     assert_not_delivered(&answer.problem(413, "body-too-large"));
@@ -60,7 +60,7 @@ async fn what_is_too_large_is_said_so_to_a_client_that_sends_it_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_does_not_come_is_not_waited_for() {
+async fn a_slow_body_is_refused_after_the_time_limit() {
     let world = spawn_toml("[server]\nbody_timeout_ms = 200").await;
     for bytes in [
         raw_cancel("Content-Length: 10\r\n", "{\"a\""),
@@ -74,7 +74,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
         assert_eq!(problem["retryable"], true);
         assert_eq!(answer.header("connection"), Some("close"));
     }
-    // And one that comes, but in drops.
+    // A body that arrives in small pieces.
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
     stream
         .write_all(&raw_cancel("Content-Length: 1000\r\n", "{"))
@@ -103,7 +103,7 @@ async fn read_half(reading: &mut tokio::net::tcp::OwnedReadHalf) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_breaks_off_is_no_body() {
+async fn a_cut_body_is_refused() {
     let world = spawn().await;
     for bytes in [
         raw_cancel("Content-Length: 10\r\n", "{}"),
@@ -112,7 +112,8 @@ async fn a_body_that_breaks_off_is_no_body() {
         let mut stream = TcpStream::connect(world.address()).await.unwrap();
         stream.write_all(&bytes).await.unwrap();
         stream.shutdown().await.unwrap();
-        // Whether it is told is its own fault; that nothing is sent is ours.
+        // The client may have closed the connection and miss the answer; nothing is sent to the
+        // vendor in any case.
         if let Some(answer) = read_answer(&mut stream).await {
             assert_not_delivered(&answer.problem(400, "invalid-body"));
         }
@@ -121,7 +122,7 @@ async fn a_body_that_breaks_off_is_no_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_asks_first_is_told_to_go_on_or_why_not() {
+async fn expect_continue_is_answered_with_100_or_the_refusal() {
     let world = spawn().await;
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
     let head = raw_cancel("Content-Length: 2\r\nExpect: 100-continue\r\n", "");
@@ -132,7 +133,7 @@ async fn a_client_that_asks_first_is_told_to_go_on_or_why_not() {
     stream.write_all(b"{}").await.unwrap();
     assert_eq!(read_answer(&mut stream).await.unwrap().status, 200);
 
-    // Too large, and readable to one that sends it all.
+    // Too large; a client that sends the whole body can read the answer.
     let length = 8 * 1024 * 1024;
     let headers = format!("Content-Length: {length}\r\nExpect: 100-continue\r\n");
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
@@ -143,8 +144,8 @@ async fn a_client_that_asks_first_is_told_to_go_on_or_why_not() {
     let answer = answer.unwrap_or_else(|| panic!("unreadable; sending: {sent:?}"));
     assert_not_delivered(&answer.problem(413, "body-too-large"));
 
-    // Too large by its own account: refused without waiting for all of it. (actix
-    // says 100 before any of our code can say no.)
+    // Announced as too large: refused before the whole body has arrived. (actix
+    // sends 100 before the gateway's code runs.)
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
     stream.write_all(&raw_cancel(&headers, "")).await.unwrap();
     stream.read_exact(&mut go_on).await.unwrap();

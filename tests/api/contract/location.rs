@@ -1,5 +1,5 @@
-//! A location is an instruction from outside to send our token somewhere: it is
-//! followed only to this very offer's monitor, and only at the portal.
+//! A location tells the gateway where to send its token: only the status monitor of the
+//! same offer at the configured vendor is accepted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use crate::helpers::{World, spawn};
 
 const GUID: &str = "56615b67-2185-49fe-80d2-c4ddf77bb2e8";
 
-/// A host that nobody may connect to, and how many did.
+/// A host that must not be contacted, with the number of connections to it.
 async fn stranger() -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -26,9 +26,9 @@ async fn stranger() -> (String, Arc<AtomicUsize>) {
 }
 
 /// Cancels an offer for each location, named in turn in either header, to the end.
-/// Every `OFFER` in it is that offer. Returns all the paths of the vendor's that
-/// were asked for, without those of the cancels.
-async fn paths_asked(world: &World, locations: &[String]) -> Vec<String> {
+/// Every `OFFER` in it is that offer. Returns all paths
+/// that were requested from the vendor, without those of the cancels.
+async fn requested_paths(world: &World, locations: &[String]) -> Vec<String> {
     let mut started = Vec::new();
     for (number, location) in locations.iter().enumerate() {
         let offer = format!("migrated-{number}");
@@ -53,7 +53,7 @@ async fn paths_asked(world: &World, locations: &[String]) -> Vec<String> {
         .filter(|path| !path.ends_with("/cancel"))
         .map(str::to_owned)
         .collect();
-    // What follows has something to check.
+    // Without requests the checks below would be empty.
     assert!(paths.len() >= locations.len(), "{paths:?}");
     paths
 }
@@ -62,7 +62,7 @@ async fn paths_asked(world: &World, locations: &[String]) -> Vec<String> {
 async fn a_host_in_a_location_is_never_contacted() {
     let world = spawn().await;
     let (host, visits) = stranger().await;
-    let paths = paths_asked(
+    let paths = requested_paths(
         &world,
         &[
             format!("HTTP://{host}{{operation}}/"),
@@ -85,7 +85,7 @@ async fn a_host_in_a_location_is_never_contacted() {
         let call = tail.split('/').nth(1);
         assert!(matches!(call, Some("operations" | "submissions")), "{path}");
     }
-    // The stranger would have noticed.
+    // The other host counts connections.
     assert_eq!(visits.load(Ordering::SeqCst), 0);
     let _knock = TcpStream::connect(&host).await.unwrap();
     while visits.load(Ordering::SeqCst) == 0 {
@@ -94,7 +94,7 @@ async fn a_host_in_a_location_is_never_contacted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn any_other_place_is_not_requested() {
+async fn other_locations_are_not_requested() {
     let world = spawn().await;
     let (host, visits) = stranger().await;
     let offers = "/api/publishers/contoso/offers";
@@ -128,7 +128,7 @@ async fn any_other_place_is_not_requested() {
         "file:///etc/passwd".into(),
         "x".repeat(4000),
     ];
-    for path in paths_asked(&world, &locations).await {
+    for path in requested_paths(&world, &locations).await {
         let offer = path.strip_prefix(&format!("{offers}/migrated-")).unwrap();
         assert!(offer.ends_with("/submissions"), "{path}");
     }

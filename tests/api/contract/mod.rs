@@ -1,4 +1,4 @@
-//! The HTTP contract: what each request is answered with, and what reaches the vendor.
+//! The HTTP contract: the answer to each request, and what reaches the vendor.
 
 mod cancel;
 mod events;

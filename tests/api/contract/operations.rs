@@ -1,5 +1,5 @@
-//! `GET /operations/{id}`: the status monitor, member by member; and what a problem
-//! looks like.
+//! `GET /operations/{id}`: the members of the status monitor's document, and of a problem
+//! document.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::client::Answer;
 use crate::helpers::{Setup, World, spawn, spawn_with};
 
-/// The document without what is new every time, having looked at each of those.
+/// The document without the members that differ between runs, which are checked here.
 fn essence(world: &World, answer: &Answer) -> Value {
     let mut document = answer.json();
     let id = document["id"].as_str().unwrap().to_owned();
@@ -54,9 +54,9 @@ async fn an_operation_from_beginning_to_end() {
     .await;
     let answer = world.cancel("migrated-1").await;
     let path = "/api/publishers/contoso/offers/migrated-1/operations/";
-    let mut begun = essence(&world, &answer);
+    let mut started = essence(&world, &answer);
     let portal = format!("http://{}{path}", world.vendor.address);
-    let location = begun["portal"]["operationLocation"].take();
+    let location = started["portal"]["operationLocation"].take();
     assert!(
         location.as_str().unwrap().starts_with(&portal),
         "{location}"
@@ -77,10 +77,10 @@ async fn an_operation_from_beginning_to_end() {
         },
         "error": null,
     });
-    assert_eq!(begun, expected);
+    assert_eq!(started, expected);
     assert_eq!(answer.retry_after(), Some(1));
 
-    // The vendor's own word shows as soon as it was read, and status stays ours.
+    // The vendor's status text appears as soon as it was read; status keeps the gateway's value.
     let monitor = format!("/operations/{}", answer.json()["id"].as_str().unwrap());
     world.vendor.receives("migrated-1/operations/", 2).await;
     let running = loop {
@@ -119,7 +119,7 @@ async fn an_operation_from_beginning_to_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_problem_of_the_vendors_member_by_member() {
+async fn every_member_of_a_vendor_problem() {
     let world = spawn().await;
     let error = json!({"error": {"code": "BadRequest", "message": "The argument\u{7} is null."}});
     let fault = json!({"kind": "status", "status": 400, "body": error});
@@ -155,7 +155,7 @@ async fn a_problem_of_the_vendors_member_by_member() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_vendor_says_is_plain_and_short() {
+async fn the_vendors_text_is_plain_and_short() {
     let world = spawn().await;
     let long = "é".repeat(5000);
     for (number, (message, expected)) in [
@@ -210,7 +210,7 @@ async fn two_cancels_of_one_offer_are_two_operations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hundreds_of_operations_are_followed_at_once() {
+async fn hundreds_of_operations_are_polled_concurrently() {
     let world = spawn().await;
     let offers: Vec<String> = (0..200).map(|n| format!("migrated-{n}")).collect();
     let cancels = offers.iter().map(|offer| world.cancel(offer));

@@ -1,4 +1,4 @@
-//! What became of a cancel: the status monitor reports what the sandbox knows to be true.
+//! Outcomes of cancels: the status monitor agrees with the sandbox's record of the truth.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ async fn undecided() -> World {
     .await
 }
 
-/// Moves an offer of contoso's on, or makes it.
+/// Advances an offer of contoso, or creates it.
 async fn offer(world: &World, method: &str, path: &str, body: Value) -> Value {
     let path = format!("offers/contoso/{path}");
     world.vendor.control(method, &path, body).await
@@ -51,7 +51,7 @@ fn assert_ended(operation: &Value, outcome: &str, code: Option<&str>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_scenario_ends_with_the_truth() {
+async fn every_scenario_ends_with_its_true_outcome() {
     let world = spawn().await;
     let table = [
         ("idle", "nothingToCancel", None),
@@ -89,7 +89,7 @@ async fn every_scenario_ends_with_the_truth() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publish_that_does_not_stop_is_not_canceled_whatever_the_location_says() {
+async fn a_publish_that_does_not_stop_is_not_canceled_for_any_location() {
     let world = impatient(Duration::from_millis(300)).await;
     let stubborn = json!({"location": "unmigrated", "cancel": "stubborn", "submissions": [{}]});
     offer(&world, "PUT", "mule", stubborn).await;
@@ -124,7 +124,7 @@ async fn a_vendor_that_failed_is_not_reported_to_have_accepted_the_cancel() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_evidence_nothing_is_claimed() {
+async fn without_evidence_the_outcome_is_unknown() {
     let world = impatient(Duration::from_millis(300)).await;
     let faults = [
         json!({"kind": "internal-error"}),
@@ -153,7 +153,7 @@ async fn without_evidence_nothing_is_claimed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_vendor_that_recovers_is_believed_again() {
+async fn observations_after_an_outage_decide() {
     let world = spawn().await;
     for on in ["submissions", "operations"] {
         let fault = json!({"kind": "internal-error"});
@@ -166,7 +166,7 @@ async fn a_vendor_that_recovers_is_believed_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_publish_that_ended_at_once_was_met_if_it_ended_since() {
+async fn a_publish_that_ended_after_the_cancel_was_met() {
     let world = spawn().await;
     let at_once = json!({"cancelSeconds": 0, "zone": false, "submissions": [{}]});
     offer(&world, "PUT", "quick", at_once).await;
@@ -178,7 +178,7 @@ async fn a_publish_that_starts_later_never_counts() {
     let world = undecided().await;
     let submissions_of = |offer: &str| format!("offers/{offer}/submissions");
 
-    // The one that the cancel met ends; another goes on.
+    // The publish that the cancel applied to ends; another continues.
     let answer = world.cancel("migrated-1").await;
     let truth = offer(&world, "GET", "migrated-1", Value::Null).await;
     let met = truth["submissions"][0]["id"].clone();
@@ -197,7 +197,7 @@ async fn a_publish_that_starts_later_never_counts() {
     let operation = world.ended(answer.json()["id"].as_str().unwrap()).await;
     assert_ended(&operation, "canceled", None);
 
-    // The one that the cancel met goes on; another is canceled.
+    // The publish that the cancel applied to continues; another is canceled.
     let answer = world.cancel("migrated-2").await;
     let polls = world
         .vendor
@@ -252,7 +252,7 @@ async fn a_publish_right_after_an_observation_of_nothing_does_not_count() {
         // The first poll has finished when the second is made.
         let polls = format!("offers/{name}/submissions");
         world.vendor.receives(&polls, 2).await;
-        // By the vendor's clock it may have the very time of our answer.
+        // By the vendor's clock its time may equal that of the answer.
         offer(&world, "POST", &format!("{name}/publish"), json!({})).await;
         if ends {
             let end = json!({"state": "completed"});
@@ -264,7 +264,7 @@ async fn a_publish_right_after_an_observation_of_nothing_does_not_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_in_the_middle_changes_nothing() {
+async fn a_restart_does_not_change_the_outcome() {
     let mut world = undecided().await;
     let answer = world.cancel("migrated-1").await;
     let id = answer.json()["id"].as_str().unwrap().to_owned();
@@ -274,7 +274,7 @@ async fn a_restart_in_the_middle_changes_nothing() {
     let operation = world.operation(&id).await;
     assert_eq!(operation["status"], "Running");
     assert_eq!(operation["createdAt"], answer.json()["createdAt"]);
-    // It remembers which publish it was: another is newer now.
+    // The pinned publish survives the restart, although another is newer now.
     let truth = offer(&world, "GET", "migrated-1", Value::Null).await;
     let met = truth["submissions"][0]["id"].clone();
     offer(&world, "POST", "migrated-1/publish", json!({})).await;
@@ -289,14 +289,14 @@ async fn a_restart_in_the_middle_changes_nothing() {
     assert_ended(&operation, "alreadyFailed", None);
     world.restart().await;
     let mut again = world.operation(&id).await;
-    // The gateway's port is another one now.
+    // The restarted gateway has another port.
     again["operationLocation"] = operation["operationLocation"].clone();
     assert_eq!(again, operation);
     assert_eq!(world.vendor.cancels("migrated-1").await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_intent_without_a_result_is_followed_and_never_sent_again() {
+async fn an_intent_without_a_result_is_polled_and_never_sent_again() {
     use offergate::domain::Durability;
     use offergate::domain::{
         Action, Caller, CallerName, Glob, OfferId, Operation, PublisherId, RequestId, Rule,
@@ -346,7 +346,7 @@ async fn an_intent_without_a_result_is_followed_and_never_sent_again() {
     }
     ledger.close().await.unwrap();
     world.restart().await;
-    // As if the vendor had got the first one.
+    // As if the vendor had received the first request.
     world
         .vendor
         .receives("migrated-arrived/submissions", 2)

@@ -1,5 +1,5 @@
-//! Requests that end at the gateway: a problem for each, and not one byte of them
-//! at the vendor.
+//! Requests that the gateway refuses: each gets a problem, and none of them reaches the
+//! vendor.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::helpers::{KEY, spawn};
 const CANCEL: &str = "/offers/sync-1/cancel";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ids_that_are_none() {
+async fn malformed_ids() {
     let world = spawn().await;
     let long = "x".repeat(129);
     for id in [
@@ -60,7 +60,7 @@ async fn ids_that_are_none() {
             .problem(400, "invalid-publisher-id");
         assert_not_delivered(&problem);
     }
-    // What the parser below us refuses already; all that counts is that it is refused.
+    // Refused by the HTTP parser, with its own status.
     for id in [
         "a\0b", "a b", "a\tb", "a\u{7f}b", "\u{e9}", "a\"b", "<a>", "a\\b", "a|b", "a^b", "{a}",
     ] {
@@ -76,7 +76,7 @@ async fn ids_that_are_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn routes_and_methods_that_there_are_not() {
+async fn unknown_routes_and_methods() {
     let world = spawn().await;
     for path in [
         "/",
@@ -161,7 +161,7 @@ async fn headers_and_queries_that_would_change_the_meaning() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_are_not_understood() {
+async fn malformed_bodies() {
     let world = spawn().await;
     let one_too_many = json!({"notificationEmails": vec!["a@b.c"; 21]}).to_string();
     let list_of_21 = json!({"metadata": {"notification-emails": vec!["a@b.c"; 21].join(",")}});
@@ -224,7 +224,7 @@ async fn bodies_that_are_not_understood() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_ways_to_say_the_length_are_refused() {
+async fn conflicting_lengths_are_refused() {
     let world = spawn().await;
     for headers in [
         "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
@@ -235,7 +235,7 @@ async fn two_ways_to_say_the_length_are_refused() {
         "Transfer-Encoding : chunked\r\n",
         "Transfer-Encoding: xchunked\r\n",
     ] {
-        // Behind it a second request that nobody may find.
+        // Followed by a second request, which must not be parsed.
         let hidden = format!(
             "0\r\n\r\nPOST /offers/sync-hidden/cancel HTTP/1.1\r\nHost: x\r\nX-Api-Key: {KEY}\r\nContent-Length: 0\r\n\r\n"
         );
@@ -247,7 +247,7 @@ async fn two_ways_to_say_the_length_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_problem_explains_itself_to_people() {
+async fn every_problem_code_has_a_page() {
     let world = spawn().await;
     let answer = client::send(world.address(), "POST", CANCEL, &[], "").await;
     let problem = answer.problem(401, "unauthenticated");

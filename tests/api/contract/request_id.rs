@@ -1,4 +1,4 @@
-//! `X-Request-Id`: kept if it is one, replaced if not, always returned.
+//! `X-Request-Id`: kept if valid, otherwise replaced, and always returned.
 
 use crate::client;
 use crate::helpers::{KEY, spawn};
@@ -9,7 +9,7 @@ fn is_ours(id: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_one_is_kept_and_anything_else_replaced() {
+async fn a_valid_id_is_kept_and_others_are_replaced() {
     let world = spawn().await;
     let longest = "x".repeat(128);
     let too_long = "x".repeat(129);
@@ -36,7 +36,7 @@ async fn a_good_one_is_kept_and_anything_else_replaced() {
         let path = format!("/offers/sync-{number}/cancel");
         let mut with_key = headers.clone();
         with_key.push(("X-Api-Key", KEY));
-        // On success, on a problem of a route's, and where there is no route.
+        // On success, on a problem of a route, and on an unknown route.
         for (path, headers) in [
             (&*path, &with_key),
             (&*path, &headers),
@@ -56,7 +56,7 @@ async fn a_good_one_is_kept_and_anything_else_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operation_keeps_the_id_of_the_request_that_asked_for_it() {
+async fn an_operation_keeps_its_request_id() {
     let world = spawn().await;
     let mine = [("X-Request-Id", "asked-for-it")];
     let answer = world

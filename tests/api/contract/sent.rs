@@ -1,10 +1,10 @@
-//! What reaches the vendor of a cancel: this much, and nothing of the caller's.
+//! The requests that reach the vendor: complete, and without headers of the caller.
 
 use serde_json::{Value, json};
 
 use crate::helpers::{NOBODY_KEY, World, spawn, spawn_toml};
 
-/// The one cancel of the offer that the vendor has got.
+/// The only cancel of the offer that the vendor has received.
 async fn sent(world: &World, offer: &str) -> Value {
     let mut cancels = world.vendor.cancels(offer).await;
     assert_eq!(cancels.len(), 1, "{cancels:?}");
@@ -12,7 +12,7 @@ async fn sent(world: &World, offer: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_body_arrives_as_the_vendors_document_or_as_nothing() {
+async fn every_body_arrives_as_the_vendors_document_or_empty() {
     let two = r#"{"metadata":{"notification-emails":"a@b.c,d@e.f"}}"#;
     let twenty = vec!["a@b.c"; 20];
     let of_twenty = json!({"metadata": {"notification-emails": twenty.join(",")}}).to_string();
@@ -61,7 +61,7 @@ async fn every_body_arrives_as_the_vendors_document_or_as_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_the_callers_head_reaches_the_vendor() {
+async fn no_header_of_the_caller_reaches_the_vendor() {
     let world = spawn().await;
     let hostile: Vec<(&str, &str)> = vec![
         ("Accept", "text/html"),
@@ -106,7 +106,7 @@ async fn nothing_of_the_callers_head_reaches_the_vendor() {
         value.as_str().unwrap().to_owned()
     };
     let authorization = take("authorization");
-    // The sandbox shows tokens as hashes; it took this one for one of its own.
+    // The sandbox shows tokens as hashes; it accepted this one as its own.
     assert!(
         authorization.starts_with("Bearer sha256:"),
         "{authorization}"
@@ -154,7 +154,7 @@ async fn every_call_goes_to_the_vendors_path_with_the_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_publisher_is_the_one_of_the_path_or_the_callers_own() {
+async fn the_publisher_is_that_of_the_path_or_the_callers_default() {
     let world = spawn_toml(
         r#"
 [[publishers]]

@@ -1,4 +1,4 @@
-//! `Prefer: wait=N`: an answer that is held back until there is more to say.
+//! `Prefer: wait=N`: answers that wait for the operation to finish.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn monitor(answer: &Answer) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_action_is_answered_when_it_is_over() {
+async fn a_waiting_action_is_answered_when_it_finishes() {
     let world = spawn_undecided("").await;
     let path = "/offers/migrated-1/cancel";
     let end = async {
@@ -39,7 +39,7 @@ async fn an_action_is_answered_when_it_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn so_is_the_status_monitor_and_all_who_ask_it() {
+async fn waiting_status_requests_are_answered_when_it_finishes() {
     let world = spawn_undecided("").await;
     let monitor = monitor(&world.cancel("migrated-1").await);
     world.vendor.receives("migrated-1/submissions", 1).await;
@@ -54,7 +54,7 @@ async fn so_is_the_status_monitor_and_all_who_ask_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wait_ends_after_its_time_and_ours() {
+async fn a_wait_ends_after_the_preferred_or_the_longest_time() {
     let world = spawn_undecided("[server]\nmax_wait_seconds = 1").await;
     let path = "/offers/migrated-1/cancel";
     for (prefer, applied, least) in [
@@ -62,9 +62,9 @@ async fn a_wait_ends_after_its_time_and_ours() {
         ("wait=1", "wait=1", 1),
         ("wait=0", "wait=0", 0),
     ] {
-        let begun = Instant::now();
+        let started = Instant::now();
         let answer = ask(&world, "POST", path, prefer).await;
-        assert!(begun.elapsed() >= Duration::from_secs(least));
+        assert!(started.elapsed() >= Duration::from_secs(least));
         assert_eq!(answer.status, 202, "{answer:?}");
         assert_eq!(answer.json()["status"], "Running");
         assert_eq!(answer.header("preference-applied"), Some(applied));
@@ -76,7 +76,7 @@ async fn a_wait_ends_after_its_time_and_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_over_is_not_waited_for_and_what_is_no_wish_is_ignored() {
+async fn finished_operations_and_invalid_preferences_do_not_wait() {
     let world = spawn().await;
     let answer = ask(&world, "POST", "/offers/sync-1/cancel", "wait=40").await;
     assert_eq!(answer.status, 200);
@@ -91,7 +91,7 @@ async fn what_is_over_is_not_waited_for_and_what_is_no_wish_is_ignored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nobody_may_wait_nobody_does() {
+async fn waiting_can_be_switched_off() {
     let world = spawn_undecided("[server]\nmax_wait_seconds = 0").await;
     let answer = ask(&world, "POST", "/offers/migrated-1/cancel", "wait=40").await;
     assert_eq!(answer.status, 202, "{answer:?}");
@@ -116,17 +116,17 @@ async fn draining_ends_every_wait_at_once() {
         .collect();
     // All of them are there once their cancels are; a GET is faster than those.
     world.vendor.receives("/cancel", 26).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     world.stop().await;
     for answer in waiting {
         let answer = answer.await.unwrap().expect("not answered");
         assert_eq!(answer.json()["status"], "Running", "{answer:?}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(20));
+    assert!(started.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_loses_its_rights_is_told_that_and_no_more() {
+async fn a_waiting_caller_that_loses_its_rights_gets_only_that_problem() {
     let world = spawn_undecided("").await;
     let monitor = monitor(&world.cancel("migrated-1").await);
     world.vendor.receives("migrated-1/submissions", 1).await;
@@ -138,7 +138,7 @@ api_key_sha256 = ["$reader"]
 allow = [{ actions = ["read"], publishers = ["*"], offers = ["*"] }]
 "#;
     let exchange = async {
-        // Only a request that waits already can notice.
+        // Only a request that already waits is affected.
         let path = "/offers/migrated-2/cancel";
         let posted = ask(&world, "POST", path, "wait=40");
         let reload = async {
@@ -149,7 +149,7 @@ allow = [{ actions = ["read"], publishers = ["*"], offers = ["*"] }]
     };
     let (shown, posted) = tokio::join!(ask(&world, "GET", &monitor, "wait=40"), exchange);
     shown.problem(401, "unauthenticated");
-    // It has done what it was asked to, and says what was known when it was asked.
+    // The action was executed; the answer has the state known at the time of the request.
     assert_eq!(posted.status, 202, "{posted:?}");
     assert_eq!(posted.json()["status"], "Running");
 }

@@ -1,5 +1,5 @@
-//! `/healthz` and `/readyz`: alive, and ready or why not. The reasons that need a
-//! broken token endpoint, ledger or shutdown are with those.
+//! `/healthz` and `/readyz`: liveness, and readiness with its reasons. Reasons that need a
+//! broken token endpoint, ledger or shutdown are tested with those.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -96,7 +96,7 @@ async fn not_ready_before_there_is_a_token_but_alive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_and_operators_are_served_at_different_doors() {
+async fn callers_and_operators_have_separate_listeners() {
     let world = spawn().await;
     let key = [("X-Api-Key", KEY)];
     let admin = world.admin_address();

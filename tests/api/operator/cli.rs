@@ -1,4 +1,4 @@
-//! The command line: what each subcommand prints, and how it exits.
+//! The command line: the output and the exit code of each subcommand.
 
 use std::fs;
 
@@ -69,7 +69,7 @@ async fn the_demo_makes_one_cancel_and_shows_it() {
     assert_eq!(operation["status"], "Running");
     assert_eq!(operation["action"], "cancel");
     assert_eq!(ended.stderr, "");
-    // It leaves nothing behind.
+    // It removes everything it has created.
     let left: Vec<_> = fs::read_dir(directory.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
 }
@@ -88,9 +88,9 @@ async fn the_demos_curl_line_works_while_it_serves() {
     ];
     let mut demo = Process::start(directory.path(), &arguments, &[]);
     let curl = demo
-        .says(|line| line.starts_with("curl ").then(|| line.to_owned()))
+        .wait_for_line(|line| line.starts_with("curl ").then(|| line.to_owned()))
         .await;
-    demo.says(|line| line.starts_with("Serving until").then_some(()))
+    demo.wait_for_line(|line| line.starts_with("Serving until").then_some(()))
         .await;
     let key = curl
         .split("X-Api-Key: ")
@@ -115,7 +115,7 @@ async fn the_demos_curl_line_works_while_it_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_says_that_all_is_well() {
+async fn check_reports_success() {
     let (vendor, directory) = configured(&Setup::default()).await;
     let ended = run(directory.path(), &command("check", &SERVED)).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -127,7 +127,7 @@ async fn check_says_that_all_is_well() {
             ended.stdout
         );
     }
-    // One token and one read, nothing else, and nothing on disk.
+    // One token and one read only, and no file.
     assert_eq!(vendor.received("/oauth2/").await.len(), 1);
     let reads = vendor.received("/api/").await;
     assert_eq!(reads.len(), 1, "{reads:?}");
@@ -136,7 +136,7 @@ async fn check_says_that_all_is_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_asks_issuers_for_their_keys() {
+async fn check_fetches_issuers_keys() {
     let idp = Idp::start(&[&Signer::ec("a"), &Signer::ec("b")]);
     let setup = Setup {
         toml: crate::jwt::toml(&idp, ""),
@@ -158,7 +158,7 @@ async fn check_asks_issuers_for_their_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn check_says_what_does_not_answer_and_what_to_do() {
+async fn check_names_each_failure_with_a_remedy() {
     let wrong = |key: &str, value: &str| format!("[credentials.main]\n{key} = \"{value}\"");
     for (toml, expected) in [
         (
@@ -199,7 +199,7 @@ async fn check_says_what_does_not_answer_and_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_configuration_is_reported_whole() {
+async fn all_configuration_problems_are_reported() {
     let (_vendor, directory) = configured(&Setup {
         toml: "[server]\nlisten = \"nowhere\"\nworkers = -1\ncolour = \"red\"\n\
                [portal]\nbase_url = \"ftp://x\"\n[metrics]\nlisten = \"x\"\n\
@@ -232,7 +232,7 @@ async fn a_wrong_configuration_is_reported_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_would_let_everyone_in_does_not_start() {
+async fn an_empty_key_hash_is_refused() {
     let (_vendor, directory) = configured(&Setup::default()).await;
     for (toml, code) in [
         ("[portal]\nbase_url = \"http://192.0.2.1\"", 78),
@@ -243,7 +243,7 @@ async fn what_would_let_everyone_in_does_not_start() {
             "[[callers]]\nname = \"x\"\napi_key_sha256 = []\nallow = []",
             78,
         ),
-        // The SHA-256 of nothing.
+        // The SHA-256 of an empty text.
         (
             "[[callers]]\nname = \"x\"\nallow = []\napi_key_sha256 = [\
           \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"]",
@@ -262,7 +262,7 @@ async fn what_would_let_everyone_in_does_not_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_that_is_taken_is_named() {
+async fn a_port_in_use_is_named() {
     let setup = Setup::default();
     let vendor = Vendor::start(setup.vendor.clone()).await;
     let taken = format!("[admin]\nlisten = \"{}\"", vendor.address);

@@ -1,8 +1,8 @@
-//! Tokens of an endpoint that nobody here wrote: oidc-provider checks the secret
-//! (RFC 6749, 2.3.1) and the certificate's assertion (RFC 7523), and says no for itself.
+//! Tokens of an independent implementation: oidc-provider checks the secret (RFC 6749,
+//! 2.3.1) and the certificate's assertion (RFC 7523), with its own errors.
 //!
-//! The vendor's double knows no such tokens. So whether they are any good is read from
-//! `/readyz` and from `token show`.
+//! The emulated vendor does not accept these tokens, so `/readyz` and `token show` report
+//! whether they were acquired.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use crate::issuer::{BY_CERTIFICATE, BY_SECRET, Issuer, SECRET, TENANT};
 use crate::mint::{encode, now};
 use crate::process::run;
 
-/// What oidc-provider says to a client that it does not know by its proof.
+/// oidc-provider's error for a client whose authentication fails.
 const REFUSED: &str = "401, invalid_client";
 const RESOURCE: &str = "https://cloudpartner.azure.com";
 
@@ -87,13 +87,13 @@ async fn shows(world: &World, wished: impl Fn(&Value) -> bool) -> Value {
     find(&world.readiness_until(|ready| wished(&find(ready))).await)
 }
 
-/// The gateway has a token of the issuer's, one that says what it should, and tells
-/// nobody more of it.
+/// Checks that the gateway has a token of the issuer with the expected claims, and that the
+/// token is not printed.
 async fn assert_granted(world: &World, kind: &str, client: &str) {
     let shown = shows(world, |shown| !shown["lastSuccess"].is_null()).await;
     assert_eq!(shown["kind"], kind);
     let usable = shown["tokenUsableMs"].as_u64().unwrap();
-    // An hour but the margin, and the time that this test may have taken.
+    // An hour less the margin and the duration of this test.
     assert!((3_400_000..=3_570_000).contains(&usable), "{shown}");
     world.readiness(200).await;
 
@@ -118,11 +118,11 @@ async fn assert_granted(world: &World, kind: &str, client: &str) {
         let line = format!("{name:12} {value}\n");
         assert!(ended.stdout.contains(&line), "{line}: {ended:?}");
     }
-    // As every JWT begins.
+    // The beginning of every JWT.
     assert!(!format!("{ended:?}").contains("eyJ"), "{ended:?}");
 }
 
-/// There is no token, and everybody is told that the endpoint refuses us.
+/// Checks that no token was acquired, and that every output names the endpoint's refusal.
 async fn assert_refused(world: &World) {
     let shown = shows(world, |shown| !shown["lastFailure"].is_null()).await;
     let failure = shown["lastFailure"].as_str().unwrap();
@@ -138,7 +138,7 @@ async fn assert_refused(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_earns_a_token() {
+async fn a_secret_acquires_a_token() {
     let Some(issuer) = Issuer::start().await else {
         return;
     };
@@ -149,7 +149,7 @@ async fn a_secret_earns_a_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_earns_a_token_with_either_algorithm() {
+async fn a_certificate_acquires_a_token_with_either_algorithm() {
     let Some(issuer) = Issuer::start_for_assertions().await else {
         return;
     };
@@ -163,7 +163,7 @@ async fn a_certificate_earns_a_token_with_either_algorithm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_secret_is_refused_and_the_right_one_mends_it() {
+async fn a_wrong_secret_is_refused_until_it_is_corrected() {
     let Some(issuer) = Issuer::start().await else {
         return;
     };
@@ -191,10 +191,10 @@ async fn a_wrong_key_is_refused_until_its_certificate_is_registered() {
     assert_granted(&world, "client-certificate", BY_CERTIFICATE).await;
 }
 
-/// The vendor's double refuses the token, and so the gateway fetches another at once.
-/// With the jti of the first it would get none: see the next test.
+/// The emulated vendor refuses the token, and so the gateway fetches another at once.
+/// With the jti of the first it would be refused: see the next test.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_assertion_is_another() {
+async fn every_assertion_differs() {
     let Some(issuer) = Issuer::start_for_assertions().await else {
         return;
     };

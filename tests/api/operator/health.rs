@@ -1,5 +1,5 @@
-//! What an operator is told of a credential before it bites, and when it does: the days
-//! that are left, Entra's and the vendor's refusals, and what to do.
+//! What `/readyz` and the commands report about a credential before and after it fails: the
+//! days left, the refusals of Entra and of the vendor, and the remedies.
 
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::process::{Process, run};
 use crate::vendor::Vendor;
 
 /// The credential of `/readyz`, and the warnings there.
-async fn told(world: &World) -> (Value, String) {
+async fn credential_health(world: &World) -> (Value, String) {
     let ready = world.readiness(200).await;
     (
         ready["credentials"][0].clone(),
@@ -22,9 +22,9 @@ async fn told(world: &World) -> (Value, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_ends_is_known_of_in_time() {
+async fn an_expiring_secret_is_a_warning() {
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
-    // A secret is good until the end of its day.
+    // A secret is valid until the end of its day.
     for (days, warning) in [
         (40, None),
         (7, Some("expires in 7 day(s); replace it")),
@@ -36,7 +36,7 @@ async fn a_secret_that_ends_is_known_of_in_time() {
             "[credentials.main]\nclient_secret_expires = \"{date}\""
         ))
         .await;
-        let (credential, warnings) = told(&world).await;
+        let (credential, warnings) = credential_health(&world).await;
         assert_eq!(credential["endsInDays"], days, "{credential}");
         let midnight = date.tomorrow().unwrap().to_string();
         let ends = credential["ends"].as_str().unwrap();
@@ -51,7 +51,7 @@ async fn a_secret_that_ends_is_known_of_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_ends_is_known_of_in_time() {
+async fn an_expiring_certificate_is_a_warning() {
     for (days, warning) in [(35, None), (5, Some("expires in 5 day(s); replace it"))] {
         let certified = Certified::ending_in(days);
         let vendor = Vendor::start(Setup::default().vendor).await;
@@ -62,7 +62,7 @@ async fn a_certificate_that_ends_is_known_of_in_time() {
             ..Setup::default()
         };
         let world = spawn_before(vendor, setup).await;
-        let (credential, warnings) = told(&world).await;
+        let (credential, warnings) = credential_health(&world).await;
         assert_eq!(credential["endsInDays"], days, "{credential}");
         assert_eq!(
             warnings.contains("secret or certificate"),
@@ -73,7 +73,7 @@ async fn a_certificate_that_ends_is_known_of_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_vendor_refuses_comes_with_a_remedy() {
+async fn a_refusal_by_the_vendor_has_a_remedy() {
     let world = spawn_toml(
         "[[publishers]]\nid = \"contoso\"\ncredential = \"main\"\n\
          [[publishers]]\nid = \"fabrikam\"\ncredential = \"main\"\n\
@@ -99,25 +99,25 @@ async fn what_the_vendor_refuses_comes_with_a_remedy() {
         let order = json!({"on": "cancel", "publisher": "contoso", "times": 0, "fault": fault});
         world.vendor.order(order).await;
         assert_eq!(world.cancel("sync-1").await.status, told_to_caller);
-        // Another publisher of the same credential is none the worse for it.
+        // Another publisher of the same credential is not affected.
         let other = "/publishers/fabrikam/offers/sync-1/cancel";
         let answer = world.send_as(KEY, "POST", other, "").await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        let (credential, warnings) = told(&world).await;
+        let (credential, warnings) = credential_health(&world).await;
         assert_eq!(credential["vendorRefusal"], status);
         assert!(warnings.contains(remedy), "{warnings}");
         let whose = format!("the vendor refuses its token for contoso ({status})");
         assert!(warnings.contains(&whose), "{warnings}");
         world.vendor.heal().await;
         assert_eq!(world.cancel("sync-2").await.status, 200);
-        let (credential, warnings) = told(&world).await;
+        let (credential, warnings) = credential_health(&world).await;
         assert_eq!(credential["vendorRefusal"], Value::Null);
         assert!(!warnings.contains("refuses"), "{warnings}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_entra_refuses_comes_with_a_remedy() {
+async fn a_refusal_by_entra_has_a_remedy() {
     for (code, remedy) in [
         (7_000_215, "the client secret is wrong"),
         (7_000_222, "the client secret has expired"),
@@ -134,19 +134,19 @@ async fn what_entra_refuses_comes_with_a_remedy() {
             ..Setup::default()
         })
         .await;
-        let said = format!("AADSTS{code}");
+        let code_text = format!("AADSTS{code}");
         let ready = world
-            .readiness_until(|body| body["reasons"].to_string().contains(&said))
+            .readiness_until(|body| body["reasons"].to_string().contains(&code_text))
             .await;
         let failure = ready["credentials"][0]["lastFailure"].as_str().unwrap();
         assert!(
-            failure.contains(&said) && failure.contains(remedy),
+            failure.contains(&code_text) && failure.contains(remedy),
             "{failure}"
         );
         let arguments = ["check", "--config", ".", "--profile", "test"];
         let ended = run(world.directory.path(), &arguments).await;
         assert_eq!(ended.code, Some(69), "{ended:?}");
-        let line = ended.stdout.lines().find(|line| line.contains(&said));
+        let line = ended.stdout.lines().find(|line| line.contains(&code_text));
         let line = line.unwrap_or_else(|| panic!("{ended:?}"));
         assert!(line.starts_with("FAIL  credential main"), "{line}");
         assert!(line.contains(remedy), "{line}");
@@ -180,12 +180,12 @@ async fn every_kind() -> (Vendor, Vec<Kind>) {
         detail,
     };
     let address = vendor.address;
-    let word = vec![("word", platform_token(&signer, "one"))];
+    let assertion = vec![("assertion", platform_token(&signer, "one"))];
     let pod = vec![
         ("AZURE_TENANT_ID", "sandbox".to_owned()),
         ("AZURE_CLIENT_ID", "offergate".to_owned()),
         ("AZURE_AUTHORITY_HOST", format!("http://{address}/")),
-        ("AZURE_FEDERATED_TOKEN_FILE", "word".to_owned()),
+        ("AZURE_FEDERATED_TOKEN_FILE", "assertion".to_owned()),
     ];
     let app = vec![
         ("IDENTITY_ENDPOINT", format!("http://{address}/msi/token")),
@@ -210,7 +210,7 @@ async fn every_kind() -> (Vendor, Vec<Kind>) {
         kind(
             "workload-identity",
             "kind = \"workload-identity\"",
-            word,
+            assertion,
             pod,
             "",
         ),
@@ -259,7 +259,7 @@ async fn check_tries_every_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tokens_claims_are_shown_and_the_token_is_not() {
+async fn token_show_prints_claims_and_not_the_token() {
     let (vendor, kinds) = every_kind().await;
     for kind in &kinds {
         let ended = ended(&vendor, kind, &["token", "show", "main"]).await;
@@ -286,7 +286,7 @@ async fn a_tokens_claims_are_shown_and_the_token_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_not_to_be_had_is_not_shown() {
+async fn token_show_reports_the_failure_to_get_a_token() {
     let world = spawn().await;
     let directory = world.directory.path();
     let show = |name| ["token", "show", name, "--config", ".", "--profile", "test"];

@@ -1,5 +1,5 @@
-//! Every kind of credential earns a token from the sandbox, which verifies what it is
-//! shown; and one token serves everybody.
+//! Every kind of credential acquires a token from the sandbox, which verifies the request;
+//! and one token serves all callers.
 
 use std::path::Path;
 
@@ -27,14 +27,14 @@ fn setup(credential: String, files: Vec<(&'static str, String)>) -> Setup {
     }
 }
 
-/// What the one request for a token looked like.
+/// The only request for a token.
 async fn request_for_a_token(world: &World, path: &str) -> Value {
     let mut asked = world.vendor.received(path).await;
     assert_eq!(asked.len(), 1, "{asked:?}");
     asked.remove(0)
 }
 
-/// Exchanges a file as the platform does: never half of it is there.
+/// Replaces a file atomically, as the platform does.
 fn exchange(directory: &Path, name: &str, text: &str) {
     let new = directory.join("new");
     std::fs::write(&new, text).unwrap();
@@ -51,7 +51,7 @@ async fn certificate(more: &str) {
     assert_eq!(used(&world.vendor, "certificates").await, [1, 0], "{more}");
     let body = request_for_a_token(&world, "/oauth2/").await["body"].to_string();
     assert!(!body.contains("client_secret"), "{body}");
-    // The sandbox takes no statement twice.
+    // The sandbox accepts no assertion twice.
     allow(&world.vendor, 1).await;
     let revoked = world.vendor.control("POST", "token/revoke", Value::Null);
     revoked.await;
@@ -64,12 +64,12 @@ async fn certificate(more: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_signs_as_entra_wants_it() {
+async fn a_certificate_signs_with_ps256() {
     certificate("").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_signs_in_the_other_way_too() {
+async fn a_certificate_signs_with_rs256() {
     certificate("assertion_algorithm = \"RS256\"").await;
 }
 
@@ -79,7 +79,7 @@ async fn a_certificate_works_at_the_older_endpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_nobody_registered_is_named() {
+async fn an_unregistered_certificate_is_named_in_the_error() {
     let vendor = Vendor::start(Setup::default().vendor).await;
     Certified::register(&vendor, &[Certified::second()]).await;
     let files = Certified::first().files();
@@ -108,13 +108,13 @@ async fn workload(signer: &Signer) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_platforms_word_is_read_again_each_time() {
+async fn the_platforms_assertion_is_read_for_each_request() {
     let signers = [Signer::ec("a"), Signer::rsa("b", "RS256")];
     for signer in &signers {
         let world = workload(signer).await;
         assert_one_serves_all(&world).await;
         assert_eq!(used(&world.vendor, "federated").await, [1, 0]);
-        // Another file is tried while the token from the first is good for an hour.
+        // Another file is tried while the token from the first is valid for an hour.
         allow(&world.vendor, 1).await;
         let text = format!("{}\r\n", platform_token(signer, "two"));
         exchange(world.directory.path(), "assertion", &text);
@@ -128,7 +128,7 @@ async fn the_platforms_word_is_read_again_each_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_word_that_changes_while_it_is_shown_is_noticed() {
+async fn an_assertion_that_changes_during_a_request_is_noticed() {
     let signer = Signer::ec("a");
     let world = workload(&signer).await;
     // The endpoint has the first and takes its time.
@@ -145,7 +145,7 @@ async fn a_word_that_changes_while_it_is_shown_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_word_that_earns_nothing_leaves_the_token_in_use() {
+async fn a_refused_assertion_leaves_the_token_in_use() {
     let signer = Signer::ec("a");
     let world = workload(&signer).await;
     assert_one_serves_all(&world).await;
@@ -219,7 +219,7 @@ async fn an_app_has_an_identity_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_hands_out_identities_may_refuse() {
+async fn an_identity_endpoint_may_refuse() {
     let hasty = MANAGED.replace("5000", "100");
     let app_service = |more: &str| format!("{hasty}{APP_SERVICE}{more}");
     let machine = |more: &str| format!("{hasty}{IMDS}{more}");
@@ -250,7 +250,7 @@ async fn whoever_hands_out_identities_may_refuse() {
     }
 }
 
-/// A token of the sandbox's, obtained by somebody else than the gateway.
+/// A token of the sandbox that another client has obtained.
 pub async fn token(vendor: &Vendor, seconds: u32) -> String {
     let lifetime = json!({"expiresIn": seconds});
     vendor.control("POST", "token", lifetime).await;
@@ -276,7 +276,7 @@ async fn a_token_may_come_from_a_file() {
     assert_eq!(credential["kind"], "token-file");
     let usable = credential["tokenUsableMs"].as_u64().unwrap();
     assert!((3_400_000..3_571_000).contains(&usable), "{ready}");
-    // Its file alone says so: the gateway has asked nobody.
+    // It comes from the file: the gateway has sent no token request.
     assert_all_used(&world.vendor, 0).await;
     world
         .vendor
@@ -289,7 +289,7 @@ async fn a_token_may_come_from_a_file() {
     world.readiness_until(long).await;
     assert_eq!(world.cancel("sync-2").await.status, 200);
 
-    // Past its end before it is even used, and then the one before that again.
+    // An expired token, then the previous one again.
     let short = token(&world.vendor, 10).await;
     for (text, why) in [
         (
@@ -300,8 +300,8 @@ async fn a_token_may_come_from_a_file() {
         ("sandbox", "it does not hold a JWT with an exp claim"),
     ] {
         exchange(world.directory.path(), "token", text);
-        let told = |body: &Value| body["warnings"].to_string().contains(why);
-        let ready = world.readiness_until(told).await;
+        let is_warned = |body: &Value| body["warnings"].to_string().contains(why);
+        let ready = world.readiness_until(is_warned).await;
         assert_eq!(ready["ready"], true, "{ready}");
         assert_eq!(world.cancel("sync-3").await.status, 200);
     }
@@ -324,7 +324,7 @@ async fn a_token_in_a_file_that_has_expired_is_not_sent() {
     let reasons = world.readiness(503).await["reasons"].to_string();
     assert!(reasons.contains("the token in it has expired"), "{reasons}");
     assert!(world.vendor.received("/").await.is_empty());
-    // Whoever renews it is late, but not too late.
+    // The file is renewed late, but in time.
     let good = token(&world.vendor, 3600).await;
     exchange(world.directory.path(), "token", &good);
     world.readiness(200).await;

@@ -1,4 +1,4 @@
-//! The form of the log: two lines as they stand, except for what differs each time.
+//! The format of the log: two complete lines, with placeholders for values that differ.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::helpers::{KEY, Setup};
 use crate::process::Served;
 use crate::vendor::Vendor;
 
-/// The line with a placeholder for each value that another run would not repeat.
+/// The line with a placeholder for each value that differs between runs.
 fn steady(line: &str) -> String {
     let mut line = line.to_owned();
     for member in ["timestamp", "operation", "duration_us", "upstream_us"] {
@@ -35,14 +35,14 @@ async fn a_request_and_an_event_inside_it_have_their_form() {
     let mut line_with = async |text: &str| {
         let found = served
             .process
-            .says(|line| line.contains(text).then(|| line.to_owned()));
+            .wait_for_line(|line| line.contains(text).then(|| line.to_owned()));
         steady(&found.await)
     };
     insta::assert_snapshot!(
         line_with("\"message\":\"request\"").await,
         @r#"{"timestamp":…,"level":"INFO","message":"request","method":"POST","route":"/offers/{offerId}/cancel","status":202,"caller":"pipeline","credential":"key 19d9efb6","publisher":"contoso","offer":"migrated-1","operation":…,"request_id":"build-7","duration_us":…,"upstream_us":…,"target":"offergate::http::access_log"}"#
     );
-    // It comes from the action's own task.
+    // The event comes from the action's own task.
     insta::assert_snapshot!(
         line_with("no answer from the vendor").await,
         @r#"{"timestamp":…,"level":"WARN","message":"no answer from the vendor; polling the operation","operation":…,"lost":"the connection was closed without an answer","target":"offergate::operation::answer","span":{"request_id":"build-7","name":"request"}}"#

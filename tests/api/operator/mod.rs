@@ -1,4 +1,4 @@
-//! What an operator sees and sets: command line, health, credentials and reload.
+//! The operator's interfaces: command line, health, credentials and reload.
 
 mod admin;
 mod cli;

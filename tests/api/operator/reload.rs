@@ -1,4 +1,4 @@
-//! Another configuration while requests flow: all of it or nothing of it.
+//! Reloading the configuration while requests are served: as a whole or not at all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ use crate::jwt::{cancel_with, spawn_jwt, toml};
 use crate::mint::Signer;
 use crate::process::{Process, Served};
 use crate::tls::secured;
-use crate::tls_client::{Wish, connect};
+use crate::tls_client::{TlsClientOptions, connect};
 use crate::vendor::Vendor;
 
 const CANCEL: &str = "/offers/sync-1/cancel";
@@ -38,7 +38,7 @@ async fn status(world: &World, key: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_keys_and_rules_are_exchanged() {
+async fn callers_keys_and_rules_are_replaced() {
     let world = spawn().await;
     assert_eq!(status(&world, KEY).await, 200);
     world.reload(&callers("$nobody", ALL)).await;
@@ -54,7 +54,7 @@ async fn callers_keys_and_rules_are_exchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_ends_as_it_began() {
+async fn a_request_keeps_its_version() {
     let world = spawn().await;
     let slow = json!({"kind": "delay", "ms": 1000});
     world
@@ -72,7 +72,7 @@ async fn a_request_ends_as_it_began() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_version_changes_nothing_and_is_complained_of() {
+async fn a_broken_version_is_refused_and_reported() {
     let world = spawn().await;
     let broken = [
         ("no TOML", "[[callers"),
@@ -114,7 +114,7 @@ api_key_sha256 = ["$nobody"]"#,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_needs_a_restart_says_so_and_the_rest_is_taken_over() {
+async fn changes_that_need_a_restart_are_reported_and_others_applied() {
     let world = spawn().await;
     let toml = format!("[ledger]\nretention_days = 7\n{}", callers("$nobody", ALL));
     world.reload(&toml).await;
@@ -122,7 +122,7 @@ async fn what_needs_a_restart_says_so_and_the_rest_is_taken_over() {
     let body = world.readiness(200).await;
     let warnings = body["warnings"].to_string();
     assert!(
-        warnings.contains("ledger has changed, which takes effect after a restart"),
+        warnings.contains("ledger has changed; restart the gateway to apply it"),
         "{body}"
     );
 }
@@ -152,7 +152,7 @@ async fn rules_for_another_vendor_are_not_applied_to_this_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_fails_while_versions_are_exchanged() {
+async fn no_request_fails_during_reloads() {
     let world = Arc::new(spawn().await);
     let stop = Arc::new(AtomicBool::new(false));
     let senders: Vec<_> = (0..4)
@@ -179,7 +179,7 @@ async fn no_request_fails_while_versions_are_exchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_remembered_token_does_not_outlive_its_caller() {
+async fn a_cached_token_does_not_outlive_its_caller() {
     let signer = Signer::ec("k");
     let idp = Idp::start(&[&signer]);
     let keys = r#"algorithms = ["ES256"]"#;
@@ -203,7 +203,7 @@ async fn a_remembered_token_does_not_outlive_its_caller() {
     cancel_with(&world, &token)
         .await
         .problem(401, "unauthenticated");
-    // A new issuer's keys are fetched, and one that is gone is none any more.
+    // A new issuer's keys are fetched; a removed issuer is rejected.
     let other = Idp::start(&[&signer]);
     world.reload(&toml(&other, keys)).await;
     let theirs = signer.token(&other.claims("release"));
@@ -220,8 +220,8 @@ async fn served() -> (Vendor, Served) {
     (vendor, served)
 }
 
-/// The line of a log that says this.
-fn says(message: &'static str) -> impl Fn(&str) -> Option<Value> {
+/// The line of the log with this message.
+fn with_message(message: &'static str) -> impl Fn(&str) -> Option<Value> {
     move |line| {
         let line: Value = serde_json::from_str(line).ok()?;
         (line["message"].as_str()?.starts_with(message)).then_some(line)
@@ -249,15 +249,21 @@ async fn a_changed_file_is_noticed() {
         served.directory.path().join("new"),
         callers(&hash(KEY), ALL),
     );
-    // Exchanged as a mounted secret is: another file under the same name.
+    // Replaced as a mounted secret is: another file under the same name.
     std::fs::write(&new, callers(&hash(NOBODY_KEY), ALL)).unwrap();
     std::fs::rename(&new, &path).unwrap();
-    let line = served.process.says(says("configuration reloaded")).await;
+    let line = served
+        .process
+        .wait_for_line(with_message("configuration reloaded"))
+        .await;
     assert_eq!(line["callers"], 1);
     assert_eq!(with_key(&served, KEY).await, 401);
     assert_eq!(with_key(&served, NOBODY_KEY).await, 200);
     std::fs::write(&path, "[[callers]]\nnam = 1\n").unwrap();
-    let line = served.process.says(says("configuration refused")).await;
+    let line = served
+        .process
+        .wait_for_line(with_message("configuration refused"))
+        .await;
     assert_eq!(line["level"], "ERROR");
     assert!(
         line["key"].as_str().unwrap().starts_with("callers[0]"),
@@ -275,7 +281,7 @@ async fn a_changed_file_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_directory_that_goes_and_comes_is_noticed() {
+async fn a_directory_that_is_removed_and_restored_is_noticed() {
     let setup = Setup::default();
     let vendor = Vendor::start(setup.vendor.clone()).await;
     let directory = TempDir::new().unwrap();
@@ -290,16 +296,22 @@ async fn a_directory_that_goes_and_comes_is_noticed() {
     }
     let arguments = ["serve", "--config", "config", "--profile", "test"];
     let mut process = Process::start(directory.path(), &arguments, &[]);
-    process.says(says("offergate is listening")).await;
+    process
+        .wait_for_line(with_message("offergate is listening"))
+        .await;
     std::fs::rename(&here, &away).unwrap();
-    let line = process.says(says("configuration refused")).await;
+    let line = process
+        .wait_for_line(with_message("configuration refused"))
+        .await;
     assert_eq!(line["problem"], "is not a directory");
     std::fs::rename(&away, &here).unwrap();
-    process.says(says("configuration reloaded")).await;
+    process
+        .wait_for_line(with_message("configuration reloaded"))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exchanged_certificate_is_noticed() {
+async fn a_replaced_certificate_is_noticed() {
     let secured = secured("").await;
     let (world, files) = (&secured.world, secured.files.path());
     let certificate = FileSnapshot::begin().with(FilesRead {
@@ -307,11 +319,11 @@ async fn an_exchanged_certificate_is_noticed() {
         complete: true,
     });
     let reloader = world.gateway.as_ref().unwrap().reloader();
-    let (_tell, told) = tokio::sync::mpsc::channel(1);
-    tokio::spawn(reloader.follow(source(&world.directory), certificate, told));
+    let (_sender, requests) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(reloader.follow(source(&world.directory), certificate, requests));
     let renewed = Ca::new("others");
     renewed.server().write(files, "server");
-    let config = Wish::new(&renewed).config();
+    let config = TlsClientOptions::new(&renewed).config();
     tokio::time::timeout(Duration::from_secs(20), async {
         while connect(world.address(), &config).await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -322,10 +334,13 @@ async fn an_exchanged_certificate_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hangup_is_heard_at_once() {
+async fn sighup_reloads_at_once() {
     let (_vendor, mut served) = served().await;
     served.process.signal("HUP");
-    served.process.says(says("configuration reloaded")).await;
+    served
+        .process
+        .wait_for_line(with_message("configuration reloaded"))
+        .await;
     assert_eq!(with_key(&served, KEY).await, 200);
     served.process.signal("TERM");
     assert_eq!(served.process.ended().await.code, Some(0));

@@ -21,14 +21,14 @@ const HEALTH: &str = "/_sandbox/v1/health";
 async fn listens(sandbox: &mut Process) -> (String, SocketAddr) {
     let line = "The sandbox listens on ";
     let url = sandbox
-        .says(|said| Some(said.strip_prefix(line)?.split(';').next()?.to_owned()))
+        .wait_for_line(|said| Some(said.strip_prefix(line)?.split(';').next()?.to_owned()))
         .await;
     let (_, address) = url.split_once("://").unwrap();
     let address = address.replace("0.0.0.0", "127.0.0.1").parse().unwrap();
     (url, address)
 }
 
-/// A client that trusts this CA alone.
+/// A client that trusts only this CA.
 fn trusting(ca_pem: &str) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap();
@@ -76,7 +76,9 @@ async fn a_self_signed_sandbox_writes_its_ca() {
     let (url, address) = listens(&mut sandbox).await;
     assert!(url.starts_with("https://"), "{url}");
     sandbox
-        .says(|line| (line.contains("tls/ca.pem") && line.contains("portal.ca_file")).then_some(()))
+        .wait_for_line(|line| {
+            (line.contains("tls/ca.pem") && line.contains("portal.ca_file")).then_some(())
+        })
         .await;
     let ca = fs::read_to_string(directory.path().join("tls/ca.pem")).unwrap();
     let tls = trusting(&ca);

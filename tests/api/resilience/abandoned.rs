@@ -1,4 +1,4 @@
-//! Clients that wait or listen, and go away: what they leave is let go at once.
+//! Waiting or streaming clients that disconnect: their resources are released at once.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tokio::time::{Instant, sleep};
 use crate::client::{self, Answer};
 use crate::helpers::{KEY, World, spawn_toml};
 use crate::tls::{Secured, secured};
-use crate::tls_client::{Wish, connect};
+use crate::tls_client::{TlsClientOptions, connect};
 
-const PATIENCE: Duration = Duration::from_secs(30);
-/// One caller, who may wait once at a time.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// One caller with one slot for waiting.
 const ONE_WAIT: &str = r#"
 [[callers]]
 name = "pipeline"
@@ -23,10 +23,10 @@ max_waits = 1
 allow = [{ actions = ["cancel", "read"], publishers = ["*"], offers = ["*"] }]
 "#;
 
-/// Sends a cancel again, under its key, until its answer is another than that the key
-/// is in use: nobody waits any more who was to be answered first.
+/// Repeats a cancel under its key until the key is no longer in use: the first request has
+/// then been abandoned.
 async fn once_free(world: &World, headers: &[(&str, &str)]) -> Answer {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let path = "/offers/stubborn-1/cancel";
         let answer = world.send_with("POST", path, headers, "").await;
@@ -46,7 +46,7 @@ async fn stubborn(world: &World, offer: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wait_that_is_given_up_leaves_its_key_to_the_next() {
+async fn an_abandoned_wait_releases_its_key() {
     let world = spawn_toml("").await;
     let headers = [
         ("X-Api-Key", KEY),
@@ -63,7 +63,7 @@ async fn a_wait_that_is_given_up_leaves_its_key_to_the_next() {
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
     stream.write_all(bytes.as_bytes()).await.unwrap();
     world.vendor.receives("stubborn-1/submissions", 1).await;
-    // As any client does that has waited for long enough: no reset.
+    // An ordinary close without a reset, as after a client's timeout.
     drop(stream);
     let again = once_free(&world, &headers[1..2]).await;
     assert_eq!(again.status, 202, "{again:?}");
@@ -73,7 +73,7 @@ async fn a_wait_that_is_given_up_leaves_its_key_to_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_after_a_wait_is_kept_as_it_was() {
+async fn an_answer_after_a_wait_is_replayed_unchanged() {
     let world = spawn_toml("").await;
     let key = ("Idempotency-Key", "\"one\"");
     let path = "/offers/stubborn-1/cancel";
@@ -88,7 +88,7 @@ async fn an_answer_after_a_wait_is_kept_as_it_was() {
     let again = world.send_with("POST", path, &[key], "").await;
     assert_eq!((again.status, &again.body), (202, &first.body));
     assert_eq!(again.header("preference-applied"), Some("wait=1"));
-    // One that was over after its wait is over for ever.
+    // An operation that finished during its wait stays finished.
     let over = [("Idempotency-Key", "\"two\""), ("Prefer", "wait=20")];
     let path = "/offers/migrated-1/cancel";
     let first = world.send_with("POST", path, &over, "").await;
@@ -100,7 +100,7 @@ async fn an_answer_after_a_wait_is_kept_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_is_stuffed_behind_a_wait_is_ended() {
+async fn a_connection_filled_with_requests_during_a_wait_is_closed() {
     let world = spawn_toml("").await;
     let monitor = stubborn(&world, "stubborn-1").await;
     let wait = [("X-Api-Key", KEY), ("Prefer", "wait=50")];
@@ -108,20 +108,20 @@ async fn a_connection_that_is_stuffed_behind_a_wait_is_ended() {
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
     let first = bytes.replace("Connection: close\r\n", "");
     stream.write_all(first.as_bytes()).await.unwrap();
-    // Much more than is read ahead.
+    // Much more than the gateway reads ahead.
     let more = "GET /problems/conflict HTTP/1.1\r\nHost: gateway\r\n\r\n".repeat(20_000);
     let stuffing = async { while stream.write_all(more.as_bytes()).await.is_ok() {} };
-    tokio::time::timeout(PATIENCE, stuffing)
+    tokio::time::timeout(TIMEOUT, stuffing)
         .await
         .expect("still open");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wait_over_tls_that_is_given_up_leaves_its_key_to_the_next() {
+async fn an_abandoned_wait_over_tls_releases_its_key() {
     let Secured { world, ca, .. } = secured("").await;
     let key = ("Idempotency-Key", "\"one\"");
     let headers = [("X-Api-Key", KEY), key, ("Prefer", "wait=50")];
-    let mut stream = connect(world.address(), &Wish::new(&ca).config())
+    let mut stream = connect(world.address(), &TlsClientOptions::new(&ca).config())
         .await
         .unwrap();
     let path = "/offers/stubborn-1/cancel";
@@ -151,9 +151,9 @@ async fn more_waits_than_allowed_are_answered_at_once_and_streams_refused() {
     let at_once = world.send_with("GET", &monitor, &wait, "").await;
     assert_eq!(at_once.status, 200);
     assert_eq!(at_once.header("preference-applied"), None);
-    // Its place is free when it has gone.
+    // Its slot is free after it has disconnected.
     drop(listening);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let short = [("Prefer", "wait=1")];
         let answer = world.send_with("GET", &monitor, &short, "").await;
@@ -165,7 +165,7 @@ async fn more_waits_than_allowed_are_answered_at_once_and_streams_refused() {
     }
 }
 
-/// The head of an answer whose body goes on.
+/// The head of an answer whose body continues.
 async fn head(stream: &mut TcpStream) -> Answer {
     use tokio::io::AsyncReadExt;
     let mut bytes = Vec::new();

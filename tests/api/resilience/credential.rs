@@ -1,5 +1,5 @@
-//! The token: asked for by nobody but its keeper, never more often than it must be,
-//! and what callers are told while there is none.
+//! The token: fetched only by its refresher, no more often than necessary; and the answers to
+//! callers while none is available.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::helpers::{Setup, World, spawn, spawn_toml, spawn_with};
 
 const TOKENS: &str = "/oauth2/";
 
-/// The SHA-256 of nothing, which is how the sandbox shows an empty credential.
+/// The SHA-256 of an empty text, as which the sandbox shows an empty credential.
 const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// A world whose token endpoint has this fault from the beginning until healed.
@@ -44,7 +44,7 @@ async fn a_thousand_cancels(world: &World, name: &str) -> Vec<Answer> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_requests_ask_for_one_token() {
+async fn a_thousand_requests_cause_one_token_request() {
     let slow = json!({"on": "token", "fault": {"kind": "delay", "ms": 1000}});
     let world = spawn_with(Setup {
         toml: "[server]\nmax_in_flight_actions = 2000\n[credentials.main]\nwait_ms = 30000\n\
@@ -65,14 +65,14 @@ async fn a_thousand_requests_ask_for_one_token() {
         let asked = world.vendor.received(TOKENS).await.len();
         assert_eq!(asked, tokens, "{moment}");
     }
-    // Of those that were refused, each was sent once more and not oftener.
+    // Each refused request was sent exactly once more.
     let sent = world.vendor.received("/cancel").await.len();
     assert!((3001..=4000).contains(&sent), "{sent}");
     assert_always_authorized(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn both_generations_of_the_endpoint_are_spoken() {
+async fn both_versions_of_the_endpoint_work() {
     let resource = "https%3A%2F%2Fcloudpartner.azure.com";
     for (toml, path, wanted) in [
         (
@@ -110,8 +110,8 @@ async fn both_generations_of_the_endpoint_are_spoken() {
     }
 }
 
-/// Nothing is sent, the caller learns why and when to come back, readiness says
-/// what an operator needs, and all is well as soon as the endpoint is.
+/// Nothing is sent, the problem names the reason and Retry-After, `/readyz` names the remedy,
+/// and requests succeed as soon as the endpoint does.
 async fn fails_and_recovers(fault: Value, reason: &str) {
     let world = without_tokens(fault.clone()).await;
     let answer = world.cancel("sync-1").await;
@@ -218,7 +218,7 @@ async fn while_there_is_no_token_nothing_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_endpoint_that_throttles_is_left_alone() {
+async fn a_throttling_token_endpoint_gets_its_pause() {
     let throttle = json!({"kind": "throttle", "retryAfterSeconds": 40});
     let world = without_tokens(throttle).await;
     world.vendor.receives(TOKENS, 1).await;
@@ -235,7 +235,7 @@ async fn a_token_endpoint_that_throttles_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_at_its_end_is_not_used_and_not_asked_for_in_a_loop() {
+async fn an_expiring_token_is_not_used_and_not_fetched_in_a_loop() {
     let world = spawn_with(Setup {
         toml: "[credentials.main]\nwait_ms = 100".into(),
         prepare: vec![("token", json!({"expiresIn": 10, "sameToken": true}))],
@@ -252,7 +252,7 @@ async fn a_token_at_its_end_is_not_used_and_not_asked_for_in_a_loop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_token_outlives_its_endpoint() {
+async fn a_valid_token_outlives_its_endpoint() {
     // Renewed after a quarter of its life, used until 30 s before its end.
     let world = spawn_with(Setup {
         prepare: vec![("token", json!({"expiresIn": 44}))],
@@ -273,7 +273,7 @@ async fn a_good_token_outlives_its_endpoint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_token_and_no_other_to_be_had() {
+async fn a_refused_token_without_a_replacement_stays_in_use() {
     let world = spawn_toml("[credentials.main]\nwait_ms = 300").await;
     assert_eq!(world.cancel("sync-1").await.status, 200);
     world

@@ -1,5 +1,5 @@
-//! Shutting down: what is under way is finished and answered, what is new is
-//! refused, and the process ends by itself.
+//! Shutdown: running actions finish and are answered, new ones are refused, and the process
+//! ends by itself.
 
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
@@ -10,7 +10,7 @@ use crate::helpers::Setup;
 use crate::process::Served;
 use crate::vendor::Vendor;
 
-/// A served gateway, and an order for its vendor to be slow with `sync-slow`.
+/// A gateway whose vendor is slow with `sync-slow`.
 async fn served(delay_ms: u64, toml: &str) -> (Vendor, Served) {
     let setup = Setup {
         toml: format!("[portal]\nrequest_timeout_ms = 60000\n{toml}"),
@@ -25,11 +25,11 @@ async fn served(delay_ms: u64, toml: &str) -> (Vendor, Served) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_action_under_way_is_answered_and_new_ones_are_refused() {
+async fn a_running_action_is_answered_and_new_ones_are_refused() {
     let (vendor, served) = served(2500, "").await;
     let asked = served.cancel("migrated-1").await;
     let location = format!("/operations/{}", asked.json()["id"].as_str().unwrap());
-    // Kept alive, idle, and in nobody's way.
+    // An idle keep-alive connection must not delay the shutdown.
     let mut idle = TcpStream::connect(served.address).await.unwrap();
     let slow = served.cancel("sync-slow");
     let meanwhile = async {
@@ -49,7 +49,7 @@ async fn an_action_under_way_is_answered_and_new_ones_are_refused() {
             assert_eq!(problem["retryable"], true);
             assert!(answer.retry_after().is_some());
         }
-        // Looking is still possible.
+        // Reading is still possible.
         let answer = served.send("GET", &location).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     };
@@ -74,7 +74,7 @@ async fn an_action_under_way_is_answered_and_new_ones_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_action_that_takes_too_long_is_left_to_the_next_start() {
+async fn an_action_beyond_drain_seconds_is_resumed_by_the_next_start() {
     let (vendor, served) = served(600_000, "[server]\ndrain_seconds = 1").await;
     let slow = served.cancel("sync-slow");
     let meanwhile = async {
@@ -91,7 +91,7 @@ async fn an_action_that_takes_too_long_is_left_to_the_next_start() {
     );
     drop(slow);
     let (answer, ()) = tokio::join!(client::send_raw(address, bytes.as_bytes()), meanwhile);
-    // Whatever it was told, it was not told an end.
+    // The answer, if any, does not report an end.
     if let Some(answer) = answer {
         assert!(answer.status >= 500, "{answer:?}");
     }
@@ -107,7 +107,7 @@ async fn an_action_that_takes_too_long_is_left_to_the_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn told_twice_it_stops_at_once() {
+async fn a_second_signal_stops_at_once() {
     let (vendor, served) = served(600_000, "").await;
     let slow = tokio::spawn({
         let address = served.address;

@@ -1,8 +1,8 @@
 //! The gateway is killed at random moments of hundreds of cancels. What was acknowledged
 //! is in the ledger, nothing was sent twice, and every operation ends with what the
-//! sandbox knows to be true, or says that it does not know.
+//! sandbox records as true, or with `unknown`.
 //!
-//! The plan follows from a seed, which is another one for each commit, and printed.
+//! The plan is derived from a seed, which differs for each commit and is printed.
 //! `OFFERGATE_KILL_SEED` sets it; the moments within a plan are never quite the same.
 
 mod cancels;
@@ -33,15 +33,15 @@ use crate::process::{Ended, Process};
 use crate::vendor::Vendor;
 
 const SEED: &str = "OFFERGATE_KILL_SEED";
-/// The least that there must have been.
+/// Minimum counts that make the test meaningful.
 const KILLS: usize = 20;
 const CANCELS: usize = 300;
-/// When an operation is given up, in seconds.
+/// The deadline of an operation, in seconds.
 const GIVE_UP: u64 = 15;
 /// How much later than that all operations must have ended.
 const SLACK: Duration = Duration::from_secs(20);
 /// How long a gateway may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// The most that the sandbox's journal holds.
 const JOURNAL: u64 = 100_000;
 
@@ -50,7 +50,7 @@ fn setup() -> Setup {
         vendor: Options {
             client_secret: SECRET.into(),
             token_mark: Some(TOKEN_MARK.into()),
-            // Longer than a restart takes, so that it can be seen what was canceled.
+            // Longer than a restart takes, so that the canceled publish can be observed.
             cancel_after: Duration::from_secs(3),
             ..Options::default()
         },
@@ -78,7 +78,7 @@ struct Posts {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_a_kill_interrupts_is_followed_to_its_true_end() {
+async fn every_cancel_interrupted_by_a_kill_ends_with_its_true_outcome() {
     let seed = match std::env::var(SEED) {
         Ok(seed) => seed.parse().unwrap(),
         Err(_) => seed_of_commit(),
@@ -96,7 +96,7 @@ async fn whatever_a_kill_interrupts_is_followed_to_its_true_end() {
         trial.live(round).await;
         trial.autopsy().await;
     }
-    trial.last_life().await;
+    trial.last_run().await;
     trial.judge(seed).await;
 }
 
@@ -113,7 +113,7 @@ fn seed_of_commit() -> u64 {
 }
 
 impl Trial {
-    /// One life of the gateway, from its start to its violent end.
+    /// One run of the gateway, from its start to the kill.
     async fn live(&mut self, round: Round) {
         let Round {
             moment,
@@ -131,7 +131,7 @@ impl Trial {
         let (address, admin) = process.listens().await;
         if moment != Moment::StartUp {
             ready(admin).await;
-            self.cancels.look(address).await;
+            self.cancels.poll(address).await;
         }
         let received = self.vendor.received("/cancel").await.len();
         let answers = self.cancels.ask(address, cancels);
@@ -151,14 +151,14 @@ impl Trial {
             Moment::Following => {
                 self.cancels.hear(answers).await;
                 sleep(delay).await;
-                // What is told now must hold after the kill.
-                self.cancels.look(address).await;
+                // What is answered now must hold after the kill.
+                self.cancels.poll(address).await;
                 self.bury(process.killed().await);
             }
         }
     }
 
-    /// Tells the sandbox what it must know before this cancel comes.
+    /// Prepares the sandbox for this cancel.
     async fn prepare(&self, cancel: &Cancel) {
         let offer = &cancel.offer;
         if cancel.ends_alone() {
@@ -177,10 +177,10 @@ impl Trial {
     fn bury(&mut self, ended: Ended) {
         // Without a code, it was the signal; draining may have ended by itself.
         self.kills += usize::from(ended.code.is_none());
-        assert_clean_life(&ended);
+        assert_clean_run(&ended);
     }
 
-    /// What the dead has left: a whole file that knows of everything that was sent.
+    /// The killed gateway's file must be intact and contain everything that was sent.
     async fn autopsy(&mut self) -> HashMap<String, Row> {
         let rows = file::after_death(self.directory.path()).await;
         for (offer, posts) in self.posts().await {
@@ -188,17 +188,17 @@ impl Trial {
             let row = row.unwrap_or_else(|| panic!("{offer}: sent, not recorded"));
             let most = row.most_posts();
             assert!(posts.all <= most, "{offer}: sent {posts:?}: {row:?}");
-            // What is said to have been refused for being too much was.
+            // Operations reported as throttled were answered 429.
             let throttled = row.throttled + usize::from(row.is_throttled());
             assert!(posts.throttled >= throttled, "{offer}: {posts:?}: {row:?}");
         }
         self.cancels.assert_recorded(&rows);
-        self.cancels.note_first_looks(&rows);
+        self.cancels.record_first_polls(&rows);
         rows
     }
 
-    /// The last life, in which everything ends, the gateway as well.
-    async fn last_life(&mut self) {
+    /// The last run, in which every operation ends, then the gateway.
+    async fn last_run(&mut self) {
         let mut process = Process::serve(self.directory.path());
         let (address, admin) = process.listens().await;
         ready(admin).await;
@@ -212,11 +212,11 @@ impl Trial {
             assert!(Instant::now() < deadline, "not finished");
             sleep(Duration::from_millis(200)).await;
         }
-        self.cancels.look(address).await;
+        self.cancels.poll(address).await;
         process.signal("TERM");
         let ended = process.ended().await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        assert_clean_life(&ended);
+        assert_clean_run(&ended);
     }
 
     /// How many cancels of each offer the vendor has received.
@@ -240,13 +240,17 @@ impl Trial {
         for (offer, row) in &rows {
             let posts = posts.get(offer).copied().unwrap_or_default();
             let truth = Truth::of(&self.vendor, offer, posts.all).await;
-            truth.assert_told(row);
+            truth.assert_answer(row);
         }
-        let asked = self.cancels.all();
-        let known = |row: &Row| asked.iter().any(|asked| asked.cancel.offer == row.offer_id);
+        let tracked = self.cancels.all();
+        let known = |row: &Row| {
+            tracked
+                .iter()
+                .any(|tracked| tracked.cancel.offer == row.offer_id)
+        };
         assert!(rows.values().all(known));
-        let table = Table::new(asked, &rows);
-        let (kills, cancels) = (self.kills, asked.len());
+        let table = Table::new(tracked, &rows);
+        let (kills, cancels) = (self.kills, tracked.len());
         let summary = format!("kill test: seed {seed}, {kills} kills, {cancels} cancels\n");
         say(&(summary + &table.text()));
         table.assert_telling();
@@ -255,8 +259,8 @@ impl Trial {
     }
 }
 
-/// Nothing leaked, and nothing was an error of the gateway's.
-fn assert_clean_life(ended: &Ended) {
+/// Nothing leaked, and the gateway logged no internal error.
+fn assert_clean_run(ended: &Ended) {
     assert_clean("the log", &ended.stdout);
     assert_eq!(ended.stderr, "");
     let error = ended.stdout.lines().find(|line| line.contains("\"ERROR\""));
@@ -264,14 +268,14 @@ fn assert_clean_life(ended: &Ended) {
 }
 
 async fn ready(admin: SocketAddr) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while client::send(admin, "GET", "/readyz", &[], "").await.status != 200 {
         assert!(Instant::now() < deadline, "not ready");
         sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// The test runner keeps to itself what a test prints, but not what it writes here.
+/// The test runner captures printed output, but not writes to standard error itself.
 fn say(text: &str) {
     std::io::stderr().lock().write_all(text.as_bytes()).unwrap();
 }

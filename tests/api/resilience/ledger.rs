@@ -1,5 +1,5 @@
-//! What was asked for is on disk before it is sent; and what callers are told when
-//! the disk does not take it.
+//! An intent is on disk before its request is sent; and the answers to callers when the disk
+//! fails.
 
 use std::fs;
 use std::io::Write;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::client::{Answer, assert_not_delivered};
 use crate::helpers::{World, spawn, spawn_toml};
 
-/// Orders that the vendor answers this offer's cancel so much later.
+/// Sets a delay for the vendor's answer to this offer's cancel.
 async fn delay(world: &World, offer: &str, ms: u64) {
     let fault = json!({"kind": "delay", "ms": ms});
     let order = json!({"on": "cancel", "offer": offer, "fault": fault});
@@ -28,7 +28,7 @@ fn assert_not_recorded(answer: &Answer) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_intent_is_there_first_and_the_result_before_the_answer() {
+async fn the_intent_is_durable_first_and_the_result_before_the_answer() {
     let world = spawn().await;
     for offer in ["sync-1", "forbidden-1"] {
         delay(&world, offer, 600).await;
@@ -60,7 +60,7 @@ async fn nothing_is_sent_while_the_ledgers_file_is_gone() {
     let file = world.directory.path().join("ledger.db");
     let away = world.directory.path().join("away.db");
     assert_eq!(world.cancel("sync-0").await.status, 200);
-    // One is at the vendor while it happens.
+    // One request is at the vendor meanwhile.
     delay(&world, "sync-late", 8000).await;
     delay(&world, "forbidden-late", 8000).await;
     let late = world.cancel("sync-late");
@@ -80,12 +80,12 @@ async fn nothing_is_sent_while_the_ledgers_file_is_gone() {
         assert!(world.vendor.cancels("sync-1").await.is_empty());
     };
     let (late, keyed, ()) = tokio::join!(late, keyed, meanwhile);
-    // Carried out, but not recorded: the caller must not ask again.
+    // Carried out, but not recorded: the caller must not repeat it.
     let problem = late.problem(503, "ledger-unavailable");
     assert_eq!(problem["delivered"], "yes");
     assert_eq!(problem["retryable"], false);
     keyed.problem(503, "ledger-unavailable");
-    // The key stays in use until what the vendor said is recorded.
+    // The key stays in use until the vendor's answer is recorded.
     let again = world.send_with("POST", path, &key, "").await;
     again.problem(409, "idempotency-key-in-use");
     fs::rename(&away, &file).unwrap();
@@ -166,7 +166,7 @@ async fn nothing_is_sent_while_the_disk_is_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_ledger_serves_one_gateway() {
+async fn a_ledger_is_used_by_one_gateway() {
     let mut world = spawn().await;
     let settings = world.settings_mut().clone();
     let second = Gateway::start(settings).await;
@@ -176,7 +176,7 @@ async fn one_ledger_serves_one_gateway() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_no_ledger_is_left_as_it_is() {
+async fn a_foreign_file_is_not_changed() {
     let mut world = spawn().await;
     let path = world.directory.path().join("notes.txt");
     fs::write(&path, "not a database, but somebody's notes\n").unwrap();

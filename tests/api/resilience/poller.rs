@@ -179,10 +179,10 @@ async fn an_operation_ends_in_time_although_the_vendor_is_throttling() {
     .await;
     let fault = json!({"kind": "throttle", "retryAfterSeconds": 600});
     world.vendor.lasting_fault("submissions", fault).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     let operation = world.outcome_of("migrated-1").await;
-    assert!(begun.elapsed() >= Duration::from_millis(1500) - SLACK);
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() >= Duration::from_millis(1500) - SLACK);
+    assert!(started.elapsed() < Duration::from_secs(10));
     assert_eq!(operation["outcome"], "unknown", "{operation}");
     assert_eq!(operation["error"]["code"], "outcome-unknown");
     let message = operation["error"]["message"].as_str().unwrap();
@@ -254,7 +254,7 @@ allow = [ { actions = ["*"], publishers = ["*"], offers = ["*"] } ]
         cancel(kind).await;
     }
     until(192 + 256).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     let path = "/publishers/fabrikam/offers/migrated-1/cancel";
     let answers = join_all((0..3).map(|_| world.send("POST", path, ""))).await;
     for answer in answers {
@@ -262,9 +262,9 @@ allow = [ { actions = ["*"], publishers = ["*"], offers = ["*"] } ]
         assert_eq!(operation["outcome"], "canceled", "{operation}");
     }
     assert!(
-        begun.elapsed() < Duration::from_secs(10),
+        started.elapsed() < Duration::from_secs(10),
         "{:?}",
-        begun.elapsed()
+        started.elapsed()
     );
     // Half of the slots of either kind, and no more.
     assert_eq!(hanging().await, 192 + 256);

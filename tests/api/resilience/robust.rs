@@ -1,5 +1,5 @@
-//! Clients that go away, crawl, crowd or speak nonsense: nothing is lost, and
-//! nobody else notices.
+//! Clients that disconnect, are slow, numerous or malformed: nothing is lost, and other
+//! clients are not affected.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn cancel_bytes(world: &World, offer: &str) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_goes_away_stops_nothing() {
+async fn a_disconnected_client_does_not_stop_its_action() {
     let world = spawn().await;
     for (offer, outcome) in [
         ("sync-fin", "canceled"),
@@ -46,15 +46,15 @@ async fn a_client_that_goes_away_stops_nothing() {
         let rows = world.rows(offer).await;
         assert_eq!(rows.len(), 1, "{offer}: {rows:?}");
         let operation = world.ended(&rows[0].2).await;
-        let told = operation["outcome"].as_str().unwrap_or_default();
-        assert_eq!(told, outcome, "{operation}");
+        let actual = operation["outcome"].as_str().unwrap_or_default();
+        assert_eq!(actual, outcome, "{operation}");
         assert_eq!(operation["portal"]["delivered"], "yes");
         assert_eq!(world.vendor.cancels(offer).await.len(), 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_actions_than_allowed_are_refused_and_looking_is_not() {
+async fn actions_above_the_limit_are_refused_and_reads_are_not() {
     let world = spawn_toml("[server]\nmax_in_flight_actions = 2").await;
     let known = world.cancel("sync-0").await.json();
     for offer in ["sync-1", "sync-2"] {
@@ -76,30 +76,30 @@ async fn more_actions_than_allowed_are_refused_and_looking_is_not() {
     assert_eq!(world.cancel("sync-3").await.status, 200);
 }
 
-/// Waits until the other side has closed; what it said before.
-async fn closed(mut stream: TcpStream, patience: Duration) -> Option<Vec<u8>> {
-    let mut said = Vec::new();
-    let end = timeout(patience, stream.read_to_end(&mut said)).await;
-    end.ok().map(|_closed_or_reset| said)
+/// Waits until the other side has closed; returns what it sent before.
+async fn closed(mut stream: TcpStream, limit: Duration) -> Option<Vec<u8>> {
+    let mut received = Vec::new();
+    let end = timeout(limit, stream.read_to_end(&mut received)).await;
+    end.ok().map(|_closed_or_reset| received)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_that_does_not_come_is_not_waited_for() {
+async fn a_slow_head_is_closed_after_the_time_limit() {
     let world = spawn_toml(IMPATIENT).await;
-    let patience = Duration::from_secs(20);
+    let limit = Duration::from_secs(20);
     let half = format!("POST /offers/sync-1/cancel HTTP/1.1\r\nX-Api-Key: {KEY}\r\nX-");
     for start in ["", "P", &half] {
         let mut stream = TcpStream::connect(world.address()).await.unwrap();
         stream.write_all(start.as_bytes()).await.unwrap();
-        let said = closed(stream, patience).await;
-        let said = said.unwrap_or_else(|| panic!("{start:?} is still waited for"));
-        let said = String::from_utf8_lossy(&said);
+        let received = closed(stream, limit).await;
+        let received = received.unwrap_or_else(|| panic!("{start:?} is still waited for"));
+        let received = String::from_utf8_lossy(&received);
         assert!(
-            said.is_empty() || said.starts_with("HTTP/1.1 408 "),
-            "{said}"
+            received.is_empty() || received.starts_with("HTTP/1.1 408 "),
+            "{received}"
         );
     }
-    // A head that comes in drops.
+    // A head that arrives in small pieces.
     let stream = TcpStream::connect(world.address()).await.unwrap();
     let (mut reading, mut writing) = stream.into_split();
     let dripping = tokio::spawn(async move {
@@ -111,8 +111,8 @@ async fn a_head_that_does_not_come_is_not_waited_for() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    let mut said = Vec::new();
-    let end = timeout(patience, reading.read_to_end(&mut said)).await;
+    let mut received = Vec::new();
+    let end = timeout(limit, reading.read_to_end(&mut received)).await;
     assert!(end.is_ok(), "a dripping head is waited for");
     dripping.abort();
     world.assert_nothing_sent().await;
@@ -156,13 +156,13 @@ async fn an_idle_connection_is_closed_after_a_long_request_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_head_that_does_not_come_is_not_waited_for() {
+async fn a_slow_second_head_is_closed_after_the_time_limit() {
     let world = spawn_toml(IMPATIENT).await;
     assert!(is_closed_after(&world, "POST /offers/sync-1/canc").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_nobody_wants_is_not_read_for_ever() {
+async fn an_unwanted_body_is_read_only_briefly() {
     let world = spawn_toml(IMPATIENT).await;
     let no_key = "POST /offers/sync-1/cancel HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n";
     assert!(is_closed_after(&world, no_key).await);
@@ -170,7 +170,7 @@ async fn a_body_that_nobody_wants_is_not_read_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_asks_and_takes_no_answers_is_cut_off() {
+async fn a_client_that_reads_no_answers_is_disconnected() {
     let world = spawn_toml(&format!("{IMPATIENT}\nevents_beat_seconds = 1")).await;
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
     let more = "GET /problems/conflict HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
@@ -188,13 +188,13 @@ async fn http2_is_refused_in_plain_text() {
     let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings].concat();
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
     stream.write_all(&preface).await.unwrap();
-    let said = closed(stream, Duration::from_secs(20)).await;
-    let said = said.expect("still open");
-    assert!(said.starts_with(b"HTTP/1.1 400 "), "{said:?}");
+    let received = closed(stream, Duration::from_secs(20)).await;
+    let received = received.expect("still open");
+    assert!(received.starts_with(b"HTTP/1.1 400 "), "{received:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_of_connections_is_survived() {
+async fn many_connections_are_survived() {
     let world = spawn_toml("[server]\nmax_connections = 16").await;
     let mut crowd = Vec::new();
     // As many as wait in the queue of a listener, and no more.
@@ -211,7 +211,7 @@ async fn a_crowd_of_connections_is_survived() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nonsense_is_refused_and_forgotten() {
+async fn malformed_requests_are_refused() {
     let world = spawn().await;
     let long_line = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(200_000));
     let long_head = format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(200_000));
@@ -274,7 +274,7 @@ async fn requests_may_follow_each_other_on_one_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_location_is_ours_whatever_host_the_request_names() {
+async fn the_location_does_not_depend_on_the_host_header() {
     let world = spawn().await;
     let evil = "evil.example";
     for (number, head) in [

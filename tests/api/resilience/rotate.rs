@@ -1,5 +1,5 @@
-//! The credential is exchanged for another while requests flow: none of them notices.
-//! And what becomes of one credential does not touch another.
+//! Replacing a credential while requests are served: no request fails, and other credentials
+//! are not affected.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use futures_util::future::join_all;
@@ -15,10 +15,10 @@ use crate::mint::Signer;
 use crate::process::Served;
 use crate::vendor::Vendor;
 
-/// Callers that are at work at a time.
+/// Concurrent callers.
 const CALLERS: usize = 4;
 
-/// How far callers are who must never fail.
+/// The progress of callers whose requests must not fail.
 struct Work {
     rounds: watch::Receiver<usize>,
 }
@@ -32,8 +32,8 @@ impl Work {
     }
 }
 
-/// Callers cancel, one offer after another, for as long as `change` takes, and all of it
-/// goes well.
+/// Callers cancel, one offer after another, for the duration of `change`, and every request
+/// succeeds.
 async fn at_work(cancel: impl AsyncFn(String) -> Answer, change: impl AsyncFnOnce(&mut Work)) {
     let (told, rounds) = watch::channel(0);
     let caller = async |name: usize| {
@@ -55,12 +55,12 @@ async fn at_work(cancel: impl AsyncFn(String) -> Answer, change: impl AsyncFnOnc
     tokio::join!(join_all((0..CALLERS).map(caller)), change);
 }
 
-/// No token handed out so far is any good.
+/// Invalidates every token issued so far.
 async fn revoke(vendor: &Vendor) {
     vendor.control("POST", "token/revoke", Value::Null).await;
 }
 
-/// Nobody need look at a credential. (The tests' gateways are started with shorter waits
+/// Checks that no credential needs attention. (The tests' gateways are started with shorter waits
 /// than are in their files, which is warned of.)
 fn is_quiet(body: &Value) -> bool {
     !body["warnings"].to_string().contains("credential")
@@ -73,7 +73,7 @@ fn stays(body: &Value, why: &str) -> bool {
         && warnings.contains(why)
 }
 
-/// Waits until `/readyz` is as wished; the gateway is ready all the time.
+/// Waits until `/readyz` meets the condition; the gateway is ready all the time.
 async fn served_until(served: &Served, wished: impl Fn(&Value) -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
@@ -88,7 +88,7 @@ async fn served_until(served: &Served, wished: impl Fn(&Value) -> bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_is_exchanged_in_its_file() {
+async fn a_secret_is_replaced_in_its_file() {
     let setup = Setup {
         credential: Some(application(
             "client-secret",
@@ -149,11 +149,11 @@ async fn reconfigure(world: &World, setup: &Setup) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_and_its_key_are_exchanged() {
+async fn a_certificate_and_its_key_are_replaced() {
     let world = certified().await;
     let cancel = async |offer: String| world.cancel(&offer).await;
     at_work(cancel, async |work| {
-        // One file is there before the other.
+        // One file is replaced before the other.
         let half = Setup {
             files: vec![("app.pem", Certified::second().pem.clone())],
             ..certified_setup()
@@ -199,7 +199,7 @@ async fn a_certificate_that_is_not_registered_yet_waits() {
         assert_eq!(ready["ready"], true);
         let failure = ready["credentials"][0]["rotationFailure"].to_string();
         assert!(failure.contains("registered certificate"), "{failure}");
-        // The old one does not only stay: it goes on earning tokens.
+        // The old one stays in use and acquires further tokens.
         revoke(&world.vendor).await;
         work.goes_on().await;
         let both = [Certified::first(), Certified::second()];
@@ -211,7 +211,7 @@ async fn a_certificate_that_is_not_registered_yet_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_that_is_taken_back_leaves_no_warning() {
+async fn a_reverted_change_leaves_no_warning() {
     let world = certified().await;
     Certified::register(&world.vendor, &[Certified::first()]).await;
     let other = Setup {
@@ -227,9 +227,9 @@ async fn a_change_that_is_taken_back_leaves_no_warning() {
     assert_eq!(world.cancel("sync-1").await.status, 200);
 }
 
-/// It must not keep its keeper from looking after the old one meanwhile.
+/// The refresher must renew the old token meanwhile.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_endpoint_that_never_answers_holds_nobody_up() {
+async fn a_silent_new_endpoint_delays_no_request() {
     let world = spawn_with(Setup::default()).await;
     assert_eq!(world.cancel("sync-1").await.status, 200);
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -238,18 +238,18 @@ async fn a_new_endpoint_that_never_answers_holds_nobody_up() {
     world.reload(&toml).await;
     let (_connection, _) = silent.accept().await.unwrap();
     revoke(&world.vendor).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(world.cancel("sync-2").await.status, 200);
     // The silent endpoint is given up after 2 s at the earliest: it was not waited for.
     assert!(
-        begun.elapsed() < Duration::from_secs(2),
+        started.elapsed() < Duration::from_secs(2),
         "{:?}",
-        begun.elapsed()
+        started.elapsed()
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_wrong_from_the_beginning_is_put_right() {
+async fn a_credential_that_never_worked_is_corrected_by_a_reload() {
     let secret = |secret: &str| Setup {
         credential: Some(application(
             "client-secret",
@@ -271,18 +271,18 @@ async fn what_was_wrong_from_the_beginning_is_put_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_kind_gives_way_to_another() {
+async fn a_credential_changes_its_kind() {
     let world = spawn_with(Setup::default()).await;
     let signer = Signer::ec("a");
     trust(&world.vendor, &signer, &["one"]).await;
     Certified::register(&world.vendor, &[Certified::first()]).await;
-    let word = crate::entra::platform_token(&signer, "one");
+    let assertion = crate::entra::platform_token(&signer, "one");
     let workload = Setup {
         credential: Some(application(
             "workload-identity",
-            "assertion_file = \"word\"",
+            "assertion_file = \"assertion\"",
         )),
-        files: vec![("word", word)],
+        files: vec![("assertion", assertion)],
         ..Setup::default()
     };
     let managed = "kind = \"managed-identity\"\nwait_ms = 3000\n\
@@ -307,7 +307,7 @@ async fn one_kind_gives_way_to_another() {
             assert!(is_quiet(&ready), "{kind}: {ready}");
             work.goes_on().await;
         }
-        // It is the last one that brings the next token.
+        // The last one acquires the next token.
         revoke(&world.vendor).await;
         work.goes_on().await;
     })
@@ -351,7 +351,7 @@ async fn each_publisher_is_served_with_its_own_credential_only() {
          api_key_sha256 = [\"$pipeline\"]\n\
          allow = [ { actions = [\"*\"], publishers = [\"*\"], offers = [\"*\"] } ]"
         .into();
-    // Nobody has registered contoso's certificate yet.
+    // contoso's certificate is not registered yet.
     let world = spawn_before(vendor, setup).await;
     let fabrikams = |offer: String| format!("/publishers/fabrikam/offers/{offer}/cancel");
     let cancel = async |offer: String| world.send("POST", &fabrikams(offer), "").await;

@@ -1,5 +1,5 @@
-//! The vendor refuses our token, or cannot be reached: what was sent, how often,
-//! and what is said of it.
+//! The vendor refuses the token or cannot be reached: what was sent, how often, and the
+//! answers to callers.
 
 use std::net::SocketAddr;
 
@@ -21,7 +21,7 @@ async fn ended_operation(world: &World, answer: &Answer, code: &str) -> Value {
     operation
 }
 
-async fn tokens_asked_for(world: &World) -> usize {
+async fn token_requests(world: &World) -> usize {
     world.vendor.received("/oauth2/").await.len()
 }
 
@@ -41,11 +41,11 @@ async fn a_token_refused_once_is_replaced_and_the_request_sent_again() {
         sent[0]["headers"]["authorization"],
         sent[1]["headers"]["authorization"]
     );
-    assert_eq!(tokens_asked_for(&world).await, 2);
+    assert_eq!(token_requests(&world).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_refused_twice_is_the_end() {
+async fn a_token_refused_twice_is_final() {
     let world = spawn().await;
     world.vendor.order(unauthorized(0)).await;
     let answer = world.cancel("migrated-1").await;
@@ -57,17 +57,17 @@ async fn a_token_refused_twice_is_the_end() {
     assert_eq!(answer.retry_after(), None);
     ended_operation(&world, &answer, "portal-rejected-credential").await;
     assert_eq!(world.vendor.cancels("migrated-1").await.len(), 2);
-    // A vendor that goes on refusing does not make us ask for tokens in a loop.
+    // Continued refusals do not cause token requests in a loop.
     for _ in 0..5 {
         let answer = world.cancel("migrated-2").await;
         answer.problem(502, "portal-rejected-credential");
     }
     assert_eq!(world.vendor.cancels("migrated-2").await.len(), 5);
-    assert_eq!(tokens_asked_for(&world).await, 2);
+    assert_eq!(token_requests(&world).await, 2);
 }
 
 /// An address that refuses connections.
-async fn nobody() -> SocketAddr {
+async fn refusing_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
@@ -82,8 +82,8 @@ async fn nowhere() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
     let mut waiting = Vec::new();
     loop {
         let connect = TcpStream::connect(address);
-        let patience = std::time::Duration::from_millis(300);
-        match tokio::time::timeout(patience, connect).await {
+        let limit = std::time::Duration::from_millis(300);
+        match tokio::time::timeout(limit, connect).await {
             Ok(stream) => waiting.push(stream.unwrap()),
             Err(_elapsed) => return (address, listener, waiting),
         }
@@ -92,11 +92,19 @@ async fn nowhere() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_not_left_is_said_to_have_not_left() {
+async fn an_unsent_request_is_reported_as_not_delivered() {
     let (dropping, _listener, _waiting) = nowhere().await;
     for (base, status, code) in [
-        (format!("http://{}", nobody().await), 502, "portal-failed"),
-        (format!("https://{}", nobody().await), 502, "portal-failed"),
+        (
+            format!("http://{}", refusing_address().await),
+            502,
+            "portal-failed",
+        ),
+        (
+            format!("https://{}", refusing_address().await),
+            502,
+            "portal-failed",
+        ),
         (format!("http://{dropping}"), 504, "portal-timeout"),
     ] {
         let toml = format!("[portal]\nbase_url = \"{base}\"\nconnect_timeout_ms = 400");
@@ -112,7 +120,7 @@ async fn what_has_not_left_is_said_to_have_not_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_vendor_that_speaks_no_tls_got_nothing() {
+async fn a_vendor_without_tls_receives_nothing() {
     let vendor = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = vendor.local_addr().unwrap();
     tokio::spawn(async move {
@@ -129,7 +137,7 @@ async fn a_vendor_that_speaks_no_tls_got_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_vendor_that_goes_away_and_its_connections_with_it() {
+async fn a_vendor_that_stops_breaks_pooled_connections() {
     let mut world = spawn().await;
     assert_eq!(world.outcome_of("migrated-1").await["outcome"], "canceled");
     world.vendor.stop().await;

@@ -1,4 +1,4 @@
-//! What the log says of credentials, and how much a caller may do at a time.
+//! Credentials in the log, and the limits of a caller.
 
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ async fn the_log_names_credentials_without_showing_them() {
     ];
     for members in wanted {
         let members = members.as_object().unwrap();
-        let line = served.process.says(|line| {
+        let line = served.process.wait_for_line(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
             members
                 .iter()

@@ -1,20 +1,20 @@
-//! No way around it: what has let people past software of this family, each under
-//! the name of its advisory. Nothing of it may reach the vendor, whose journal is
-//! the proof. Tokens are in `forged.rs`.
+//! Attempts to bypass authorization that succeeded against similar software, each under the
+//! name of its advisory. None may reach the vendor, as its journal shows. Tokens are in
+//! `forged.rs`.
 
 use crate::client::{Answer, send, send_raw};
 use crate::helpers::{KEY, READER_KEY, World, spawn, spawn_toml};
 
 const CANCEL: &str = "/offers/sync-1/cancel";
 
-/// A request line and headers as they stand, without a body.
+/// A raw request line and headers, without a body.
 async fn raw(world: &World, target: &str, headers: &str) -> Option<Answer> {
     let head = format!("POST {target} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: 0\r\n\r\n");
     send_raw(world.address(), head.as_bytes()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_that_are_no_credential() {
+async fn headers_that_are_not_a_credential() {
     let world = spawn().await;
     let key = |name: &str| format!("{name}: {KEY}\r\n");
     let table = [
@@ -53,7 +53,7 @@ async fn headers_that_are_no_credential() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paths_that_mean_two_things() {
+async fn ambiguous_paths() {
     // The caller may cancel `sync-*` of contoso, and nothing else.
     let world = spawn_toml(
         r#"
@@ -98,8 +98,7 @@ allow = [ { actions = ["cancel"], publishers = ["contoso"], offers = ["sync-*"] 
             "/offers/sync/cancel#/../../sync-1/cancel",
         ),
         ("CVE-2021-32779 Envoy: fragment", "/offers/sync-1#/cancel"),
-        // The parser below us cuts a fragment off. What is left is what is decided
-        // about, and what would be done.
+        // The HTTP parser removes a fragment. The rest is both authorized and executed.
         (
             "a fragment that looks like a route",
             "/problems/conflict#/offers/sync-1/cancel",
@@ -132,7 +131,7 @@ allow = [ { actions = ["cancel"], publishers = ["contoso"], offers = ["sync-*"] 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn methods_that_pretend_to_be_others() {
+async fn method_overrides() {
     let world = spawn().await;
     for header in [
         "X-HTTP-Method-Override",
@@ -153,7 +152,7 @@ async fn methods_that_pretend_to_be_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_inside_a_request() {
+async fn request_smuggling() {
     let world = spawn().await;
     let hidden = format!(
         "POST /offers/sync-hidden/cancel HTTP/1.1\r\nHost: x\r\nX-Api-Key: {KEY}\r\nContent-Length: 0\r\n\r\n"
@@ -195,13 +194,13 @@ async fn a_request_inside_a_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_anothers_or_was_once_mine() {
+async fn operations_of_other_callers_and_removed_keys() {
     let world = spawn().await;
     let id = world.cancel("sync-1").await.json()["id"].to_string();
     let path = format!("/operations/{}", id.trim_matches('"'));
     let theirs = world.send_as(READER_KEY, "GET", &path, "").await;
     theirs.problem(404, "operation-not-found");
-    // A key that the configuration no longer has.
+    // A key that was removed from the configuration.
     world
         .reload(
             r#"

@@ -1,5 +1,5 @@
-//! Nothing leaks: marked secrets, every path with every way to fail, the log at its
-//! loudest; then every byte that came out is searched for the marks.
+//! Secrecy of credentials: marked secrets, every path with every failure, the log at its
+//! most verbose level; then all output is searched for the marks.
 
 use std::fs;
 use std::path::Path;
@@ -59,8 +59,8 @@ fn assert_answer_clean(answer: &Answer) {
     assert_clean("an answer", &format!("{answer:?}"));
 }
 
-/// The search must find what is there to be found: in what the sandbox hands out,
-/// and in what it reflects.
+/// The search must find marks where they are expected: in what the sandbox issues
+/// and reflects.
 async fn prove_the_search(vendor: &Vendor) {
     let form = [
         ("grant_type", "client_credentials"),
@@ -87,7 +87,7 @@ async fn prove_the_search(vendor: &Vendor) {
                 ("GET", path, [("Authorization", &*bearer)], "")
             };
             let answer = client::send(vendor.address, method, path, &headers, body).await;
-            // 24 characters of the form are of its end, which is the secret's here.
+            // 24 characters of the form belong to its end, which is the secret here.
             assert!(leak(&answer.body).is_some(), "{on} {part}: {answer:?}");
         }
     }
@@ -97,7 +97,7 @@ async fn prove_the_search(vendor: &Vendor) {
     assert!(leak("CnrySecret~with and Cnry Tokn and pipeline-key").is_none());
 }
 
-/// Everything that the vendor can do wrong with what it was sent.
+/// Every fault of the vendor that involves the request.
 fn faults() -> Vec<Value> {
     let mut faults: Vec<Value> = Vec::new();
     for status in [
@@ -132,7 +132,7 @@ fn faults() -> Vec<Value> {
     faults
 }
 
-/// One request of each sort, with keys in all the places where none belongs.
+/// One request of each sort, with keys in every place where they do not belong.
 async fn all_the_callers_mistakes(served: &Served) {
     let address = served.address;
     let mine = ("X-Api-Key", KEY);
@@ -205,7 +205,7 @@ async fn all_the_callers_mistakes(served: &Served) {
     }
 }
 
-/// The log must be there, loud, and clean.
+/// The log must exist, be verbose, and contain no mark.
 fn assert_output_clean(process: &Process) {
     let log = process.stdout();
     assert!(
@@ -217,7 +217,7 @@ fn assert_output_clean(process: &Process) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_the_vendor_does_nothing_leaks() {
+async fn no_vendor_fault_leaks_a_secret() {
     let setup = setup();
     let vendor = Vendor::start(setup.vendor.clone()).await;
     prove_the_search(&vendor).await;
@@ -237,7 +237,7 @@ async fn whatever_the_vendor_does_nothing_leaks() {
             operations.push(served.cancel(&offer).await);
         }
     }
-    // The vendor's refusals of our token, one after another.
+    // The vendor's refusals of the token, one after another.
     for fault in [
         json!({"kind": "unauthorized"}),
         json!({"kind": "reflect", "status": 401}),
@@ -266,7 +266,7 @@ async fn whatever_the_vendor_does_nothing_leaks() {
         }
     }
     assert!(followed > 100, "{followed}");
-    // Each of the calls has been answered with what it was sent, many times.
+    // Each of the calls was answered with its own content, many times.
     for call in ["/cancel", "/submissions", "/operations/"] {
         let calls = vendor.received(call).await;
         let reflected = calls.iter().filter(|entry| entry["fault"] == "reflect");
@@ -311,7 +311,7 @@ async fn with_token_fault(fault: Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_the_token_endpoint_does_nothing_leaks() {
+async fn no_token_endpoint_fault_leaks_a_secret() {
     let mut faults = vec![
         json!({"kind": "garbage"}),
         json!({"kind": "not-json"}),

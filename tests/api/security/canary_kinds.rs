@@ -1,5 +1,5 @@
-//! Nothing leaks from any kind of credential: an endpoint gives back all that it is
-//! shown, with every status; then every byte that came out is searched for it.
+//! Secrecy of every kind of credential: an endpoint echoes everything that it receives, with
+//! every status; then all output is searched for it.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,14 +18,14 @@ use crate::mint::Signer;
 use crate::process::{Served, run};
 use crate::vendor::Vendor;
 
-/// How long anything may take, and between two looks.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit of each step, and the polling interval.
+const TIMEOUT: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(50);
-/// What it answers with, one after the other.
+/// Its successive answers.
 const STATUSES: [u16; 6] = [400, 401, 429, 500, 503, 200];
 
-/// A token endpoint that gives back what it is shown: all of it as the description,
-/// its proof as a token, and the end of its proof as an error's word.
+/// A token endpoint that echoes what it receives: all of it as the description, the
+/// credential as a token, and the end of the credential as an error code.
 struct Echo {
     address: SocketAddr,
     shown: Arc<Mutex<Vec<String>>>,
@@ -57,9 +57,9 @@ impl Echo {
         }
     }
 
-    /// The proofs that it has been shown, once there are so many.
+    /// The credentials that it has received, once there are this many.
     async fn proofs(&self, at_least: usize) -> Vec<String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let shown = self.shown.lock().unwrap().clone();
             if shown.len() >= at_least {
@@ -121,7 +121,7 @@ async fn read(stream: &mut TcpStream) -> String {
     }
 }
 
-/// The statement, the secret or the header with which a request proves who it is.
+/// The credential of a request: assertion, secret or header.
 fn proof_of(request: &str) -> String {
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     let form: Vec<(String, String)> = serde_urlencoded::from_str(body).unwrap();
@@ -135,7 +135,7 @@ fn proof_of(request: &str) -> String {
     header.unwrap_or_else(|| panic!("no proof")).1.to_owned()
 }
 
-/// Everything that came out of a gateway, and of `check` and `token show` beside it.
+/// All output of a gateway, and of `check` and `token show`.
 async fn assert_nothing_leaks(served: Served, secrets: &[String]) {
     for path in ["/readyz", "/healthz", "/metrics"] {
         let answer = served.admin(path).await;
@@ -182,15 +182,15 @@ fn pem_lines(pem: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// Which is meant: the echo instead of the sandbox.
+/// Deliberate: the echo instead of the sandbox.
 fn at(echo: &Echo, credential: &str) -> String {
     credential.replace("$vendor", &echo.address.to_string())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_proof_comes_out_whatever_the_endpoint_makes_of_it() {
+async fn no_credential_leaks_through_an_echoing_endpoint() {
     let signer = Signer::ec("a");
-    let word = platform_token(&signer, "one");
+    let assertion = platform_token(&signer, "one");
     let app_service = format!(
         "kind = \"managed-identity\"\nendpoint = \"http://$vendor/msi/token\"\n\
          identity_header = \"{SECRET}\""
@@ -202,8 +202,8 @@ async fn no_proof_comes_out_whatever_the_endpoint_makes_of_it() {
         ),
         (by_certificate(""), Certified::first().files()),
         (
-            application("workload-identity", "assertion_file = \"word\""),
-            vec![("word", format!("{word}\n"))],
+            application("workload-identity", "assertion_file = \"assertion\""),
+            vec![("assertion", format!("{assertion}\n"))],
         ),
         (app_service, vec![]),
     ];
@@ -225,7 +225,7 @@ async fn no_proof_comes_out_whatever_the_endpoint_makes_of_it() {
             assert_none_of("/readyz", &format!("{ready:?}"), &secrets);
         }
         let mut secrets = echo.proofs(STATUSES.len()).await;
-        // The search finds all of them, and the ends that were given back.
+        // The search finds all of them, and the echoed ends.
         for secret in &secrets {
             for text in [secret, &secret[secret.len() - 24..]] {
                 assert!(part_in(text, &secrets).is_some());
@@ -238,7 +238,7 @@ async fn no_proof_comes_out_whatever_the_endpoint_makes_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_token_comes_out_of_its_file() {
+async fn no_token_of_a_file_leaks() {
     let setup = loud(String::new(), vec![]);
     let vendor = Vendor::start(setup.vendor.clone()).await;
     let token = crate::kinds::token(&vendor, 3600).await;
@@ -256,7 +256,7 @@ async fn no_token_comes_out_of_its_file() {
     let reflected = vendor.received("/cancel").await;
     let reflected = reflected.iter().filter(|one| one["fault"] == "reflect");
     assert!(reflected.count() >= 20);
-    // And whatever else somebody puts there by mistake.
+    // Other content that was put there by mistake.
     let path = served.directory.path().join("token");
     for (text, why) in [
         (SECRET.to_owned(), "it does not hold a JWT"),
@@ -267,7 +267,7 @@ async fn no_token_comes_out_of_its_file() {
         ),
     ] {
         std::fs::write(&path, text).unwrap();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let answer = served.admin("/readyz").await;
             assert_none_of(

@@ -1,5 +1,5 @@
-//! Callers by client certificate, end to end: which of its names counts, and what a
-//! certificate is worth beside other credentials. What is trusted is in `tls.rs`.
+//! Callers by client certificate, end to end: which of its names identify a caller, and a
+//! certificate together with other credentials. Trust is tested in `tls.rs`.
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -8,11 +8,11 @@ use crate::certs::{Ca, Issued};
 use crate::client::Answer;
 use crate::helpers::{KEY, World};
 use crate::tls::{Secured, secured};
-use crate::tls_client::{Wish, cancel_on, connect, send};
+use crate::tls_client::{TlsClientOptions, cancel_on, connect, send};
 
 const SPIFFE: &str = "spiffe://prod.internal/ns/release/sa/pipeline";
 
-/// A gateway whose callers have certificates, and who signs those.
+/// A gateway whose callers have certificates, and the CA of those.
 struct Scene {
     secured: Secured,
     clients: Ca,
@@ -55,9 +55,9 @@ impl Scene {
     }
 
     async fn cancel(&self, identity: Option<&Issued>, headers: &[(&str, &str)]) -> Answer {
-        let wish = Wish {
+        let wish = TlsClientOptions {
             identity,
-            ..Wish::new(&self.secured.ca)
+            ..TlsClientOptions::new(&self.secured.ca)
         };
         let address = self.world().address();
         let path = "/offers/sync-1/cancel";
@@ -81,9 +81,9 @@ async fn a_certificate_names_its_caller_by_its_alternative_names() {
     }
     // For several requests of one connection.
     let identity = scene.clients.client(&[SPIFFE]);
-    let wish = Wish {
+    let wish = TlsClientOptions {
         identity: Some(&identity),
-        ..Wish::new(&scene.secured.ca)
+        ..TlsClientOptions::new(&scene.secured.ca)
     };
     let address = scene.world().address();
     let mut stream = connect(address, &wish.config()).await.unwrap();
@@ -94,7 +94,7 @@ async fn a_certificate_names_its_caller_by_its_alternative_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_certificate_of_nobody_is_nobody() {
+async fn a_valid_certificate_of_no_caller_is_refused() {
     let scene = scene().await;
     let common_name = scene.clients.client_with(&[], |params| {
         params
@@ -153,7 +153,7 @@ async fn a_certificate_is_one_credential_among_others() {
     );
     let accepted = answer.header("www-authenticate").unwrap();
     assert_eq!(accepted, "ApiKey header=\"X-Api-Key\", ClientCertificate");
-    // What a proxy in front would say of a certificate is only a header.
+    // A proxy's header about a certificate is not a credential.
     let forwarded = [("X-Forwarded-Client-Cert", "URI=release.internal")];
     scene
         .cancel(None, &forwarded)

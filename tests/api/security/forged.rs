@@ -1,6 +1,6 @@
-//! Tokens that prove nothing: forged ones, and good ones that are not for us or not
-//! now, under the names of their advisories. The caller gets one answer for all of
-//! them; that each is refused for its own reason is in the log.
+//! Tokens that must be rejected: forged ones, and genuine ones for another audience or time,
+//! under the names of their advisories. The caller gets the same answer for all; the log has
+//! the reason for each.
 
 use serde_json::{Value, json};
 
@@ -12,10 +12,10 @@ use crate::mint::{self, Signer, encode, hs256, now};
 use crate::process::Served;
 use crate::vendor::Vendor;
 
-/// A name, the word in the log, and the token.
+/// A name, the reason in the log, and the token.
 type Row = (&'static str, &'static str, String);
 
-/// Good claims with some exchanged; `null` takes one away.
+/// Valid claims with replacements; `null` removes one.
 fn changed(claims: &Value, changes: Value) -> Value {
     let mut claims = claims.clone();
     for (name, value) in changes.as_object().unwrap() {
@@ -28,7 +28,7 @@ fn changed(claims: &Value, changes: Value) -> Value {
     claims
 }
 
-/// Tokens that somebody without the issuer's key can make.
+/// Tokens that can be made without the issuer's key.
 fn forged(good: &Value, rsa: &Signer, attacker: &Signer) -> Vec<Row> {
     let header =
         |members: Value| changed(&json!({"alg": "RS256", "kid": "k", "typ": "JWT"}), members);
@@ -126,7 +126,7 @@ fn forged(good: &Value, rsa: &Signer, attacker: &Signer) -> Vec<Row> {
     ]
 }
 
-/// Tokens that the issuer has signed, and that are not for us, or not now.
+/// Tokens that the issuer has signed for another audience or time.
 fn misused(good: &Value, rsa: &Signer, idp: &Idp) -> Vec<Row> {
     let with = |changes: Value| rsa.token(&changed(good, changes));
     let header = |members: Value| {
@@ -261,7 +261,7 @@ async fn each_is_refused_for_its_own_reason() {
             let line: Value = serde_json::from_str(line).ok()?;
             (line["request_id"] == *request).then_some(line)
         };
-        let line = served.process.says(of_row).await;
+        let line = served.process.wait_for_line(of_row).await;
         assert_eq!(line["refused"], *word, "{name}: {line}");
         assert_eq!(line["caller"], Value::Null, "{name}: {line}");
     }

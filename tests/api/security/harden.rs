@@ -1,4 +1,4 @@
-//! A gateway's memory cannot be read by others of the same user, nor from a core dump.
+//! A gateway's memory cannot be read by other processes of the same user or from a core dump.
 
 #![cfg(target_os = "linux")]
 
@@ -16,13 +16,13 @@ use crate::helpers::Setup;
 use crate::process::Process;
 use crate::vendor::Vendor;
 
-/// Whoever owns the files of a process that cannot be dumped (proc(5)).
+/// The owner of the /proc files of a process that cannot be dumped (proc(5)).
 const ROOT: u32 = 0;
-/// Nobody in particular, on every Unix: what root's own processes are owned by tells
-/// nothing.
+/// The user `nobody`: the owner of root's processes is the same in both cases, so the test
+/// needs another user.
 const NOBODY: u32 = 65_534;
 
-/// A gateway of a user who is not root.
+/// A gateway that runs as another user than root.
 struct Unprivileged {
     process: Process,
     user: u32,
@@ -52,7 +52,7 @@ impl Unprivileged {
         }
         let mut process = Process::spawn(&mut command);
         process
-            .says(|line| line.contains("\"listen\"").then_some(()))
+            .wait_for_line(|line| line.contains("\"listen\"").then_some(()))
             .await;
         Self {
             process,
@@ -71,7 +71,7 @@ impl Unprivileged {
     }
 }
 
-/// A copy that everybody may run: where it was built, others may not look.
+/// A copy that every user may execute; the build directory may be private.
 fn program(directory: &Path) -> PathBuf {
     let program = directory.join("offergate");
     fs::copy(env!("CARGO_BIN_EXE_offergate"), &program).unwrap();
@@ -90,14 +90,14 @@ fn core_limits(process: &Path) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_looks_into_a_gateway() {
+async fn a_gateways_memory_is_protected() {
     let gateway = Unprivileged::serve("").await;
     assert_eq!(core_limits(&gateway.proc()), ["0", "0"]);
     assert_eq!(gateway.owner_of_its_memory(), ROOT);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_debugger_is_let_in_where_it_is_allowed() {
+async fn allow_debugger_removes_the_protection() {
     let gateway = Unprivileged::serve("[server]\nallow_debugger = true").await;
     assert_eq!(
         core_limits(&gateway.proc()),

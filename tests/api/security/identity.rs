@@ -1,5 +1,5 @@
-//! Who gets through: nobody without a key, nobody without a rule, and nobody to
-//! another's operation. Nothing of the others reaches the vendor.
+//! Access by API key: requests without a key, without a rule, or for another caller's
+//! operation are refused and do not reach the vendor.
 
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ fn essence(mut problem: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_one_right_key_there_is_one_answer() {
+async fn every_invalid_key_gets_the_same_answer() {
     let world = spawn().await;
     let long = "x".repeat(257);
     let padded = format!("{KEY}x");
@@ -69,7 +69,7 @@ async fn without_the_one_right_key_there_is_one_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_nobody_knows_learns_nothing_about_ids_bodies_and_headers() {
+async fn unauthenticated_requests_are_not_validated_further() {
     let world = spawn().await;
     let mut seen: Option<Value> = None;
     for (path, headers, body) in [
@@ -96,7 +96,7 @@ async fn who_nobody_knows_learns_nothing_about_ids_bodies_and_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_rule_there_is_no_way() {
+async fn a_request_without_a_rule_is_denied() {
     let world = spawn_toml(
         r#"
 [[callers]]
@@ -143,7 +143,7 @@ api_key_sha256 = ["$nobody"]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn anothers_operation_is_not_there() {
+async fn an_operation_of_another_caller_is_not_found() {
     let world = spawn().await;
     let answer = world.cancel("sync-1").await;
     let id = answer.json()["id"].as_str().unwrap().to_owned();
@@ -189,7 +189,7 @@ allow = [ { actions = ["cancel"], publishers = ["contoso"], offers = ["*"] } ]
         assert_eq!(answer.json()["requestedBy"], "pipeline");
         ids.push(answer.json()["id"].as_str().unwrap().to_owned());
     }
-    // An operation is its caller's, whichever key it was made with.
+    // An operation belongs to the caller, not to the key that requested it.
     for key in [KEY, READER_KEY] {
         for id in &ids {
             let path = format!("/operations/{id}");

@@ -1,5 +1,5 @@
-//! Callers by JWT: whose token it is, where keys come from, and what is remembered.
-//! What must not get through is in `advisories.rs`.
+//! Callers by JWT: matching callers, sources of keys, and caching. Tokens that must be
+//! rejected are in `forged.rs`.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub async fn spawn_jwt(idp: &Idp, issuer_keys: &str) -> World {
     .await
 }
 
-/// A world whose issuer is asked for its keys all the time.
+/// A world that fetches its issuer's keys continuously.
 async fn spawn_refreshing(idp: &Idp, issuer_keys: &str) -> World {
     spawn_with(Setup {
         toml: toml(idp, issuer_keys),
@@ -73,7 +73,7 @@ pub async fn cancel_with(world: &World, token: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_names_its_caller_wherever_the_keys_come_from() {
+async fn a_token_names_its_caller_for_every_source_of_keys() {
     let signers = [
         Signer::rsa("rs", "RS256"),
         Signer::rsa("ps", "PS256"),
@@ -95,7 +95,7 @@ async fn a_token_names_its_caller_wherever_the_keys_come_from() {
                 assert_eq!(send_token(&world, "GET", &path, &token).await.status, 200);
             }
         }
-        // The scheme's case does not count, and neither does a second space.
+        // The scheme's case and a second space are irrelevant.
         let token = signers[0].token(&idp.claims("release"));
         for scheme in ["bearer ", "BEARER  "] {
             let value = format!("{scheme}{token}");
@@ -113,7 +113,7 @@ async fn a_token_names_its_caller_wherever_the_keys_come_from() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_token_must_be_exactly_one_callers() {
+async fn a_valid_token_must_match_exactly_one_caller() {
     let signer = Signer::ec("k");
     let idp = Idp::start(&[&signer]);
     let world = spawn_jwt(&idp, r#"algorithms = ["ES256"]"#).await;
@@ -124,7 +124,7 @@ async fn a_good_token_must_be_exactly_one_callers() {
         }
         signer.token(&claims)
     };
-    let nobody = [
+    let unmatched = [
         with("stranger", json!({})),
         with("Release", json!({})),
         with("two-faced", json!({})),
@@ -134,7 +134,7 @@ async fn a_good_token_must_be_exactly_one_callers() {
         with("x", json!({"azp": ["release"]})),
         with("x", json!({"client_id": "release"})),
     ];
-    for token in &nobody {
+    for token in &unmatched {
         for _ in 0..2 {
             let answer = cancel_with(&world, token).await;
             answer.problem(403, "caller-not-allowed");
@@ -143,7 +143,7 @@ async fn a_good_token_must_be_exactly_one_callers() {
     }
     for roles in [json!("reader"), json!(["other", "reader"])] {
         let token = with("board", json!({"roles": roles}));
-        // Known, and without a rule for it.
+        // A known caller without a rule for the action.
         let answer = cancel_with(&world, &token).await;
         let problem = answer.problem(403, "caller-not-allowed");
         assert!(problem["detail"].as_str().unwrap().contains("rule"));
@@ -171,7 +171,7 @@ async fn a_new_key_is_fetched_when_its_first_token_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn random_key_ids_cause_no_storm() {
+async fn random_key_ids_do_not_flood_the_issuer() {
     let signer = Signer::ec("k");
     let idp = Idp::start(&[&signer]);
     let world = spawn_jwt(&idp, r#"algorithms = ["ES256"]"#).await;
@@ -185,7 +185,7 @@ async fn random_key_ids_cause_no_storm() {
         let forged: Vec<String> = forged.collect();
         let answers = forged.iter().map(|token| cancel_with(&world, token));
         for answer in futures_util::future::join_all(answers).await {
-            // 503: the issuer cannot be asked so often, so nobody knows.
+            // 503: the rate limit on fetches leaves the key unknown.
             assert!([401, 503].contains(&answer.status), "{answer:?}");
         }
     }
@@ -195,7 +195,7 @@ async fn random_key_ids_cause_no_storm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_remembered_token_is_forgotten_with_its_key() {
+async fn a_cached_token_is_dropped_with_its_key() {
     let (leaving, staying) = (Signer::ec("leaving"), Signer::ec("staying"));
     let idp = Idp::start(&[&leaving, &staying]);
     let world = spawn_refreshing(&idp, r#"algorithms = ["ES256"]"#).await;
@@ -204,7 +204,7 @@ async fn a_remembered_token_is_forgotten_with_its_key() {
     for token in [&lost, &kept, &lost, &kept] {
         assert_eq!(cancel_with(&world, token).await.status, 200);
     }
-    // One of them withdrawn, then all: a set without keys is an answer, too.
+    // One key is withdrawn, then all: an empty key set is valid.
     for (left, kept_is) in [(&[&staying][..], 200), (&[], 401)] {
         idp.publish(left);
         let (_, fetches) = idp.fetches();
@@ -233,7 +233,7 @@ async fn keys_serve_on_while_their_issuer_is_down() {
     assert_eq!(ready["ready"], true);
     let other = signer.token(&idp.claims("release"));
     assert_eq!(cancel_with(&world, &other).await.status, 200);
-    // That the issuer has no such key cannot be known now.
+    // Whether the issuer publishes this key is unknown now.
     let unknown = json!({"alg": "RS256", "kid": "new"});
     let answer = cancel_with(&world, &signer.sign(&unknown, &idp.claims("release"))).await;
     let problem = answer.problem(503, "issuer-unavailable");
@@ -247,10 +247,10 @@ async fn keys_serve_on_while_their_issuer_is_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_keys_a_token_cannot_be_checked_and_says_so() {
+async fn without_keys_a_token_gets_503() {
     let signer = Signer::ec("k");
     let table = [
-        json!({"issuer": "https://somebody.else"}),
+        json!({"issuer": "https://another.issuer"}),
         json!({"jwks_uri": "http://198.51.100.1/keys"}),
         json!({"jwks_uri": 7}),
     ];
@@ -261,15 +261,18 @@ async fn without_keys_a_token_cannot_be_checked_and_says_so() {
         let answer = cancel_with(&world, &signer.token(&idp.claims("release"))).await;
         answer.problem(503, "issuer-unavailable");
         assert_eq!(idp.fetches().1, 0, "{document}");
-        // Whoever has a key does not mind.
+        // Callers with API keys are not affected.
         let body = world.readiness(200).await;
-        assert!(body["warnings"].to_string().contains("no keys"), "{body}");
+        assert!(
+            body["warnings"].to_string().contains("keys not fetched"),
+            "{body}"
+        );
         assert_eq!(world.cancel("sync-1").await.status, 200);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_for_the_issuer_goes_nowhere_else() {
+async fn the_token_for_the_issuer_is_sent_only_to_it() {
     let signer = Signer::ec("k");
     let (idp, other) = (Idp::start(&[&signer]), Idp::start(&[&signer]));
     let directory = tempfile::TempDir::new().unwrap();
@@ -289,7 +292,7 @@ async fn a_token_for_the_issuer_goes_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_want_a_token_get_the_one_of_the_file() {
+async fn keys_that_require_a_token_get_the_one_of_the_file() {
     let signer = Signer::ec("k");
     let idp = Idp::start(&[&signer]);
     idp.want_bearer("of-the-cluster");
@@ -306,7 +309,7 @@ async fn keys_that_want_a_token_get_the_one_of_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_accepted_is_what_is_configured() {
+async fn only_configured_credentials_are_accepted() {
     let signer = Signer::ec("k");
     let idp = Idp::start(&[&signer]);
     let world = spawn_jwt(&idp, r#"algorithms = ["ES256"]"#).await;
@@ -315,7 +318,7 @@ async fn what_is_accepted_is_what_is_configured() {
     answer.problem(401, "unauthenticated");
     let both = "ApiKey header=\"X-Api-Key\", Bearer";
     assert_eq!(answer.header("www-authenticate"), Some(both));
-    // A good one of each kind is one too many.
+    // Two valid credentials are refused.
     let bearer = format!("Bearer {}", signer.token(&idp.claims("release")));
     for headers in [
         [("X-Api-Key", KEY), ("Authorization", &*bearer)],

@@ -1,4 +1,4 @@
-//! Who gets through, and that nothing leaks.
+//! Authentication, authorization, and the secrecy of credentials.
 
 mod access;
 mod advisories;

@@ -1,5 +1,5 @@
-//! JWTs of a real issuer: whose they are, and that the issuer is what the tests take
-//! it for. What becomes of its keys over time is in `rotation.rs`.
+//! JWTs of a real issuer: matching callers, and checks of the issuer fixture itself. Changes of
+//! its keys over time are in `rotation.rs`.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use crate::client::{self, assert_not_delivered};
 use crate::helpers::{Setup, World, spawn_with};
-use crate::issuer::{BOARD, Issuer, PIPELINE, STRANGER, Wanted};
+use crate::issuer::{BOARD, Issuer, PIPELINE, STRANGER, TokenRequest};
 use crate::jwt::{cancel_with, send_token};
 
-/// Callers by the tokens of this issuer: `release` by `client_id`, which it says of
-/// every client, and `board` by `azp`.
+/// Callers by the tokens of this issuer: `release` by `client_id`, which is in every client's
+/// token, and `board` by `azp`.
 pub fn toml(issuer: &Issuer, more: &str) -> String {
     let issuer = &issuer.url;
     format!(
@@ -79,7 +79,7 @@ async fn the_issuer_is_a_real_one() {
     assert_eq!(discovery["jwks_uri"], issuer.jwks_url());
     let keys = issuer.keys().await;
     for client in [PIPELINE, BOARD, STRANGER] {
-        let token = issuer.token(client, Wanted::default()).await;
+        let token = issuer.token(client, TokenRequest::default()).await;
         assert_eq!(token.split('.').count(), 3, "{token}");
         let claims = verify(&token, &issuer, &keys).unwrap();
         assert_eq!(claims["client_id"], client);
@@ -90,23 +90,25 @@ async fn the_issuer_is_a_real_one() {
         ("PS256", Algorithm::PS256),
         ("ES256", Algorithm::ES256),
     ] {
-        let token = issuer.token(PIPELINE, Wanted::algorithm(name)).await;
+        let token = issuer.token(PIPELINE, TokenRequest::algorithm(name)).await;
         assert_eq!(decode_header(&token).unwrap().alg, algorithm);
         assert!(verify(&token, &issuer, &keys).is_some(), "{token}");
     }
-    let other = issuer.token(PIPELINE, Wanted::audience("another")).await;
+    let other = issuer
+        .token(PIPELINE, TokenRequest::audience("another"))
+        .await;
     assert_eq!(verify(&other, &issuer, &keys), None);
 }
 
 #[tokio::test]
-async fn the_issuer_says_in_a_token_what_the_test_wants() {
+async fn the_issuer_puts_requested_claims_into_a_token() {
     let Some(issuer) = Issuer::start().await else {
         return;
     };
-    let wanted = Wanted {
+    let wanted = TokenRequest {
         claims: json!({"azp": "a & b=c", "jti": null, "aud": ["offergate", "else"]}),
         header: json!({"typ": "JWT"}),
-        ..Wanted::default()
+        ..TokenRequest::default()
     };
     let token = issuer.token(PIPELINE, wanted).await;
     let claims = verify(&token, &issuer, &issuer.keys().await).unwrap();
@@ -115,7 +117,7 @@ async fn the_issuer_says_in_a_token_what_the_test_wants() {
     assert!(claims.get("jti").is_none(), "{claims}");
     let header = decode_header(&token).unwrap();
     assert_eq!(header.typ.as_deref(), Some("JWT"));
-    let wanted = Wanted::header(json!({"kid": null}));
+    let wanted = TokenRequest::header(json!({"kid": null}));
     let token = issuer.token(PIPELINE, wanted).await;
     assert_eq!(decode_header(&token).unwrap().kid, None);
 }
@@ -125,10 +127,10 @@ async fn the_issuer_rotates_and_retires_its_keys() {
     let Some(issuer) = Issuer::start().await else {
         return;
     };
-    let before = issuer.token(PIPELINE, Wanted::default()).await;
+    let before = issuer.token(PIPELINE, TokenRequest::default()).await;
     let old = issuer.keys().await;
     issuer.rotate().await;
-    let after = issuer.token(PIPELINE, Wanted::default()).await;
+    let after = issuer.token(PIPELINE, TokenRequest::default()).await;
     let both = issuer.keys().await;
     assert_ne!(kid(&before), kid(&after));
     assert!(kids(&both).is_superset(&kids(&old)));
@@ -144,7 +146,7 @@ async fn the_issuer_rotates_and_retires_its_keys() {
 }
 
 #[tokio::test]
-async fn the_issuer_goes_down_and_counts_who_asks() {
+async fn the_issuer_can_fail_and_counts_requests() {
     let Some(issuer) = Issuer::start().await else {
         return;
     };
@@ -153,8 +155,8 @@ async fn the_issuer_goes_down_and_counts_who_asks() {
         let answer = client::send(issuer.address, "GET", path, &[], "").await;
         assert_eq!(answer.status, 503, "{answer:?}");
     }
-    // Tokens are made all the same: only who wants to verify them is refused.
-    issuer.token(PIPELINE, Wanted::default()).await;
+    // Tokens are still issued; only discovery and keys are refused.
+    issuer.token(PIPELINE, TokenRequest::default()).await;
     issuer.up().await;
     let counts = issuer.counts().await;
     assert_eq!((counts.discovery, counts.jwks, counts.refused), (1, 1, 2));
@@ -163,7 +165,7 @@ async fn the_issuer_goes_down_and_counts_who_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_cancels_wherever_the_keys_come_from() {
+async fn a_token_cancels_for_every_source_of_keys() {
     let Some(issuer) = Issuer::start().await else {
         return;
     };
@@ -173,7 +175,9 @@ async fn a_token_cancels_wherever_the_keys_come_from() {
         let before = issuer.counts().await;
         let world = spawn_oidc(&issuer, more).await;
         for algorithm in ["RS256", "PS256", "ES256"] {
-            let token = issuer.token(PIPELINE, Wanted::algorithm(algorithm)).await;
+            let token = issuer
+                .token(PIPELINE, TokenRequest::algorithm(algorithm))
+                .await;
             let answer = cancel_with(&world, &token).await;
             assert_eq!(answer.status, 200, "{algorithm}: {answer:?}");
             assert_eq!(answer.json()["requestedBy"], "release");
@@ -189,7 +193,7 @@ async fn a_token_cancels_wherever_the_keys_come_from() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_its_own_callers_and_for_us() {
+async fn a_token_counts_for_its_own_caller_and_audience() {
     let (Some(issuer), Some(other)) = (Issuer::start().await, Issuer::start().await) else {
         return;
     };
@@ -199,31 +203,31 @@ async fn a_token_is_its_own_callers_and_for_us() {
         other.url
     );
     let world = spawn_oidc(&issuer, &both).await;
-    let nobodys = [
-        issuer.token(STRANGER, Wanted::default()).await,
-        // Good too, but only the first issuer's clients are callers.
-        other.token(PIPELINE, Wanted::default()).await,
-        // Its `azp` is missing: `client_id` does not stand in for it.
-        issuer.token(BOARD, Wanted::default()).await,
+    let unmatched = [
+        issuer.token(STRANGER, TokenRequest::default()).await,
+        // Also valid, but only the first issuer's clients are callers.
+        other.token(PIPELINE, TokenRequest::default()).await,
+        // Its `azp` is missing; `client_id` is not a substitute.
+        issuer.token(BOARD, TokenRequest::default()).await,
     ];
-    for token in &nobodys {
+    for token in &unmatched {
         let problem = cancel_with(&world, token).await;
         assert_not_delivered(&problem.problem(403, "caller-not-allowed"));
     }
     // A caller, but one that may only read.
-    let azp = Wanted::claims(json!({"azp": BOARD}));
+    let azp = TokenRequest::claims(json!({"azp": BOARD}));
     let board = issuer.token(BOARD, azp).await;
     let problem = cancel_with(&world, &board).await;
     let problem = problem.problem(403, "caller-not-allowed");
     assert!(problem["detail"].as_str().unwrap().contains("rule"));
 
     let useless = [
-        (&issuer, Wanted::audience("another")),
-        (&issuer, Wanted::algorithm("ES256")),
-        (&issuer, Wanted::header(json!({"typ": "JWT"}))),
-        (&issuer, Wanted::claims(json!({"exp": 1}))),
-        (&issuer, Wanted::claims(json!({"iss": other.url}))),
-        (&other, Wanted::claims(json!({"iss": issuer.url}))),
+        (&issuer, TokenRequest::audience("another")),
+        (&issuer, TokenRequest::algorithm("ES256")),
+        (&issuer, TokenRequest::header(json!({"typ": "JWT"}))),
+        (&issuer, TokenRequest::claims(json!({"exp": 1}))),
+        (&issuer, TokenRequest::claims(json!({"iss": other.url}))),
+        (&other, TokenRequest::claims(json!({"iss": issuer.url}))),
     ];
     for (by, wanted) in useless {
         let what = format!("{wanted:?}");
@@ -232,6 +236,6 @@ async fn a_token_is_its_own_callers_and_for_us() {
         assert_not_delivered(&answer.problem(401, "unauthenticated"));
     }
     world.assert_nothing_sent().await;
-    let good = issuer.token(PIPELINE, Wanted::default()).await;
+    let good = issuer.token(PIPELINE, TokenRequest::default()).await;
     assert_eq!(cancel_with(&world, &good).await.status, 200);
 }

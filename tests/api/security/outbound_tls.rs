@@ -43,7 +43,7 @@ async fn a_cancel_reaches_the_vendor_over_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_vendor_of_an_unknown_ca_gets_nothing() {
+async fn a_vendor_of_an_unknown_ca_receives_nothing() {
     let (tls, other) = (SelfSigned::generate(), SelfSigned::generate());
     let world = spawn_with(setup(&tls.unwrap(), &other.unwrap())).await;
     let refused = world.cancel("contoso-vm").await;

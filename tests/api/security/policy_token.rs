@@ -33,9 +33,9 @@ fn configured(idp: &Idp, signer: &Signer) -> TempDir {
 }
 
 /// Explains a token and checks that it is not printed.
-async fn explain_token(directory: &TempDir, token: &str, words: &str) -> Ended {
+async fn explain_token(directory: &TempDir, token: &str, arguments: &str) -> Ended {
     std::fs::write(directory.path().join("token"), format!("{token}\n")).unwrap();
-    let ended = explain(directory, &format!("{CANCEL} {words}")).await;
+    let ended = explain(directory, &format!("{CANCEL} {arguments}")).await;
     assert_hidden(&ended, token);
     ended
 }
@@ -93,8 +93,8 @@ async fn a_valid_token_is_explained_as_its_caller() {
     assert_eq!(idp.fetches(), (2, 2), "once each");
     // A valid token is subject to the rules.
     std::fs::write(directory.path().join("token"), &token).unwrap();
-    let words = "--token token --action read --offer x --jwks keys.json";
-    let ended = explain(&directory, words).await;
+    let arguments = "--token token --action read --offer x --jwks keys.json";
+    let ended = explain(&directory, arguments).await;
     let denied = format!(
         "DENIED  release may not read contoso/x\n\
          {rule}: the action is not one of cancel\n{facts}"
@@ -123,13 +123,13 @@ async fn standard_input_and_unusable_files() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("caller: release\n"), "{ended:?}");
     // The token given as a file name, and files that are not a key set or are missing.
-    for words in [
+    for arguments in [
         format!("--token {token} --action cancel --offer sync-1"),
         format!("{CANCEL} --jwks token"),
         format!("{CANCEL} --jwks missing"),
         "--token missing --action cancel --offer sync-1".to_owned(),
     ] {
-        let ended = explain(&directory, &words).await;
+        let ended = explain(&directory, &arguments).await;
         assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{ended:?}");
         assert!(ended.stderr.starts_with("offergate: cannot "), "{ended:?}");
         assert_hidden(&ended, &token);
@@ -373,8 +373,8 @@ async fn a_token_that_quotes_itself_is_not_shown() {
     let claims = with(&idp, "release", json!({"sub": signature}));
     let header = json!({"alg": "ES256", "kid": "k"});
     let token = format!("{}.{signature}", crate::mint::message(&header, &claims));
-    for words in ["--offline", "--jwks keys.json"] {
-        let ended = explain_token(&directory, &token, words).await;
+    for arguments in ["--offline", "--jwks keys.json"] {
+        let ended = explain_token(&directory, &token, arguments).await;
         assert!(ended.stdout.contains("subject: [redacted]\n"), "{ended:?}");
     }
 }

@@ -1,5 +1,4 @@
-//! The keys of a real issuer over time: exchanged, withdrawn, out of reach, and asked
-//! for in vain.
+//! The keys of a real issuer over time: rotated, withdrawn, unreachable, and unknown.
 
 use std::time::Duration;
 
@@ -10,16 +9,16 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::helpers::{Setup, World, spawn_with};
-use crate::issuer::{Issuer, PIPELINE, Wanted};
+use crate::issuer::{Issuer, PIPELINE, TokenRequest};
 use crate::jwt::{cancel_with, send_token};
 use crate::oidc::{spawn_oidc, toml};
 
-/// Callers that are at work at a time.
+/// Concurrent callers.
 const CALLERS: u64 = 4;
-/// As many as the gateway looks for at once.
+/// As many lookups as the gateway allows at once.
 const ROTATIONS: u32 = 5;
 
-/// A world that fetches the keys again and again.
+/// A world that fetches the keys continuously.
 async fn spawn_refreshing(issuer: &Issuer) -> World {
     spawn_with(Setup {
         toml: toml(issuer, ""),
@@ -31,11 +30,11 @@ async fn spawn_refreshing(issuer: &Issuer) -> World {
 
 /// A token as it is at this moment.
 async fn token(issuer: &Issuer) -> String {
-    issuer.token(PIPELINE, Wanted::default()).await
+    issuer.token(PIPELINE, TokenRequest::default()).await
 }
 
-/// Cancels and reads, with this token and with those of the moment, as long as somebody
-/// looks at how far it is.
+/// Cancels and reads with this token and with current ones, as long as the receiver of its
+/// progress exists.
 async fn work(world: &World, issuer: &Issuer, old: &str, rounds: &watch::Sender<u64>) {
     while rounds.receiver_count() > 0 {
         let new = token(issuer).await;
@@ -51,7 +50,7 @@ async fn work(world: &World, issuer: &Issuer, old: &str, rounds: &watch::Sender<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_notices_that_keys_are_exchanged() {
+async fn no_request_fails_while_keys_rotate() {
     let Some(issuer) = Issuer::start().await else {
         return;
     };
@@ -60,7 +59,7 @@ async fn no_request_notices_that_keys_are_exchanged() {
     let (rounds, mut seen) = watch::channel(0);
     let rotations = async {
         for _ in 0..ROTATIONS {
-            // Everybody has been round at least once with the keys of now.
+            // Every caller has completed at least one round with the current keys.
             let enough = *seen.borrow() + 2 * CALLERS;
             seen.wait_for(|rounds| *rounds >= enough).await.unwrap();
             issuer.rotate().await;
@@ -71,13 +70,13 @@ async fn no_request_notices_that_keys_are_exchanged() {
     };
     let callers = join_all((0..CALLERS).map(|_| work(&world, &issuer, &old, &rounds)));
     tokio::join!(callers, rotations);
-    // All of them wait for the same fetch, however many come with the new key.
+    // All requests with the new key wait for the same fetch.
     let counts = issuer.counts().await;
     assert_eq!(counts.jwks, 1 + ROTATIONS, "{counts:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_not_published_any_more_does_not_count() {
+async fn a_withdrawn_key_is_rejected() {
     let Some(issuer) = Issuer::start().await else {
         return;
     };
@@ -126,7 +125,7 @@ async fn known_keys_serve_while_the_issuer_is_down() {
         let answer = cancel_with(&world, token).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
-    // Nobody can say whether this one is good.
+    // This token cannot be verified.
     issuer.rotate().await;
     let unknown = token(&issuer).await;
     let answer = cancel_with(&world, &unknown).await;
@@ -138,7 +137,7 @@ async fn known_keys_serve_while_the_issuer_is_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_may_be_there_before_its_issuer() {
+async fn a_gateway_may_start_before_its_issuer() {
     let Some(issuer) = Issuer::start().await else {
         return;
     };
@@ -148,36 +147,36 @@ async fn a_gateway_may_be_there_before_its_issuer() {
     issuer.reaches("refused", 1).await;
     let answer = cancel_with(&world, &token).await;
     answer.problem(503, "issuer-unavailable");
-    // Whoever has a key does not mind.
+    // Callers with API keys are not affected.
     assert_eq!(world.cancel("sync-1").await.status, 200);
     issuer.up().await;
     checked_in_the_end(&world, &token).await;
 }
 
-/// Every one of these is signed by the issuer: only the key's id is made up.
+/// Each is signed by the issuer; only the key id is invented.
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_with_unknown_keys_do_not_set_the_gateway_upon_its_issuer() {
+async fn tokens_with_unknown_keys_do_not_flood_the_issuer() {
     let Some(issuer) = Issuer::start().await else {
         return;
     };
     let world = spawn_oidc(&issuer, "").await;
     let good = token(&issuer).await;
     assert_eq!(cancel_with(&world, &good).await.status, 200);
-    let begun = Instant::now();
+    let started = Instant::now();
     for _ in 0..10 {
         let forged = (0..20).map(|_| async {
             let header = json!({"kid": Uuid::new_v4().to_string()});
-            let token = issuer.token(PIPELINE, Wanted::header(header)).await;
+            let token = issuer.token(PIPELINE, TokenRequest::header(header)).await;
             cancel_with(&world, &token).await
         });
         for answer in join_all(forged).await {
-            // 503: the issuer cannot be asked so often, so nobody knows.
+            // 503: the rate limit on fetches leaves the key unknown.
             assert!([401, 503].contains(&answer.status), "{answer:?}");
         }
         assert_eq!(cancel_with(&world, &good).await.status, 200);
     }
     // The first fetch, a burst of five, and one for every ten seconds that this took.
-    let most = 6 + begun.elapsed().as_secs() / 10;
+    let most = 6 + started.elapsed().as_secs() / 10;
     let counts = issuer.counts().await;
     assert!(u64::from(counts.jwks) <= most, "{counts:?}, at most {most}");
     assert!(

@@ -17,7 +17,7 @@ fn member(signer: &Signer, others: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_of_entra_keycloak_and_kubernetes_need_nothing_special() {
+async fn tokens_of_entra_keycloak_and_kubernetes_are_accepted() {
     let signer = Signer::rsa("k", "RS256");
     let encrypting = Signer::rsa("enc", "RS256");
     let header = json!({"alg": "RS256", "kid": "k"});

@@ -1,5 +1,5 @@
-//! TLS on the public listener: what it speaks and what not, and certificates that are
-//! exchanged while it runs.
+//! TLS on the public listener: accepted protocols, and certificates that are replaced while it
+//! runs.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use tokio::time::timeout;
 use crate::certs::{Ca, Issued};
 use crate::client::{read_answer, request};
 use crate::helpers::{KEY, Setup, World, spawn_with};
-use crate::tls_client::{self, HTTP_1, HTTP_2, TlsStream, Wish, cancel_on, connect};
+use crate::tls_client::{self, HTTP_1, HTTP_2, TlsClientOptions, TlsStream, cancel_on, connect};
 
-/// A gateway that speaks TLS, and who signed its certificate.
+/// A gateway that speaks TLS, and the CA of its certificate.
 pub struct Secured {
     pub world: World,
     pub ca: Ca,
@@ -32,7 +32,7 @@ pub async fn secured(toml: &str) -> Secured {
     ca.server().write(files.path(), "server");
     let world = spawn_with(Setup {
         toml: self::toml(files.path(), toml),
-        tls: Some(Wish::new(&ca).config()),
+        tls: Some(TlsClientOptions::new(&ca).config()),
         ..Setup::default()
     });
     Secured {
@@ -56,10 +56,10 @@ async fn both_versions_carry_http1_and_never_http2() {
     let ours = format!("https://{}/operations/", world.address());
     for version in [&TLS12, &TLS13] {
         for protocols in [&[HTTP_1][..], &[HTTP_2, HTTP_1], &[]] {
-            let wish = Wish {
+            let wish = TlsClientOptions {
                 protocols,
                 versions: &[version],
-                ..Wish::new(&ca)
+                ..TlsClientOptions::new(&ca)
             };
             let stream = connect(world.address(), &wish.config()).await.unwrap();
             let session = stream.get_ref().1;
@@ -77,10 +77,10 @@ async fn both_versions_carry_http1_and_never_http2() {
             let location = answer.header("operation-location").unwrap();
             assert!(location.starts_with(&ours), "{location}");
         }
-        let wish = Wish {
+        let wish = TlsClientOptions {
             protocols: &[HTTP_2],
             versions: &[version],
-            ..Wish::new(&ca)
+            ..TlsClientOptions::new(&ca)
         };
         let refused = connect(world.address(), &wish.config()).await;
         assert!(refused.is_err(), "HTTP/2 alone is agreed on");
@@ -108,8 +108,8 @@ fn hello(version: ProtocolVersion, suite: CipherSuite) -> Vec<u8> {
     record
 }
 
-/// What the gateway says to these bytes before it closes.
-async fn said_to(world: &World, bytes: &[u8]) -> Vec<u8> {
+/// What the gateway sends in reply to these bytes before it closes.
+async fn reply_to(world: &World, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut said = Vec::new();
@@ -119,12 +119,12 @@ async fn said_to(world: &World, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_older_or_plain_is_spoken() {
+async fn older_protocols_and_plain_http_are_refused() {
     const ALERT: u8 = 21;
     const PROTOCOL_VERSION: u8 = 70;
     const HANDSHAKE_FAILURE: u8 = 40;
     let Secured { world, .. } = secured("").await;
-    // What TLS 1.2 still knows, and is not safe: RSA key exchange, CBC, RC4.
+    // Unsafe suites of TLS 1.2: RSA key exchange, CBC, RC4.
     let (modern, rsa, cbc, rc4) = (
         CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
         CipherSuite::TLS_RSA_WITH_AES_128_GCM_SHA256,
@@ -139,11 +139,11 @@ async fn nothing_older_or_plain_is_spoken() {
         (ProtocolVersion::TLSv1_2, cbc, HANDSHAKE_FAILURE),
         (ProtocolVersion::TLSv1_2, rc4, HANDSHAKE_FAILURE),
     ] {
-        let said = said_to(&world, &hello(version, suite)).await;
+        let said = reply_to(&world, &hello(version, suite)).await;
         assert_eq!(said.first(), Some(&ALERT), "{version:?}: {said:?}");
         assert_eq!(said[5..], [2, description], "{version:?}");
     }
-    // That it is the version and the suite that are refused.
+    // Control: with this version and suite the hello is accepted.
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
     let acceptable = hello(ProtocolVersion::TLSv1_2, modern);
     stream.write_all(&acceptable).await.unwrap();
@@ -157,13 +157,13 @@ async fn nothing_older_or_plain_is_spoken() {
         "",
     );
     for bytes in [plain.as_bytes(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
-        let said = said_to(&world, bytes).await;
+        let said = reply_to(&world, bytes).await;
         assert_ne!(said.first(), Some(&b'H'), "{said:?}");
     }
     world.assert_nothing_sent().await;
 }
 
-/// Exchanges the files of certificate, key and client CA, and has them read again.
+/// Replaces the files of certificate, key and client CA, and reloads.
 async fn exchange(secured: &Secured, server: &Issued, client_ca: Option<&Ca>) {
     server.write(secured.files.path(), "server");
     let client_ca = client_ca.map(|ca| {
@@ -181,19 +181,19 @@ async fn again(world: &World, stream: &mut TlsStream<TcpStream>) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_certificate_is_for_new_connections() {
+async fn a_new_certificate_applies_to_new_connections() {
     let secured = secured("").await;
     let Secured { world, ca, .. } = &secured;
-    let config = Wish::new(ca).config();
+    let config = TlsClientOptions::new(ca).config();
     let mut kept = connect(world.address(), &config).await.unwrap();
     assert_eq!(again(world, &mut kept).await, 200);
 
-    // Signed by a CA that the old clients do not know.
+    // Signed by a CA that the old clients do not trust.
     let (other, before) = (Ca::new("others"), shown(&kept));
     let renewed = other.server();
     exchange(&secured, &renewed, None).await;
     assert!(connect(world.address(), &config).await.is_err());
-    let config = Wish::new(&other).config();
+    let config = TlsClientOptions::new(&other).config();
     let mut new = connect(world.address(), &config).await.unwrap();
     assert_eq!(shown(&new), renewed.certificate.as_ref());
     assert_ne!(shown(&new), before);
@@ -211,10 +211,10 @@ fn shown(stream: &TlsStream<TcpStream>) -> Vec<u8> {
 async fn gets_through(secured: &Secured, identity: Option<&Issued>) -> bool {
     let mut reached = Vec::new();
     for version in [&TLS12, &TLS13] {
-        let wish = Wish {
+        let wish = TlsClientOptions {
             identity,
             versions: &[version],
-            ..Wish::new(&secured.ca)
+            ..TlsClientOptions::new(&secured.ca)
         };
         let address = secured.world.address();
         let answer = match connect(address, &wish.config()).await {
@@ -233,7 +233,7 @@ async fn gets_through(secured: &Secured, identity: Option<&Issued>) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_certificate_is_optional_but_never_wrong() {
+async fn a_client_certificate_is_optional_but_must_be_valid() {
     let secured = secured("").await;
     let (clients, others) = (Ca::new("clients"), Ca::new("others"));
     let good = clients.client(&["pipeline.internal"]);
@@ -241,7 +241,7 @@ async fn a_client_certificate_is_optional_but_never_wrong() {
         params.not_after = rcgen::date_time_ymd(2020, 1, 1);
     });
     let foreign = others.client(&["pipeline.internal"]);
-    // Without a client CA nobody is asked.
+    // Without a client CA no certificate is requested.
     for identity in [None, Some(&good), Some(&foreign)] {
         assert!(gets_through(&secured, identity).await);
     }
@@ -251,7 +251,7 @@ async fn a_client_certificate_is_optional_but_never_wrong() {
     assert!(gets_through(&secured, Some(&good)).await);
     assert!(!gets_through(&secured, Some(&foreign)).await);
     assert!(!gets_through(&secured, Some(&expired)).await);
-    // A server's certificate is none of a client.
+    // A server's certificate is not valid for a client.
     assert!(!gets_through(&secured, Some(&clients.server())).await);
     exchange(&secured, &server, Some(&others)).await;
     assert!(!gets_through(&secured, Some(&good)).await);
@@ -280,14 +280,14 @@ async fn is_closed(mut stream: impl tokio::io::AsyncRead + Unpin) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handshake_that_does_not_come_is_not_waited_for() {
+async fn a_slow_handshake_is_closed_after_the_time_limit() {
     let Secured { world, .. } = secured(IMPATIENT).await;
     let hello = hello(
         ProtocolVersion::TLSv1_2,
         CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
     );
     let half = &hello[..hello.len() / 2];
-    // Half a hello, none, and one that comes in drops.
+    // Half a hello, none, and one that arrives in small pieces.
     for start in [half, b""] {
         let mut stream = TcpStream::connect(world.address()).await.unwrap();
         stream.write_all(start).await.unwrap();
@@ -311,9 +311,9 @@ async fn a_handshake_that_does_not_come_is_not_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_does_not_come_is_not_waited_for() {
+async fn a_missing_request_is_closed_after_the_time_limit() {
     let Secured { world, ca, .. } = secured(IMPATIENT).await;
-    let config = Wish::new(&ca).config();
+    let config = TlsClientOptions::new(&ca).config();
     let half = format!("POST /offers/sync-1/cancel HTTP/1.1\r\nX-Api-Key: {KEY}\r\nX-");
     // The first one, and the second.
     for first in [false, true] {

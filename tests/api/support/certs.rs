@@ -1,4 +1,4 @@
-//! Certificate authorities for a test, and what they sign.
+//! Certificate authorities for tests, and the certificates that they sign.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// A CA that signs whatever it is asked to.
+/// A CA that signs every request.
 pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
     pub certificate: CertificateDer<'static>,

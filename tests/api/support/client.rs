@@ -1,5 +1,5 @@
-//! A plain HTTP/1.1 client that says exactly what it is told to say, so that a
-//! test can also say what no library would.
+//! A plain HTTP/1.1 client that sends exact bytes, including requests that HTTP libraries
+//! refuse to build.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use tokio::time::timeout;
 use crate::helpers::KEY;
 
 /// No answer of a test takes this long unless something is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An answer, as it came.
+/// An answer as received.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
@@ -114,9 +114,7 @@ pub async fn send_raw(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
         let _refused = stream.write_all(bytes).await;
         read_answer(&mut stream).await
     };
-    timeout(PATIENCE, exchange)
-        .await
-        .expect("no answer in time")
+    timeout(TIMEOUT, exchange).await.expect("no answer in time")
 }
 
 /// The answer to these bytes, if all of it comes: the server may go away before, or be
@@ -127,7 +125,7 @@ pub async fn attempt(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
         stream.write_all(bytes).await.ok()?;
         read_answer(&mut stream).await
     };
-    let answer = timeout(PATIENCE, exchange).await.expect("no end in time")?;
+    let answer = timeout(TIMEOUT, exchange).await.expect("no end in time")?;
     let length: usize = answer.header("content-length")?.parse().unwrap();
     (answer.body.len() == length).then_some(answer)
 }
@@ -191,7 +189,7 @@ pub fn raw_cancel(headers: &str, body: &str) -> Vec<u8> {
     format!("{line}\r\nX-Api-Key: {KEY}\r\n{headers}\r\n{body}").into_bytes()
 }
 
-/// The gateway itself said no, and nothing has left it.
+/// The gateway itself refused, and nothing was sent.
 #[track_caller]
 pub fn assert_not_delivered(problem: &Value) {
     assert_eq!(problem["delivered"], "no", "{problem}");

@@ -1,5 +1,5 @@
-//! What an application of Entra's can have to prove who it is, and how often the sandbox
-//! has been asked and has taken it for good.
+//! The credentials of an Entra application, and the sandbox's counts of token requests and of
+//! accepted ones.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
@@ -79,7 +79,7 @@ pub fn by_certificate(more: &str) -> String {
     application("client-certificate", &format!("{files}\n{more}"))
 }
 
-/// Has the sandbox trust what this key says of these subjects.
+/// Makes the sandbox trust this key for these subjects.
 pub async fn trust(vendor: &Vendor, signer: &Signer, subjects: &[&str]) {
     let trusted = subjects.iter().map(|subject| {
         json!({
@@ -92,7 +92,7 @@ pub async fn trust(vendor: &Vendor, signer: &Signer, subjects: &[&str]) {
     vendor.control("PUT", "federated", body).await;
 }
 
-/// What the platform says of a workload.
+/// The platform's assertion for a workload.
 pub fn platform_token(signer: &Signer, subject: &str) -> String {
     signer.token(&json!({
         "iss": "https://cluster.example",
@@ -104,33 +104,36 @@ pub fn platform_token(signer: &Signer, subject: &str) -> String {
     }))
 }
 
-/// How often each of what is registered there was taken for good.
+/// How often each registered credential was accepted.
 pub async fn used(vendor: &Vendor, path: &str) -> Vec<u64> {
     let listed = vendor.control("GET", path, Value::Null).await;
     let listed = listed.as_array().unwrap().iter();
     listed.map(|one| one["used"].as_u64().unwrap()).collect()
 }
 
-/// From now on the sandbox hands out so many tokens and refuses the rest.
+/// From now on the sandbox issues this many tokens and refuses further requests.
 pub async fn allow(vendor: &Vendor, calls: u32) {
     let calls = json!({"calls": calls});
     vendor.control("PUT", "token/allowance", calls).await;
 }
 
-/// The allowance has been used up, and nobody asked for more.
+/// Checks that the allowance is used up and was not exceeded.
 pub async fn assert_all_used(vendor: &Vendor, calls: u32) {
-    let told = vendor.control("GET", "token/allowance", Value::Null).await;
-    assert_eq!(told, json!({"calls": calls, "made": calls, "surplus": 0}));
+    let allowance = vendor.control("GET", "token/allowance", Value::Null).await;
+    assert_eq!(
+        allowance,
+        json!({"calls": calls, "made": calls, "surplus": 0})
+    );
 }
 
-/// A sandbox that hands out a single token, and not at once.
+/// A sandbox that issues a single token, after a delay.
 pub async fn prepare_for_one(vendor: &Vendor) {
     allow(vendor, 1).await;
     let slow = json!({"on": "token", "fault": {"kind": "delay", "ms": 500}});
     vendor.order(slow).await;
 }
 
-/// Many requests before there is a token, and more afterwards: all go well, with one.
+/// Many requests before and after the token is acquired: all succeed with that one.
 pub async fn assert_one_serves_all(world: &World) {
     let offers: Vec<String> = (0..CROWD).map(|n| format!("sync-{n}")).collect();
     for answer in join_all(offers.iter().map(|offer| world.cancel(offer))).await {

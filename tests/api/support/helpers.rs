@@ -1,4 +1,4 @@
-//! A gateway and a sandbox on free ports, and what tests ask of them.
+//! A gateway and a sandbox on free ports, with the operations that tests need.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -29,23 +29,23 @@ pub const READER_KEY: &str = "reader-key-0123456789";
 pub const NOBODY_KEY: &str = "nobody-key-0123456789";
 
 /// How long until an operation must have ended in a test.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How a test wants its gateway. Short waits are the only thing that differs from
 /// a deployment.
 pub struct Setup {
     pub vendor: Options,
-    /// TOML laid over everything else; `$pipeline`, `$reader` and `$nobody` stand
+    /// TOML that overrides everything else; `$pipeline`, `$reader` and `$nobody` stand
     /// for the hashes of their keys.
     pub toml: String,
-    /// What `[credentials.main]` says instead of a client secret; in both, `$vendor`
+    /// Content of `[credentials.main]` instead of a client secret; in both, `$vendor`
     /// stands for the sandbox's address.
     pub credential: Option<String>,
-    /// What lies in the configuration's directory, beside it.
+    /// Further files in the configuration's directory.
     pub files: Vec<(&'static str, String)>,
-    /// What no configuration may say.
+    /// Settings below the limits of the configuration.
     pub tune: fn(&mut Settings),
-    /// What the sandbox is told (by POST) before the gateway starts.
+    /// POSTed to the sandbox before the gateway starts.
     pub prepare: Vec<(&'static str, Value)>,
     /// How the gateway is called if it speaks TLS.
     pub tls: Option<Arc<ClientConfig>>,
@@ -93,7 +93,7 @@ pub async fn spawn_toml(toml: &str) -> World {
     .await
 }
 
-/// A world with more TOML, in which a cancel bites when it is told to.
+/// A world with more TOML, in which a cancel takes effect only on request.
 pub async fn spawn_undecided(toml: &str) -> World {
     spawn_with(Setup {
         vendor: Options {
@@ -114,7 +114,7 @@ pub async fn spawn_with(setup: Setup) -> World {
     spawn_before(vendor, setup).await
 }
 
-/// A gateway before a vendor that is there already, prepared as it is.
+/// A gateway in front of an existing vendor.
 pub async fn spawn_before(vendor: Vendor, setup: Setup) -> World {
     let directory = TempDir::new().unwrap();
     let settings = settings(&directory, vendor.address, &setup);
@@ -144,7 +144,7 @@ fn settings(directory: &TempDir, vendor: SocketAddr, setup: &Setup) -> Settings 
     settings
 }
 
-/// What the ledger's file says of an offer's operations, oldest first: status,
+/// The ledger file's records of an offer's operations, oldest first: status,
 /// `delivered` and id.
 pub async fn rows(ledger: &Path, offer: &str) -> Vec<(String, String, String)> {
     let options = SqliteConnectOptions::new().filename(ledger).read_only(true);
@@ -176,7 +176,7 @@ impl World {
         &mut self.settings
     }
 
-    /// What the ledger's file says of an offer's operations; see [`rows`].
+    /// The ledger file's records of an offer's operations; see [`rows`].
     pub async fn rows(&self, offer: &str) -> Vec<(String, String, String)> {
         rows(&self.settings.ledger.path, offer).await
     }
@@ -222,8 +222,8 @@ impl World {
             .await
     }
 
-    /// Nothing has been asked of the vendor yet but tokens. Cancels one offer to
-    /// prove that the way there is open.
+    /// Checks that the vendor has received only token requests so far, then cancels one offer to
+    /// show that it is reachable.
     pub async fn assert_nothing_sent(&self) {
         assert_eq!(self.cancel("sync-proof").await.status, 200);
         let received = self.vendor.received("/api/").await;
@@ -235,13 +235,13 @@ impl World {
         self.readyz_until(|answer| answer.status == status).await
     }
 
-    /// Waits until the body of `/readyz` is as wished.
+    /// Waits until the body of `/readyz` meets the condition.
     pub async fn readiness_until(&self, wished: impl Fn(&Value) -> bool) -> Value {
         self.readyz_until(|answer| wished(&answer.json())).await
     }
 
     async fn readyz_until(&self, wished: impl Fn(&Answer) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let answer = self.admin("/readyz").await;
             if wished(&answer) {
@@ -273,7 +273,7 @@ impl World {
     }
 
     /// The operation once the vendor's answer is in the ledger: an unfinished
-    /// result may be recorded after it was told.
+    /// result may be recorded after it was answered.
     pub async fn recorded(&self, id: &str) -> Value {
         self.operation_past(id, &["NotStarted"]).await
     }
@@ -281,7 +281,7 @@ impl World {
     /// The operation once its status is none of these: the status monitor is
     /// polled, as its callers do.
     async fn operation_past(&self, id: &str, states: &[&str]) -> Value {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let operation = self.operation(id).await;
             if !states.contains(&operation["status"].as_str().unwrap()) {
@@ -292,7 +292,7 @@ impl World {
         }
     }
 
-    /// The cancels of an offer of contoso's that have not bitten do now.
+    /// Pending cancels of an offer of contoso take effect now.
     pub async fn bite(&self, offer: &str) {
         let path = format!("offers/contoso/{offer}/bite");
         self.vendor.control("POST", &path, Value::Null).await;
@@ -330,7 +330,7 @@ impl World {
         self.gateway = Some(gateway);
     }
 
-    /// Lays other TOML over everything else, while it runs.
+    /// Replaces the overriding TOML while it runs.
     pub async fn reload(&self, toml: &str) {
         write_with_hashes(&self.directory, "test.toml", toml);
         let reloader = self.gateway.as_ref().unwrap().reloader();
@@ -339,7 +339,7 @@ impl World {
         assert!(!reloaded.await.unwrap().files.is_empty());
     }
 
-    /// Restarts it with other TOML laid over everything else.
+    /// Restarts it with other overriding TOML.
     pub async fn reconfigure(&mut self, toml: &str) {
         let setup = Setup {
             toml: toml.to_owned(),

@@ -1,5 +1,5 @@
-//! An issuer in the test's own process, which does whatever a test wants of it:
-//! other keys, other documents, refusals. `issuer.rs` runs a real one.
+//! An emulated issuer in the test's own process, with configurable keys, documents and
+//! refusals. `issuer.rs` runs a real one.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::mint::{Signer, now};
 
-/// What the issuer does.
+/// The issuer's behavior.
 #[derive(Default)]
 struct State {
     keys: Vec<Value>,
@@ -73,22 +73,22 @@ impl Idp {
         self.state().keys = signers.iter().map(|signer| signer.jwk()).collect();
     }
 
-    /// Publishes these members of a key set, whatever they are.
+    /// Publishes these members of a key set, valid or not.
     pub fn publish_as(&self, keys: Vec<Value>) {
         self.state().keys = keys;
     }
 
-    /// Answers everything with this status; none: as it should.
+    /// Answers everything with this status; none: normally.
     pub fn answer_with(&self, status: Option<u16>) {
         self.state().status = status;
     }
 
-    /// Says this in its discovery document.
+    /// Puts this into its discovery document.
     pub fn discover(&self, members: Value) {
         self.state().discovery = members;
     }
 
-    /// Wants this bearer token.
+    /// Requires this bearer token.
     pub fn want_bearer(&self, token: &str) {
         self.state().bearer = Some(format!("Bearer {token}"));
     }
@@ -99,7 +99,7 @@ impl Idp {
         (state.discoveries, state.fetches)
     }
 
-    /// Waits until the keys have been fetched so often.
+    /// Waits until the keys have been fetched this many times.
     pub async fn fetched(&self, times: usize) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while self.fetches().1 < times {
@@ -108,7 +108,7 @@ impl Idp {
         }
     }
 
-    /// The claims of a good token of this client, for half an hour.
+    /// The claims of a valid token of this client, for half an hour.
     pub fn claims(&self, client: &str) -> Value {
         json!({
             "iss": self.issuer(),

@@ -1,7 +1,7 @@
 //! A real OpenID issuer beside the gateway: `tests/issuer`, which needs Node.
 //!
 //! Where Node or its packages (`npm ci` in `tests/issuer`) are missing, a test that wants an
-//! issuer is skipped and says so. `OFFERGATE_TEST_ISSUER=required` makes that a failure.
+//! issuer is skipped with a message. `OFFERGATE_TEST_ISSUER=required` makes that a failure.
 
 use std::fs;
 use std::io::Write;
@@ -33,19 +33,19 @@ const DISCOVERY: &str = "/.well-known/openid-configuration";
 const JWKS: &str = "/jwks";
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 
-/// How a token should differ from the usual: an access token for `offergate`, by RS256.
+/// How a token differs from the default: an access token for `offergate`, by RS256.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct TokenRequest {
     pub audience: &'static str,
     /// RS256, PS256 or ES256.
     pub algorithm: &'static str,
-    /// Replaces claims; null takes one away.
+    /// Replaces claims; null removes one.
     pub claims: Value,
     /// The same for the members of the header.
     pub header: Value,
 }
 
-impl Default for Wanted {
+impl Default for TokenRequest {
     fn default() -> Self {
         Self {
             audience: "offergate",
@@ -56,7 +56,7 @@ impl Default for Wanted {
     }
 }
 
-impl Wanted {
+impl TokenRequest {
     pub fn audience(audience: &'static str) -> Self {
         Self {
             audience,
@@ -86,7 +86,7 @@ impl Wanted {
     }
 }
 
-/// What the issuer was asked for since it started, by this test too.
+/// The issuer's counts of requests since its start, including those of the test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct Counts {
     pub discovery: u32,
@@ -101,22 +101,22 @@ pub struct Counts {
 /// it ends with its standard input.
 pub struct Issuer {
     _process: Process,
-    /// What stands in the `iss` of its tokens.
+    /// The `iss` of its tokens.
     pub url: String,
     pub address: SocketAddr,
     assertions: bool,
 }
 
-/// What it says when it listens.
+/// Its message when it listens.
 #[derive(Deserialize)]
 struct Listening {
     issuer: String,
-    /// Whether this Node has what client assertions are checked with.
+    /// Whether this Node supports checking client assertions.
     assertions: bool,
 }
 
 impl Issuer {
-    /// None if Node or its packages are missing; the test's output says so.
+    /// None if Node or its packages are missing, with a message in the test's output.
     pub async fn start() -> Option<Self> {
         static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
         let installed = || INSTALLED.get_or_init(check_installation).clone();
@@ -130,7 +130,7 @@ impl Issuer {
             .stdin(Stdio::piped());
         let mut process = Process::spawn(&mut node);
         let listening = |line: &str| serde_json::from_str(line).ok();
-        let Listening { issuer, assertions } = process.says(listening).await;
+        let Listening { issuer, assertions } = process.wait_for_line(listening).await;
         let address = issuer.strip_prefix("http://").unwrap().parse().unwrap();
         Some(Self {
             _process: process,
@@ -161,7 +161,7 @@ impl Issuer {
         format!("{}{}", self.url, token_path())
     }
 
-    /// What it answers to this form at the token endpoint.
+    /// Its answer to this form at the token endpoint.
     pub async fn answer_to(&self, form: &[(&str, &str)]) -> Answer {
         let form = serde_urlencoded::to_string(form).unwrap();
         client::send(self.address, "POST", &token_path(), &[FORM], &form).await
@@ -173,7 +173,7 @@ impl Issuer {
     }
 
     /// A token of this client's, from the token endpoint.
-    pub async fn token(&self, client: &str, wanted: Wanted) -> String {
+    pub async fn token(&self, client: &str, wanted: TokenRequest) -> String {
         let order = serde_urlencoded::to_string([
             ("audience", wanted.audience),
             ("algorithm", wanted.algorithm),
@@ -215,7 +215,7 @@ impl Issuer {
         self.control("GET", "counts").await
     }
 
-    /// Waits until one of the counts, by its name, has come that far.
+    /// Waits until the count with this name has reached this value.
     pub async fn reaches(&self, count: &str, at_least: u32) -> Counts {
         let name = format!("counts?{count}={at_least}");
         self.control("GET", &name).await
@@ -252,7 +252,7 @@ fn token_path() -> String {
 }
 
 /// Whether Node is there, and the packages that the lock file asks for; or what is missing.
-/// Nothing is fetched here: that is for `.ci/run`, or for the developer.
+/// Missing packages are not fetched here; `npm ci` does that.
 fn check_installation() -> Result<(), String> {
     let version = Command::new("node")
         .arg("--version")

@@ -1,5 +1,4 @@
-//! Marked secrets, and the search for them: what the canary tests look for in every
-//! byte that comes out.
+//! Marked secrets, and the search for them in all output, for the canary tests.
 
 use crate::helpers::KEY;
 
@@ -9,10 +8,10 @@ pub const SECRET: &str = "CnrySecret~with/some+odd&letters=AndAlphanumericRun012
 /// signature hold it whole.
 pub const TOKEN_MARK: &str = "CnryTokn";
 
-/// How every token begins, being a JWT: `{"` and a letter, encoded.
+/// The beginning of every JWT: `{"` and a letter, encoded.
 const TOKEN_START: &str = "eyJ";
 
-/// The windows of a text, as none of them may come out.
+/// The windows of a text, none of which may appear in output.
 pub fn windows(text: &str) -> impl Iterator<Item = &str> {
     (0..=text.len() - 16).map(|at| &text[at..at + 16])
 }

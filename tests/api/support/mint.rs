@@ -1,5 +1,5 @@
-//! Tokens of every kind, good and bad: keys of our own, and headers and claims as
-//! a test wants them. Nothing here is shared with the code that checks them.
+//! Makes valid and invalid tokens with own keys and any headers and claims. It shares no code
+//! with the gateway's verification.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -94,7 +94,7 @@ impl Signer {
         jwk
     }
 
-    /// The modulus, as somebody would use it who mistakes it for a secret.
+    /// The modulus, for attacks that use it as a shared secret.
     pub fn public_bytes(&self) -> Vec<u8> {
         match &self.key {
             SigningKey::Rsa(pair) => pair.public_key().as_ref().to_vec(),
@@ -109,7 +109,7 @@ impl Signer {
         self.sign(&header, claims)
     }
 
-    /// A token with this header, signed by this key whatever the header says.
+    /// A token with this header, signed by this key even if the header names another algorithm.
     pub fn sign(&self, header: &Value, claims: &Value) -> String {
         let message = message(header, claims);
         let random = SystemRandom::new();

@@ -1,5 +1,5 @@
-//! What the tests are made of: gateways, vendors, issuers, clients and certificates. No file
-//! here has a test of its own.
+//! Fixtures of the tests: gateways, vendors, issuers, clients and certificates. These files
+//! contain no tests.
 
 pub mod certs;
 pub mod client;

@@ -1,4 +1,4 @@
-//! The program itself, or another, as a process: started, told to stop, and read.
+//! The program itself, or another, as a process: starting, stopping and reading its output.
 
 use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
@@ -16,17 +16,17 @@ use crate::config::write_config;
 use crate::helpers::{KEY, Setup};
 use crate::vendor::Vendor;
 
-/// How long a process may take to do anything.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time limit of each wait for a process.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A running program. Ended, if need be by force, when dropped.
+/// A running program, which is killed when dropped.
 pub struct Process {
     child: Child,
     stdout: Arc<Mutex<Vec<u8>>>,
     stderr: Arc<Mutex<Vec<u8>>>,
 }
 
-/// What a program said, and how it ended.
+/// A program's output and exit code.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -36,7 +36,7 @@ pub struct Ended {
 
 impl Process {
     /// Starts `offergate` with these arguments, in this directory, with these
-    /// variables and none of ours.
+    /// variables only.
     pub fn start(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_offergate"));
         command
@@ -51,19 +51,19 @@ impl Process {
     /// Starts a gateway with the configuration of this directory.
     pub fn serve(directory: &Path) -> Self {
         let arguments = ["serve", "--config", ".", "--profile", "test"];
-        // A variable that other programs take for the log's level is not ours.
+        // The gateway ignores this variable, from which other programs take their log level.
         Self::start(directory, &arguments, &[("RUST_LOG", "trace")])
     }
 
-    /// Waits until a gateway says where it listens: for callers, and for the platform.
+    /// Waits until a gateway logs its addresses: for callers, and for the platform.
     pub async fn listens(&mut self) -> (SocketAddr, SocketAddr) {
-        self.says(listening).await
+        self.wait_for_line(listening).await
     }
 
-    /// Starts any program; what it says is kept.
+    /// Starts any program and collects its output.
     pub fn spawn(command: &mut Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut child = loop {
             match command.spawn() {
                 // A program that was just copied: a child that another test has forked
@@ -103,8 +103,8 @@ impl Process {
     }
 
     /// Waits until standard output has a line that `find` finds something in.
-    pub async fn says<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+    pub async fn wait_for_line<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             let stdout = self.stdout();
             let whole = &stdout[..stdout.rfind('\n').map_or(0, |end| end + 1)];
@@ -126,7 +126,7 @@ impl Process {
 
     /// Waits for its end.
     pub async fn ended(mut self) -> Ended {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;

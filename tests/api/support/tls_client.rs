@@ -19,23 +19,23 @@ use crate::certs::{Ca, Issued};
 use crate::client::{Answer, read_answer, request};
 
 /// No answer of a test takes this long unless something is broken.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub const HTTP_1: &str = "http/1.1";
 pub const HTTP_2: &str = "h2";
 
-/// What a client wants of TLS.
-pub struct Wish<'a> {
-    /// Whom it trusts.
+/// A client's TLS options.
+pub struct TlsClientOptions<'a> {
+    /// The CA that it trusts.
     pub ca: &'a Ca,
     /// Its own certificate, if it has one.
     pub identity: Option<&'a Issued>,
-    /// What it offers to speak (ALPN).
+    /// The protocols that it offers (ALPN).
     pub protocols: &'a [&'a str],
     pub versions: &'a [&'static SupportedProtocolVersion],
 }
 
-impl<'a> Wish<'a> {
+impl<'a> TlsClientOptions<'a> {
     pub fn new(ca: &'a Ca) -> Self {
         Self {
             ca,
@@ -76,7 +76,7 @@ pub async fn connect(
     let stream = TcpStream::connect(address).await?;
     let name = ServerName::from(address.ip());
     let handshake = TlsConnector::from(Arc::clone(config)).connect(name, stream);
-    timeout(PATIENCE, handshake).await.expect("no handshake")
+    timeout(TIMEOUT, handshake).await.expect("no handshake")
 }
 
 /// One request on a connection of its own.
@@ -108,7 +108,5 @@ async fn exchange(stream: &mut TlsStream<TcpStream>, bytes: &str) -> Answer {
         stream.write_all(bytes.as_bytes()).await.unwrap();
         read_answer(stream).await.expect("no answer")
     };
-    timeout(PATIENCE, exchange)
-        .await
-        .expect("no answer in time")
+    timeout(TIMEOUT, exchange).await.expect("no answer in time")
 }

@@ -1,4 +1,4 @@
-//! The vendor, emulated: ordering its faults and reading what it has received.
+//! The emulated vendor: setting its faults and reading what it has received.
 
 use std::net::SocketAddr;
 
@@ -55,18 +55,18 @@ impl Vendor {
         serde_json::from_str(&answer.body).unwrap_or(Value::Null)
     }
 
-    /// Orders a fault until it is removed.
+    /// Sets a fault until it is removed.
     pub async fn lasting_fault(&self, on: &str, fault: Value) {
         self.order(json!({"on": on, "times": 0, "fault": fault}))
             .await;
     }
 
-    /// Orders a fault in the sandbox's own words.
+    /// Sets a fault by the sandbox's JSON.
     pub async fn order(&self, order: Value) {
         self.control("POST", "faults", order).await;
     }
 
-    /// Takes all orders back.
+    /// Removes all faults.
     pub async fn heal(&self) {
         self.control("DELETE", "faults", Value::Null).await;
     }
@@ -86,7 +86,7 @@ impl Vendor {
         entries.as_array().unwrap().clone()
     }
 
-    /// Waits until it has received that many such requests.
+    /// Waits until it has received this many such requests.
     pub async fn receives(&self, path: &str, at_least: usize) -> Vec<Value> {
         let query = format!("journal?path={path}&at_least={at_least}&timeout_ms=30000");
         let entries = self.control("GET", &query, Value::Null).await;

@@ -1,5 +1,5 @@
-//! The cancels of the kill test, each with what its caller was told: all of which must
-//! still be so after every restart.
+//! The cancels of the kill test, each with the answers that its caller received, which must
+//! still hold after every restart.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,48 +15,47 @@ use crate::client::{self, Answer};
 use crate::helpers::KEY;
 use crate::marks::assert_clean;
 
-/// Operations that are looked at at a time.
+/// Operations that are read concurrently.
 const AT_A_TIME: usize = 8;
 
-/// The least number of cancels that nothing was in the way of.
+/// The minimum number of undisturbed cancels.
 const CLEAR: usize = 40;
 
-/// One cancel, and what its caller knows.
-pub struct Asked {
+/// One cancel, and the answers that its caller has received.
+pub struct TrackedCancel {
     pub cancel: Cancel,
-    /// It was once cut off: the gateway died before it had answered.
+    /// A kill cut it off before it was answered.
     pub cut_off: bool,
-    /// It was told that nothing was done.
+    /// It was answered that nothing was done.
     pub refused: bool,
-    /// Whether its first look was on the disk when the life in which it was asked for
-    /// was over.
-    looked_at: Option<bool>,
-    /// The operation that it was told of.
+    /// Whether its first poll was on disk at the end of the run in which it was requested.
+    polled: Option<bool>,
+    /// The operation named in its answer.
     pub id: Option<String>,
     /// The operation as it was shown finished, but for its location.
     pub finished: Option<Value>,
 }
 
-/// All that were asked for so far.
+/// All that were requested so far.
 #[derive(Default)]
-pub struct Cancels(Vec<Asked>);
+pub struct Cancels(Vec<TrackedCancel>);
 
-/// Answers that are under way, each with the number of its cancel.
+/// Pending answers, each with the number of its cancel.
 pub type Answers = JoinSet<(usize, Option<Answer>)>;
 
 impl Cancels {
-    pub fn all(&self) -> &[Asked] {
+    pub fn all(&self) -> &[TrackedCancel] {
         &self.0
     }
 
-    /// Asks for these, and again for those that may be asked for again.
+    /// Requests these, and repeats those that may be repeated.
     pub fn ask(&mut self, address: SocketAddr, cancels: Vec<Cancel>) -> Answers {
-        self.0.extend(cancels.into_iter().map(Asked::new));
+        self.0.extend(cancels.into_iter().map(TrackedCancel::new));
         let mut answers = JoinSet::new();
-        for (number, asked) in self.0.iter().enumerate() {
-            let again = asked.cut_off || asked.refused;
-            if asked.id.is_none() && (!again || asked.cancel.key.is_some()) {
-                let bytes = asked.request(address);
+        for (number, tracked) in self.0.iter().enumerate() {
+            let again = tracked.cut_off || tracked.refused;
+            if tracked.id.is_none() && (!again || tracked.cancel.key.is_some()) {
+                let bytes = tracked.request(address);
                 answers.spawn(async move {
                     let answer = client::attempt(address, bytes.as_bytes()).await;
                     (number, answer)
@@ -66,7 +65,7 @@ impl Cancels {
         answers
     }
 
-    /// Takes all answers in.
+    /// Collects all answers.
     pub async fn hear(&mut self, mut answers: Answers) {
         while let Some(answer) = answers.join_next().await {
             let (number, answer) = answer.unwrap();
@@ -74,63 +73,62 @@ impl Cancels {
         }
     }
 
-    /// Those that may be asked for again.
+    /// Those that may be repeated.
     pub fn unanswered(&self) -> usize {
-        let wants = |asked: &&Asked| asked.id.is_none() && asked.cancel.key.is_some();
+        let wants = |tracked: &&TrackedCancel| tracked.id.is_none() && tracked.cancel.key.is_some();
         self.0.iter().filter(wants).count()
     }
 
-    /// Looks at every operation that a caller was told of. What was finished before is
-    /// what it was.
-    pub async fn look(&mut self, address: SocketAddr) {
-        let known = self.0.iter_mut().filter(|asked| asked.id.is_some());
+    /// Reads every operation named in an answer. A finished one must be unchanged.
+    pub async fn poll(&mut self, address: SocketAddr) {
+        let known = self.0.iter_mut().filter(|tracked| tracked.id.is_some());
         stream::iter(known)
-            .for_each_concurrent(AT_A_TIME, |asked| asked.look(address))
+            .for_each_concurrent(AT_A_TIME, |tracked| tracked.poll(address))
             .await;
     }
 
-    /// Notes of those that are new which of them were looked at in their first life.
-    pub fn note_first_looks(&mut self, rows: &HashMap<String, Row>) {
-        for asked in &mut self.0 {
-            let row = rows.get(&asked.cancel.offer);
-            let looked_at = || row.is_some_and(Row::was_looked_at);
-            asked.looked_at.get_or_insert_with(looked_at);
+    /// Records which of the new ones were polled in their first run.
+    pub fn record_first_polls(&mut self, rows: &HashMap<String, Row>) {
+        for tracked in &mut self.0 {
+            let row = rows.get(&tracked.cancel.offer);
+            let polled = || row.is_some_and(Row::was_polled);
+            tracked.polled.get_or_insert_with(polled);
         }
     }
 
-    /// What became of a cancel is known if neither a kill nor the vendor was in the way
-    /// of its first look.
+    /// The outcome of a cancel must be known if neither a kill nor the vendor disturbed its
+    /// first poll.
     pub fn assert_found_out(&self, rows: &HashMap<String, Row>) {
-        let clear = |asked: &&Asked| {
-            let is_undisturbed = !asked.cut_off && asked.looked_at == Some(true);
-            is_undisturbed && asked.cancel.goes_well()
+        let clear = |tracked: &&TrackedCancel| {
+            let is_undisturbed = !tracked.cut_off && tracked.polled == Some(true);
+            is_undisturbed && tracked.cancel.goes_well()
         };
-        let clear: Vec<&Asked> = self.0.iter().filter(clear).collect();
+        let clear: Vec<&TrackedCancel> = self.0.iter().filter(clear).collect();
         assert!(clear.len() >= CLEAR, "only {}", clear.len());
-        for asked in clear {
-            let row = &rows[&asked.cancel.offer];
+        for tracked in clear {
+            let row = &rows[&tracked.cancel.offer];
             assert_ne!(row.outcome.as_deref(), Some("unknown"), "{row:?}");
         }
     }
 
-    /// What was acknowledged is in the ledger, as it was told.
+    /// What was acknowledged is in the ledger as it was answered.
     pub fn assert_recorded(&self, rows: &HashMap<String, Row>) {
-        for asked in &self.0 {
-            let offer = &asked.cancel.offer;
+        for tracked in &self.0 {
+            let offer = &tracked.cancel.offer;
             let row = rows.get(offer);
-            if asked.refused && asked.cancel.key.is_none() {
+            if tracked.refused && tracked.cancel.key.is_none() {
                 assert!(row.is_none(), "refused, and recorded: {row:?}");
             }
             if let Some(row) = row {
-                assert_eq!(row.request_id, asked.cancel.request_id);
+                assert_eq!(row.request_id, tracked.cancel.request_id);
             }
             if let Some(row) = row.filter(|row| row.before > 0) {
-                assert!(asked.cancel.key.is_some(), "nobody asked again: {row:?}");
+                assert!(tracked.cancel.key.is_some(), "not repeated: {row:?}");
             }
-            let Some(id) = &asked.id else { continue };
+            let Some(id) = &tracked.id else { continue };
             let row = row.unwrap_or_else(|| panic!("{offer} is not in the ledger"));
             assert_eq!(row.id(), *id);
-            if let Some(finished) = &asked.finished {
+            if let Some(finished) = &tracked.finished {
                 assert_eq!(finished["status"], row.status, "{finished}");
                 assert_eq!(finished["outcome"].as_str(), row.outcome.as_deref());
             }
@@ -138,13 +136,13 @@ impl Cancels {
     }
 }
 
-impl Asked {
+impl TrackedCancel {
     fn new(cancel: Cancel) -> Self {
         Self {
             cancel,
             cut_off: false,
             refused: false,
-            looked_at: None,
+            polled: None,
             id: None,
             finished: None,
         }
@@ -174,7 +172,7 @@ impl Asked {
                 let finished = self.finished.is_some();
                 assert_eq!(finished, answer.status == 200, "{answer:?}");
             }
-            // What it is about exists already, and will be told.
+            // The operation exists already and will be returned.
             409 if document["code"] == "idempotency-key-in-use" => self.refused = true,
             status => match document["operationLocation"].as_str() {
                 Some(location) => self.is(location.rsplit('/').next().unwrap()),
@@ -187,7 +185,7 @@ impl Asked {
         }
     }
 
-    async fn look(&mut self, address: SocketAddr) {
+    async fn poll(&mut self, address: SocketAddr) {
         let path = format!("/operations/{}", self.id.as_deref().unwrap());
         let answer = client::send(address, "GET", &path, &[("X-Api-Key", KEY)], "").await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -199,7 +197,7 @@ impl Asked {
         self.is(operation["id"].as_str().unwrap());
         assert_eq!(operation["offerId"], self.cancel.offer);
         assert_eq!(operation["requestId"], self.cancel.request_id);
-        // The port is another one after each start.
+        // Each start has another port.
         operation
             .as_object_mut()
             .unwrap()
@@ -212,7 +210,7 @@ impl Asked {
         }
     }
 
-    /// It is told of this operation, and of no other.
+    /// Every answer names the same operation.
     fn is(&mut self, id: &str) {
         let known = self.id.get_or_insert_with(|| id.to_owned());
         assert_eq!(known, id, "another operation: {}", self.cancel.offer);

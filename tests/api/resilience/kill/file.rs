@@ -1,4 +1,4 @@
-//! The ledger's file, read as it lies on the disk.
+//! Reads the ledger's file directly from disk.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -7,10 +7,10 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{ConnectOptions, Connection, FromRow, Row as _};
 use uuid::Uuid;
 
-/// The ledger's name where nothing else is configured.
+/// The ledger's default file name.
 pub const LEDGER: &str = "offergate.db";
 
-/// What the file says of one operation.
+/// One operation as recorded in the file.
 #[derive(Debug, Clone)]
 pub struct Row {
     id: Vec<u8>,
@@ -23,11 +23,11 @@ pub struct Row {
     pub created_at: i64,
     pub error_code: Option<String>,
     pub error_message: Option<String>,
-    /// What following it has found, as JSON.
+    /// The evidence that polling has found, as JSON.
     evidence: Option<String>,
     /// How many operations the same cancel has made before, all of which did nothing.
     pub before: usize,
-    /// How many of them the vendor was asked for, and was too busy.
+    /// How many of them were sent and throttled by the vendor.
     pub throttled: usize,
 }
 
@@ -55,7 +55,7 @@ impl Row {
         Uuid::from_slice(&self.id).unwrap().to_string()
     }
 
-    /// It never left, or the vendor was too busy: whoever asks again means a new attempt.
+    /// It was never sent, or the vendor was throttling: a repeated request is a new attempt.
     pub fn did_nothing(&self) -> bool {
         let is_refused = self.status == "Failed" && self.outcome.is_none();
         is_refused && (self.never_left() || self.is_throttled())
@@ -69,8 +69,8 @@ impl Row {
         self.error_code.as_deref() == Some("portal-throttled")
     }
 
-    /// Its first look is on the disk, or it is over.
-    pub fn was_looked_at(&self) -> bool {
+    /// Its first poll is on disk, or it has finished.
+    pub fn was_polled(&self) -> bool {
         let evidence = self.evidence.as_deref().unwrap_or("{}");
         let evidence: serde_json::Value = serde_json::from_str(evidence).unwrap();
         self.is_finished() || evidence["first_look_at"].is_string()
@@ -86,8 +86,8 @@ impl Row {
     }
 }
 
-/// The rows of a ledger that nobody has open, which must be whole: in a copy, so that
-/// the next start finds what the last one has left.
+/// The rows of a ledger that is not in use, which must be intact. Reads a copy, so that the
+/// next start finds the file unchanged.
 pub async fn after_death(directory: &Path) -> HashMap<String, Row> {
     let copy = tempfile::tempdir().unwrap();
     for suffix in ["", "-wal"] {
@@ -131,7 +131,7 @@ pub async fn unfinished(directory: &Path) -> i64 {
     count
 }
 
-/// The last of each offer, since each is asked for by one cancel, which makes no second
+/// The last of each offer, since one cancel requests each, which makes no second
 /// operation unless the first did nothing.
 async fn rows(file: &mut SqliteConnection) -> HashMap<String, Row> {
     let all: Vec<Row> = sqlx::query_as(

@@ -1,5 +1,5 @@
-//! The plan of the kill test: which cancels come when, what the vendor does with them,
-//! and when the gateway dies. All of it follows from one number.
+//! The plan of the kill test: the cancels and their times, the vendor's faults, and the
+//! moments of the kills, all derived from one seed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Rounds, and so kills, of each sort.
+/// Rounds of each kind, each with one kill.
 const BURSTS: usize = 14;
 const DRAININGS: usize = 5;
 const FOLLOWINGS: usize = 4;
@@ -16,7 +16,7 @@ const STARTINGS: usize = 3;
 /// New cancels in a round that has any.
 const CANCELS: usize = 14;
 
-/// Each stands as often as it is to be chosen.
+/// Each is repeated according to its weight.
 const SCENARIOS: [&str; 20] = [
     "migrated",
     "migrated",
@@ -40,25 +40,25 @@ const SCENARIOS: [&str; 20] = [
     ENDS_ALONE,
 ];
 
-/// Not one of the sandbox's: its publish completes by itself, before a cancel bites.
+/// Not a scenario of the sandbox: its publish completes before a cancel takes effect.
 pub const ENDS_ALONE: &str = "ends-alone";
 
-/// In what the kill finds the gateway.
+/// The gateway's state at the moment of the kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// Cancels have just come.
+    /// Cancels have just arrived.
     Burst,
-    /// The same, and it has been told to stop.
+    /// The same, after SIGTERM.
     Draining,
-    /// All cancels are answered, and those unfinished are followed.
+    /// All cancels are answered, and the unfinished ones are polled.
     Following,
-    /// It has just said that it listens, and cancels have come at once.
+    /// It has just started listening, and cancels have arrived at once.
     StartUp,
-    /// It was started, and has perhaps said nothing yet.
+    /// It was just started, perhaps without any output yet.
     Starting,
 }
 
-/// One life of the gateway.
+/// One run of the gateway.
 pub struct Round {
     pub moment: Moment,
     /// From the moment until the kill.
@@ -66,18 +66,18 @@ pub struct Round {
     pub cancels: Vec<Cancel>,
 }
 
-/// A cancel to be asked for: the only one of its offer.
+/// A cancel to be requested: the only one of its offer.
 pub struct Cancel {
     pub offer: String,
     /// Its `X-Request-Id`.
     pub request_id: String,
     pub key: Option<Uuid>,
-    /// What the sandbox is ordered to do wrong, without saying with which offer.
+    /// The fault to set in the sandbox, without the offer.
     pub order: Option<Value>,
 }
 
 impl Cancel {
-    /// Nothing goes wrong with it at the vendor's, though it may take longer.
+    /// The vendor handles it without a fault, perhaps slowly.
     pub fn goes_well(&self) -> bool {
         let order = self.order.as_ref();
         order.is_none_or(|order| order["fault"]["kind"] == "delay")
@@ -128,8 +128,8 @@ pub fn rounds(seed: u64) -> Vec<Round> {
     moments.into_iter().map(round).collect()
 }
 
-/// Short ones as often as long ones: what takes milliseconds is to be hit as well as
-/// what takes half a second.
+/// Short delays as often as long ones, so that kills hit steps of milliseconds as well as
+/// those of half a second.
 fn delay(random: &mut Rng, longest_ms: u32) -> Duration {
     let ms = f64::from(longest_ms).powf(random.f64());
     Duration::from_secs_f64(ms / 1e3)
@@ -146,20 +146,20 @@ fn cancel(random: &mut Rng, number: usize) -> Cancel {
     }
 }
 
-/// What goes wrong with a cancel at the vendor's; often nothing.
+/// The vendor's fault for a cancel; often none.
 fn order(random: &mut Rng) -> Option<Value> {
     let on_cancel = |fault: Value| json!({"on": "cancel", "fault": fault});
     let on_reading = |fault: Value| json!({"on": "submissions", "fault": fault});
     let ms = random.u32(20..900);
     Some(match random.u32(..24) {
-        // The vendor acts, and says so later: most kills are to come in between.
+        // The vendor acts and answers later, so that most kills fall in between.
         0..=6 => on_cancel(json!({"kind": "delay", "ms": ms})),
         7 => on_cancel(json!({"kind": "reset"})),
         8 => on_cancel(json!({"kind": "cut-body"})),
         9 => on_cancel(json!({"kind": "stale"})),
         10 => on_cancel(json!({"kind": "no-date"})),
         11 => on_cancel(json!({"kind": "hang"})),
-        // The vendor says that it has failed, and has acted, or has not.
+        // The vendor reports a failure, with or without having acted.
         12 => json!({"on": "cancel", "acts": true, "fault": {"kind": "status", "status": 503}}),
         13 => on_cancel(json!({"kind": "internal-error"})),
         14 => json!({"on": "cancel", "acts": false, "fault": {"kind": "close"}}),

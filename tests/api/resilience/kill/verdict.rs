@@ -1,4 +1,4 @@
-//! What became of each cancel, held against what the sandbox knows to be true.
+//! Compares the outcome of each cancel with the sandbox's record of the truth.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
@@ -6,19 +6,19 @@ use std::fmt::Write;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::cancels::Asked;
+use super::cancels::TrackedCancel;
 use super::file::Row;
 use crate::vendor::Vendor;
 
 const UNKNOWN: &str = "unknown";
 
-/// What the sandbox knows of an offer.
+/// The sandbox's record of an offer.
 pub struct Truth {
     /// How many requests to cancel it have arrived.
     pub posts: usize,
-    /// What became of the one that was carried out.
+    /// The result of the one that was carried out.
     became: Option<String>,
-    /// How the last publish is, and since when, if there was any.
+    /// The state of the last publish and its time, if there was one.
     publish: Option<(String, Timestamp)>,
 }
 
@@ -39,7 +39,7 @@ impl Truth {
         }
     }
 
-    /// The outcome that says so; the other that may be said is `unknown`.
+    /// The matching outcome; `unknown` is accepted, too.
     fn outcome(&self, asked_at: Timestamp) -> &'static str {
         match self.became.as_deref() {
             Some("canceled") => return "canceled",
@@ -50,7 +50,7 @@ impl Truth {
             Some(other) => panic!("{other}"),
             None => {}
         }
-        // No cancel: the publish does as it likes.
+        // No cancel: any end of the publish.
         match &self.publish {
             None => "nothingToCancel",
             Some((state, _)) if state == "running" => "notCanceled",
@@ -60,13 +60,13 @@ impl Truth {
         }
     }
 
-    /// The operation has ended, and its end is true or `unknown`.
-    pub fn assert_told(&self, row: &Row) {
+    /// The operation has ended with the true outcome or `unknown`.
+    pub fn assert_answer(&self, row: &Row) {
         assert!(row.is_finished(), "still unfinished: {row:?}");
         let sent = self.posts - row.throttled;
         match row.outcome.as_deref() {
             None => {
-                // It was refused, or never left.
+                // It was refused, or never sent.
                 assert_eq!(row.status, "Failed", "{row:?}");
                 assert!(self.became.is_none(), "carried out: {row:?}");
                 assert!(row.delivered == "yes" || sent == 0, "{row:?}");
@@ -96,7 +96,7 @@ pub struct Table {
     unrecorded: usize,
     /// Cut off by a kill.
     cut_off: usize,
-    /// Of those, asked again under their keys, and answered.
+    /// Of those, repeated under their keys and answered.
     answered_again: usize,
 }
 
@@ -108,19 +108,19 @@ struct Count {
 }
 
 impl Table {
-    pub fn new(asked: &[Asked], rows: &HashMap<String, Row>) -> Self {
+    pub fn new(tracked: &[TrackedCancel], rows: &HashMap<String, Row>) -> Self {
         let mut table = Self::default();
-        for asked in asked {
-            table.cut_off += usize::from(asked.cut_off);
-            table.answered_again += usize::from(asked.cut_off && asked.id.is_some());
-            let Some(row) = rows.get(&asked.cancel.offer) else {
+        for tracked in tracked {
+            table.cut_off += usize::from(tracked.cut_off);
+            table.answered_again += usize::from(tracked.cut_off && tracked.id.is_some());
+            let Some(row) = rows.get(&tracked.cancel.offer) else {
                 table.unrecorded += 1;
                 continue;
             };
             let outcome = row.outcome.as_deref().unwrap_or("refused");
             let count = table.outcomes.entry(outcome.to_owned()).or_default();
             count.all += 1;
-            count.cut_off += usize::from(asked.cut_off);
+            count.cut_off += usize::from(tracked.cut_off);
             if outcome == UNKNOWN {
                 let reason = row.error_message.clone().unwrap_or_default();
                 *table.reasons.entry(reason).or_default() += 1;
@@ -129,7 +129,7 @@ impl Table {
         table
     }
 
-    /// The truth was found out mostly, and also where nobody had been told anything.
+    /// Most outcomes are known, also of cancels that were never answered.
     pub fn assert_telling(&self) {
         let (unknown, all) = self.unknown();
         assert!(unknown * 2 < all, "{}", self.text());
@@ -150,7 +150,7 @@ impl Table {
         let (cut_off, again) = (self.cut_off, self.answered_again);
         writeln!(
             text,
-            "kill test: {cut_off:>4} cut off, {again} of them asked again under their keys"
+            "kill test: {cut_off:>4} cut off, {again} of them repeated under their keys"
         )
         .unwrap();
         for (outcome, Count { all, cut_off }) in &self.outcomes {
