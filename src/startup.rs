@@ -1,4 +1,4 @@
-//! The composition root, which alone knows every room. [`Gateway::start`] binds the
+//! The composition root, the only module that depends on all others. [`Gateway::start`] binds the
 //! listeners, builds each room from the settings, starts the background thread and serves;
 //! [`Gateway::drain`] stops everything in order. A [`Reloader`] applies changed
 //! configurations meanwhile.

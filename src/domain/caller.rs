@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::glob::Glob;
-use super::ids::{PublisherId, is_word, text_id};
+use super::ids::{PublisherId, is_identifier, text_id};
 
 /// Why a text is not a caller's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -11,7 +11,7 @@ pub struct InvalidCallerName;
 
 text_id! {
     /// A caller's name in the configuration. Operations and log lines carry it.
-    CallerName(|text| is_word(text, 64), "1 to 64 of `A-Z a-z 0-9 . _ -`", InvalidCallerName)
+    CallerName(|text| is_identifier(text, 64), "1 to 64 of `A-Z a-z 0-9 . _ -`", InvalidCallerName)
 }
 
 /// An authenticated caller. That it may do something is what a permit says.

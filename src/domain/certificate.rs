@@ -25,14 +25,14 @@ pub struct Certificate {
 /// warning: its successor has to be requested, and registered with the application.
 pub const EXPIRY_WARNING_DAYS: i64 = 30;
 
-/// Where a moment is in a certificate's validity.
+/// A certificate's validity at some moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validity {
-    /// Before its beginning.
+    /// Not valid yet.
     NotYetValid,
-    /// After its end.
+    /// Expired.
     Expired,
-    /// Within, with this number of whole days left.
+    /// Valid, with this number of whole days left.
     Days(i64),
 }
 
@@ -52,7 +52,7 @@ impl Certificate {
         })
     }
 
-    /// Where `now` is in its validity.
+    /// Its validity at `now`.
     #[must_use]
     pub fn validity(&self, now: Timestamp) -> Validity {
         const DAY: i64 = 24 * 60 * 60;

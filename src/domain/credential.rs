@@ -1,4 +1,4 @@
-//! What a credential for the vendor consists of, as it is configured and as it is used.
+//! The parts of a credential for the vendor, shared by its configuration and its use.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ pub enum CredentialKind {
     ClientCertificate,
     /// With a client assertion that the platform signs.
     WorkloadIdentity,
-    /// By running on Azure.
+    /// With the managed identity of a machine or app on Azure.
     ManagedIdentity,
     /// With tokens that another program writes to a file.
     TokenFile,
@@ -59,11 +59,11 @@ pub struct Application {
     pub tenant_id: String,
     /// The application's id.
     pub client_id: String,
-    /// Which token endpoint, and the audience of the token.
+    /// The version of the token endpoint, with the audience of the token.
     pub endpoint: TokenEndpoint,
 }
 
-/// The two generations of Entra's token endpoint.
+/// The two versions of Entra's token endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenEndpoint {
     /// `…/oauth2/token`

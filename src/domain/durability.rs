@@ -1,6 +1,6 @@
-//! What a commit to the ledger survives.
+//! Durability of the ledger's commits.
 
-/// What a commit to the ledger survives.
+/// The failures that a commit to the ledger survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
     /// A power cut: every commit is flushed to the disk before it is reported.

@@ -1,22 +1,22 @@
-//! What polling an operation has found so far, in a form that survives a restart.
+//! Findings of polling an operation, in a form that survives a restart.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Everything that judging an outcome has to remember between two observations. Stored
+/// All state between two observations that the judgement of an outcome needs. Stored
 /// as JSON beside the operation, so the names of the fields stay.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Evidence {
-    /// When the vendor's answer came, or its absence was noticed; our clock.
+    /// When the vendor's answer came, or its absence was noticed; the gateway's clock.
     pub answered_at: Option<Timestamp>,
     /// The `Date` of the vendor's answer; its clock, the only one that its `changedTime`
     /// may be compared with.
     pub vendor_date: Option<Timestamp>,
     /// How long the vendor took to answer, in milliseconds.
     pub took_ms: u64,
-    /// When the first observation that succeeded was requested; our clock.
+    /// When the first observation that succeeded was requested; the gateway's clock.
     pub first_look_at: Option<Timestamp>,
     /// The submission that the cancel applies to, once it was seen running.
     pub pinned: Option<Uuid>,
@@ -43,7 +43,7 @@ mod tests {
         let read: Evidence = serde_json::from_str(stored).unwrap();
         assert_eq!(read.took_ms, 7);
         assert!(read.pinned.is_some() && !read.clock_went_back && !read.nothing_at_once);
-        // Without anything new it is stored as it was then.
+        // Without new findings its stored form does not change.
         assert_eq!(serde_json::to_string(&read).unwrap(), stored);
     }
 }

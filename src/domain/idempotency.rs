@@ -36,9 +36,9 @@ impl fmt::Debug for Digest {
 /// The key that an action was requested with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Idempotency {
-    /// Of the caller's name and its key: a key belongs to its caller.
+    /// Digest of the caller's name and key: a key belongs to its caller.
     pub key: Digest,
-    /// Of what was requested: action, target and addresses.
+    /// Digest of the request: action, target and addresses.
     pub payload: Digest,
 }
 

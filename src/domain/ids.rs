@@ -18,13 +18,13 @@ const MAX_LENGTH: usize = 128;
 pub struct InvalidId;
 
 /// Whether the text is 1 to `max` characters of `A-Z a-z 0-9 . _ -`.
-pub(super) fn is_word(text: &str, max: usize) -> bool {
+pub(super) fn is_identifier(text: &str, max: usize) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     (1..=max).contains(&text.len()) && text.bytes().all(legal)
 }
 
 fn is_path_segment(text: &str) -> bool {
-    is_word(text, MAX_LENGTH) && text != "." && text != ".."
+    is_identifier(text, MAX_LENGTH) && text != "." && text != ".."
 }
 
 /// A type for texts that pass a test: `Name` parses a text that `$is_valid` accepts, which
@@ -75,7 +75,7 @@ text_id! {
 
 text_id! {
     /// The id of a request in the log: the caller's `X-Request-Id`, or else a UUIDv7.
-    RequestId(|text| is_word(text, MAX_LENGTH), "1 to 128 of `A-Z a-z 0-9 . _ -`", InvalidId)
+    RequestId(|text| is_identifier(text, MAX_LENGTH), "1 to 128 of `A-Z a-z 0-9 . _ -`", InvalidId)
 }
 
 impl RequestId {

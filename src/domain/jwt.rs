@@ -1,4 +1,4 @@
-//! What a caller's JWT must be like, and whom it identifies.
+//! The rules for callers' JWTs, and the claims that identify a caller.
 
 use std::collections::BTreeMap;
 
@@ -18,10 +18,10 @@ pub const JWT_ALGORITHMS: [(&str, Algorithm); 9] = [
     ("EdDSA", Algorithm::EdDSA),
 ];
 
-/// What an issuer's tokens must be like.
+/// The rules for an issuer's tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRules {
-    /// `iss`, character by character.
+    /// `iss`, compared character by character.
     pub issuer: String,
     /// `aud` must contain one of these; at least one.
     pub audiences: Vec<String>,
@@ -31,12 +31,12 @@ pub struct TokenRules {
     pub typ: Option<String>,
 }
 
-/// Which tokens identify a caller.
+/// The tokens that identify a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimMatch {
     /// The issuer.
     pub issuer: String,
-    /// What the token must say; at least one of
+    /// The claims that the token must have; at least one of
     /// [`IDENTIFYING_CLAIMS`](super::IDENTIFYING_CLAIMS) is among them.
     pub claims: BTreeMap<String, String>,
 }

@@ -1,20 +1,20 @@
-//! How much one caller may use.
+//! Limits of one caller.
 
 use std::num::NonZeroU32;
 
-/// How many requests a caller may make.
+/// The rate of requests that a caller may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// In the long run.
+    /// Sustained requests per second.
     pub per_second: NonZeroU32,
-    /// At once.
+    /// Requests in a burst.
     pub burst: NonZeroU32,
 }
 
-/// A caller's own limits; none: the gateway's alone.
+/// A caller's own limits; where one is absent, only the gateway's limits apply.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CallerLimits {
-    /// Requests.
+    /// Rate of requests.
     pub rate: Option<RateLimit>,
     /// Concurrent actions.
     pub actions: Option<usize>,

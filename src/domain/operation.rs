@@ -41,11 +41,11 @@ named_values! {
         NotStarted = "NotStarted",
         /// Answered by the vendor, not known to have ended.
         Running = "Running",
-        /// Ended: what was requested has happened.
+        /// Ended: the request was fulfilled.
         Succeeded = "Succeeded",
         /// Ended: not confirmed; the operation's error says why.
         Failed = "Failed",
-        /// Ended: what was requested was called off. Not the end of a cancel.
+        /// Ended: the requested action was called off. Never the end of a cancel.
         Canceled = "Canceled",
     }
 }
@@ -64,15 +64,15 @@ impl Status {
 named_values! {
     /// The outcome of a cancel.
     Outcome {
-        /// The publish that the cancel met ended canceled.
+        /// The publish that the cancel applied to ended canceled.
         Canceled = "canceled",
         /// Nothing was running when the cancel was sent.
         NothingToCancel = "nothingToCancel",
-        /// The publish that the cancel met ended failed.
+        /// The publish that the cancel applied to ended failed.
         AlreadyFailed = "alreadyFailed",
-        /// The publish that the cancel met completed before the cancel could take effect.
+        /// The publish that the cancel applied to completed before the cancel could take effect.
         AlreadyCompleted = "alreadyCompleted",
-        /// The publish that the cancel met still runs.
+        /// The publish that the cancel applied to is still running.
         NotCanceled = "notCanceled",
         /// The evidence is not sufficient.
         Unknown = "unknown",
@@ -102,7 +102,7 @@ named_values! {
     }
 }
 
-/// What the vendor said, as far as it is passed on.
+/// The parts of the vendor's answer that callers see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortalFacts {
     /// Status of its answer to the action; none while there is no answer.
@@ -131,7 +131,7 @@ pub struct PortalError {
 pub struct OperationError {
     /// What happened, for programs.
     pub code: ProblemCode,
-    /// What happened, in a sentence. Vendor text only after redaction.
+    /// What happened, in a sentence; text of the vendor is redacted.
     pub message: Cow<'static, str>,
 }
 
@@ -144,7 +144,7 @@ impl OperationError {
     }
 }
 
-/// This moment, to the microsecond: what the ledger keeps, so that an operation
+/// The present moment, to the microsecond, the ledger's precision, so that an operation
 /// reads the same before and after.
 #[must_use]
 pub fn now() -> Timestamp {
@@ -157,7 +157,7 @@ pub fn now() -> Timestamp {
 pub struct Operation {
     /// Also the last segment of its Operation-Location.
     pub id: OperationId,
-    /// What was requested.
+    /// The requested action.
     pub action: Action,
     /// Its status.
     pub status: Status,
@@ -173,18 +173,18 @@ pub struct Operation {
     pub idempotency: Option<Box<Idempotency>>,
     /// When the intent was recorded.
     pub created_at: Timestamp,
-    /// When anything about it last changed.
+    /// The time of the latest change.
     pub updated_at: Timestamp,
-    /// What the vendor said.
+    /// The vendor's answer.
     pub portal: PortalFacts,
     /// Why it failed.
     pub error: Option<OperationError>,
-    /// What polling has found so far; never shown to callers.
+    /// The findings of polling so far; never shown to callers.
     pub evidence: Evidence,
 }
 
 impl Operation {
-    /// The intent: what is recorded before anything is sent to the vendor.
+    /// The intent, which is recorded before the request is sent to the vendor.
     #[must_use]
     pub fn intent(
         action: Action,

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_can_be_told_apart() {
+    fn secrets_are_compared_by_content() {
         let secret = |text: &str| Secret::new(text.into());
         assert_eq!(secret("hunter2"), secret("hunter2"));
         for other in ["hunter3", "hunter", "hunter22", ""] {

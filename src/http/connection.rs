@@ -44,7 +44,7 @@ pub struct ConnectionTimeouts {
     pub write: Duration,
 }
 
-/// What a connection is doing, and until when it may.
+/// The phase of a connection, with its deadline.
 #[derive(Clone, Copy)]
 enum ConnectionPhase {
     /// Between requests. The first byte begins [`ConnectionPhase::Receiving`].
@@ -55,7 +55,7 @@ enum ConnectionPhase {
     InFlight,
 }
 
-/// What requests and their connection share.
+/// State shared by a connection and its requests.
 struct ConnectionState {
     timeouts: ConnectionTimeouts,
     phase: Cell<ConnectionPhase>,
@@ -64,7 +64,7 @@ struct ConnectionState {
 
 /// A stream for serving callers.
 pub trait CallerStream: AsyncRead + AsyncWrite + Unpin + 'static {
-    /// The other side, if it is still there.
+    /// The peer's address, if it is still connected.
     fn peer_addr(&self) -> Option<SocketAddr>;
 
     /// The certificate that the client has presented in the TLS handshake, if any.
@@ -168,7 +168,7 @@ impl<S> Connection<S> {
         }
     }
 
-    /// The client takes nothing at present.
+    /// The client is not reading at present.
     fn poll_stuck<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         let limit = self.state.timeouts.write;
         self.write_deadline
@@ -179,7 +179,7 @@ impl<S> Connection<S> {
 }
 
 impl<S: CallerStream> Connection<S> {
-    /// The other side, if it is still there.
+    /// The peer's address, if it is still connected.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.stream.peer_addr()
     }
@@ -332,9 +332,8 @@ impl MessageBody for InFlightBody {
     }
 }
 
-/// An answer that is held back, or a stream of events. Meanwhile its connection may not
-/// be filled with further requests: they would keep the end of the connection from being
-/// noticed.
+/// A delayed answer or a stream of events. Meanwhile the client must not fill its connection
+/// with further requests, which would hide the end of the connection.
 pub struct LongLivedResponse(Option<Rc<ConnectionState>>);
 
 impl LongLivedResponse {

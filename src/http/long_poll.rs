@@ -35,7 +35,7 @@ impl WaitSlot {
     }
 }
 
-/// The state that a wait ended with, and the preference as it was applied.
+/// The state at the end of a wait, and the applied preference.
 pub type WaitOutcome = (Arc<Operation>, Option<Duration>);
 
 /// The operation when it is finished, when the wait is over, or when the gateway begins to

@@ -34,7 +34,7 @@ pub struct Quotas {
 #[derive(Default)]
 struct ConcurrencyLimits(HashMap<CallerName, (usize, Arc<Semaphore>)>);
 
-/// What is left of a caller's rate, for the headers of its answer.
+/// The remaining quota of a caller's rate, for the headers of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimitState {
     rate: RateLimit,
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn the_burst_is_the_limit_and_says_what_is_left() {
+    fn the_burst_is_the_limit_and_the_rest_is_reported() {
         let limits = CallerLimits {
             rate: rate(1, 3),
             actions: None,
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_survives_a_reload_that_does_not_change_the_limit() {
+    fn use_of_an_unchanged_limit_survives_a_reload() {
         let limits = CallerLimits {
             rate: rate(1, 1),
             actions: Some(1),

@@ -1,4 +1,4 @@
-//! What the handlers of one thread share.
+//! State that the handlers of one thread share.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::quota::LongPollLimit;
 use crate::ledger::LedgerClient;
 use crate::operation::{OperationService, ReplyConfig};
 
-/// What the handlers of one thread share.
+/// State that the handlers of one thread share.
 pub struct AppState {
     /// The callers, their credentials and rights.
     pub access: CurrentAccess,
@@ -18,15 +18,15 @@ pub struct AppState {
     pub operations: Rc<OperationService>,
     /// Holds operations.
     pub ledger: LedgerClient,
-    /// The configuration that answers depend on.
+    /// The configuration of replies.
     pub reply: ReplyConfig,
-    /// The longest that an answer is held back.
+    /// The longest wait for a finished operation.
     pub max_wait: Duration,
     /// The time between two comments on a stream of events.
     pub keepalive: Duration,
     /// How many requests may wait at a time.
     pub long_polls: LongPollLimit,
-    /// Set when waiting ends.
+    /// Cancelled when the gateway drains, which ends all waiting.
     pub draining: CancellationToken,
     /// The sizes of requests.
     pub limits: RequestLimits,
@@ -35,9 +35,9 @@ pub struct AppState {
 /// The largest requests that are accepted.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLimits {
-    /// Of the head.
+    /// Limits of the head.
     pub head: HeadLimits,
-    /// Of the body.
+    /// Limits of the body.
     pub body: BodyLimits,
 }
 

@@ -140,7 +140,7 @@ impl PeerCertificate {
 
 impl Verified {
     fn is_valid(&self, ca: &Arc<ClientCa>, now: UnixTime) -> bool {
-        // None if the clock was set back.
+        // `None` if the clock was set back.
         let age = now.as_secs().checked_sub(self.at.as_secs());
         Arc::ptr_eq(&self.ca, ca) && age.is_some_and(|age| age <= REVERIFY_AFTER.as_secs())
     }
@@ -194,7 +194,7 @@ impl ClientCertificates {
         self.ca.clone()
     }
 
-    /// Whether no caller has one.
+    /// Whether no caller is identified by a certificate.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()

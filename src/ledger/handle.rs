@@ -1,5 +1,5 @@
 //! The handle to the ledger that all threads share. It starts the writing and the reading
-//! task and sends them what it is asked for.
+//! task and sends them requests.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What an idempotency key stands for: one question to the ledger.
+//! The state of an idempotency key, in one query to the ledger.
 
 use std::sync::Arc;
 
@@ -7,9 +7,9 @@ use super::error::LedgerError;
 use super::keys::{Claim, ClaimResult};
 use crate::domain::{FirstAnswer, Idempotency, Operation};
 
-/// What a key stands for.
+/// The state of a key.
 pub enum KeyState {
-    /// Nothing yet: the request is to be carried out under this claim.
+    /// New: the request is executed under this claim.
     New(Claim),
     /// The request was carried out, and first answered with this.
     Stored(Arc<FirstAnswer>),

@@ -1,4 +1,4 @@
-//! Which idempotency key stands for which operation. The ledger belongs to this process
+//! The index of idempotency keys and their operations. The ledger belongs to this process
 //! alone, so an index in memory decides, without a trip to the disk for each new key; it
 //! is restored from the ledger at start.
 
@@ -38,7 +38,7 @@ enum KeyEntry {
     Bound(OperationId),
 }
 
-/// What the index knows of a key.
+/// The result of claiming a key.
 pub enum ClaimResult {
     /// The key is new, and claimed for this request.
     New(Claim),
@@ -54,7 +54,7 @@ pub enum ClaimResult {
     Full,
 }
 
-/// A key in the hands of the request that is to be answered first. When dropped, the key
+/// Exclusive use of a key by the request that is answered first. When dropped, the key
 /// stands for the operation that it is bound to, or is free if there is none.
 pub struct Claim {
     index: Arc<IdempotencyIndex>,
@@ -182,7 +182,7 @@ impl Claim {
         self.index.lock().unwritten.insert(key, answer);
     }
 
-    /// Returns the key: it can be used again.
+    /// Releases the key for reuse.
     pub fn release(mut self) {
         self.operation = None;
     }

@@ -23,7 +23,7 @@ const PRUNE_CHUNK: u32 = 500;
 /// The pause between two chunks, in which writes go on.
 const PRUNE_GAP: Duration = Duration::from_millis(50);
 
-/// Something to be written.
+/// An item to write.
 #[derive(Debug, Clone, Default)]
 pub struct Write {
     /// An operation's present state.
@@ -64,7 +64,7 @@ pub type WriteHealth = Result<(), LedgerError>;
 
 type WriteRequest = QueuedRequest<Write, ()>;
 
-/// Everything that goes into one transaction.
+/// The items of one transaction.
 #[derive(Default)]
 struct WriteBatch {
     operations: Vec<Arc<Operation>>,
@@ -135,7 +135,7 @@ impl WriteTask {
         for request in requests.drain(..) {
             request.reply(result.clone());
         }
-        // Only now: a write does not wait for its subscribers, however many there are.
+        // After the replies, so that writes do not wait for subscribers.
         if result.is_ok() {
             self.feed.notify(&batch.operations);
         }

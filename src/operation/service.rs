@@ -25,7 +25,7 @@ use crate::domain::{
 use crate::ledger::{Claim, LedgerClient, LedgerError, Write};
 use crate::policy::{Permit, Right};
 
-/// What the operation services of all threads share.
+/// State that the operation services of all threads share.
 #[derive(Clone)]
 pub struct ServiceShared {
     /// Records results and polls unfinished operations to their end.
@@ -36,7 +36,7 @@ pub struct ServiceShared {
     pub draining: CancellationToken,
     /// One permit for each action that may be in progress at a time.
     pub slots: Arc<Semaphore>,
-    /// How many those are.
+    /// The number of those permits.
     pub max_in_flight: usize,
 }
 
@@ -49,9 +49,9 @@ pub struct OperationService {
 
 /// An action to be carried out.
 pub struct ActionRequest<A> {
-    /// That it is allowed, and on what.
+    /// The permit, with the target.
     pub permit: Permit<A>,
-    /// The request that asks for it.
+    /// The id of the request.
     pub request_id: RequestId,
     /// The addresses that the vendor is to notify.
     pub notify: Vec<Email>,

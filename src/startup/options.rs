@@ -1,4 +1,4 @@
-//! The options of each room, made from the settings. Only this room knows both.
+//! The options of each room, made from the settings. Only this module depends on both.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What each thread is started with. Clients and their connections belong to one thread,
+//! Per-thread state. Clients and their connections belong to one thread,
 //! so they are made on the thread that uses them.
 
 use std::rc::Rc;

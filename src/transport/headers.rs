@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_asked_for_in_two_ways() {
+    fn retry_after_has_two_forms() {
         for (asked, seconds) in [("7", Some(7)), (LATER, Some(70)), (NOW, Some(0))] {
             let expected = seconds.map(Duration::from_secs);
             assert_eq!(wait(asked, Some(NOW)), expected, "{asked}");

@@ -29,7 +29,7 @@ const CACHED_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// An issuer whose tokens are accepted.
 pub struct Issuer {
-    /// What its tokens must be like.
+    /// The rules for its tokens.
     pub rules: TokenRules,
     /// Its keys.
     pub keys: Arc<KeyStore>,
@@ -122,7 +122,7 @@ struct ClaimedCaller {
 }
 
 impl Tokens {
-    /// Tokens of these issuers, for these callers. A caller of another issuer is left out.
+    /// Tokens of these issuers, for these callers. Callers of other issuers are ignored.
     #[must_use]
     pub fn new(
         issuers: Vec<Issuer>,

@@ -161,7 +161,7 @@ impl KeyStore {
         let _elapsed = timeout(WAIT, shared.fetched(why, kid, algorithm)).await;
         match shared.find(kid, algorithm) {
             // Known to be unpublished only after a fetch that started later.
-            Err(KeyLookupError::Unknown) if !shared.was_asked_after(started) => {
+            Err(KeyLookupError::Unknown) if !shared.has_fetched_after(started) => {
                 Err(KeyLookupError::Unavailable)
             }
             found => found,
@@ -268,7 +268,7 @@ impl SharedKeys {
     }
 
     /// Whether a later fetch than that one has succeeded.
-    fn was_asked_after(&self, fetch: u64) -> bool {
+    fn has_fetched_after(&self, fetch: u64) -> bool {
         let progress = self.progress.borrow();
         progress.ended > fetch && progress.failure.is_none()
     }

@@ -1,5 +1,5 @@
-//! What times prove: whether a publish was there when the cancel arrived, and whether it
-//! may have ended since.
+//! Evidence from times: whether a publish existed when the cancel arrived, and whether it may
+//! have ended since.
 //!
 //! Two clocks are involved and never compared with each other. The vendor's dates its
 //! answers and its submissions; ours measures durations. Where the vendor's answer has no
@@ -22,7 +22,7 @@ const RESOLUTION: SignedDuration = SignedDuration::from_secs(1);
 /// after the answer.
 const TOUCH: SignedDuration = SignedDuration::from_secs(2);
 
-/// What one observation and the evidence before it prove.
+/// The conclusions from one observation and the evidence before it.
 #[derive(Debug, Clone, Copy)]
 pub struct TimeEvidence {
     /// The first observation, so soon after the answer that nothing can have started in

@@ -1,4 +1,4 @@
-//! What an observation changes in an operation, and when the next decision is due.
+//! Applies an observation to an operation, and computes when the next decision is due.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use super::terms::{Deadlines, Facts, Observation, Verdict};
 use crate::domain::{Delivered, Operation, Status};
 use crate::portal::Location;
 
-/// What an observation has changed.
+/// The effect of an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// Nothing.
     Unchanged,
-    /// Something that has to be recorded.
+    /// A change that has to be recorded.
     Changed,
     /// The publish that the action applies to was found.
     Pinned,

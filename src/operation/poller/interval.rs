@@ -23,7 +23,7 @@ pub struct PollInterval {
 /// What bounds one pause.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Bounds {
-    /// How long the vendor still wants no requests.
+    /// The rest of the pause that the vendor demands.
     pub hold: Duration,
     /// Until a poll can confirm that nothing was running, if that is pending.
     pub settles_in: Option<Duration>,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// One moment on two clocks: one for waiting, one for judging.
+/// One moment on two clocks: a monotonic one for timers, and the one that dates evidence.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
     /// For timers.

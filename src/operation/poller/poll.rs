@@ -1,4 +1,4 @@
-//! One poll: what it asks the portal for, and what it brings.
+//! One poll: its requests to the portal, and its results.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use crate::portal::Location;
 /// How much longer than the list the status texts may take: they decide nothing.
 const TEXTS_LATE: Duration = Duration::from_secs(1);
 
-/// What one poll brought.
+/// The results of one poll.
 pub struct PollResult {
     /// The offer's submissions.
     pub snapshot: SubmissionsSnapshot,

@@ -1,5 +1,5 @@
-//! What is polled when: the offers, their operations and their timers. Without polls of
-//! its own: an idle operation costs its entry, and its offer a timer.
+//! Decides which offers are polled when. It holds the operations and timers and sends no
+//! requests itself: an idle operation costs its entry, and its offer a timer.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -119,7 +119,7 @@ impl Scheduler {
         Some(target)
     }
 
-    /// Does what is due at an offer: queues it for a poll, and returns the operations
+    /// Handles an offer whose timer has fired: queues it for a poll, and returns the operations
     /// that end because the vendor wants no requests, or because none could be made.
     pub fn wake(&mut self, target: &Rc<Target>, now: Now) -> Vec<Arc<Operation>> {
         let hold = self.throttle.hold(target, PollKind::Further, now.instant);

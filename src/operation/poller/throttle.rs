@@ -1,5 +1,5 @@
-//! Until when the vendor wants no requests: about an offer, about a publisher's further
-//! polls, about an offer's status texts. Holds outlive the operations and expire by time
+//! Pauses demanded by the vendor: for an offer, for a publisher's further polls, and for an
+//! offer's status texts. Holds outlive the operations and expire by time
 //! alone.
 
 use std::collections::HashMap;
@@ -57,7 +57,7 @@ impl Throttle {
         self.texts.left(target, now).is_zero()
     }
 
-    /// Records what the vendor asked for. The answer to a first poll holds only its own
+    /// Records a pause that the vendor demands. The answer to a first poll holds only its own
     /// offer: under a steady flow of new cancels the others would never be polled. Status
     /// texts do not affect the outcome, so throttling them does not hold other requests.
     pub fn record(
@@ -110,7 +110,7 @@ impl<K: Clone + Eq + Hash> Holds<K> {
         *known = until.max(*known);
     }
 
-    /// How much is left.
+    /// The remaining time.
     fn left(&self, key: &K, now: Instant) -> Duration {
         let until = self.until.get(key);
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_hold_that_was_asked_for_counts_up_to_the_cap() {
+    fn the_longest_requested_hold_counts_up_to_the_cap() {
         let (now, minute) = (Instant::now(), Duration::from_secs(60));
         let mut holds = Holds::new(minute);
         let second = Duration::from_secs(1);

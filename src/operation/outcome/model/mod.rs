@@ -49,7 +49,7 @@ const SLACK: i64 = 10_000 + 1_000;
 const PROMPT: i64 = 2_000;
 const AFTER_ANSWER: i64 = 5_000;
 
-/// Our side: the operation, its states so far, and what is true of it.
+/// The gateway's side: the operation, its states so far, and the truth about it.
 struct Ours {
     world: World,
     operation: Arc<Operation>,
@@ -241,7 +241,7 @@ impl Ours {
         Ok(())
     }
 
-    /// Observes on until the end, which must come in time.
+    /// Observes until the operation ends, which must happen in time.
     fn finish(&mut self) -> Result<(), TestCaseError> {
         for _ in 0..40 {
             if self.operation.status.is_final() {
@@ -251,7 +251,7 @@ impl Ours {
             self.observe(&prompt_observation())?;
         }
         prop_assert!(self.operation.status.is_final(), "no end");
-        // Nothing changes any more.
+        // A finished operation does not change.
         let over = Arc::clone(&self.operation);
         self.durable = self.states.len();
         self.restart(9);

@@ -156,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn what_ended_before_the_first_observation_is_told_by_its_date(
+    fn an_end_before_the_first_observation_is_judged_by_its_date(
         clocks in clocks(),
         history in prop::collection::vec(end(), 0..3),
         names in names(),

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::prompt_observation;
 use super::world::{Happening, happenings, time};
 
-/// Our cancel's way.
+/// The path of the gateway's cancel.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub outbound: Vec<Happening>,
@@ -20,7 +20,7 @@ pub struct Request {
     pub names: Names,
 }
 
-/// What comes back of it.
+/// The answer to it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Back {
     Answer {
@@ -28,11 +28,11 @@ pub enum Back {
         cut: bool,
     },
     Nothing,
-    /// We crash before it could.
+    /// The gateway crashes before an answer.
     Crash,
 }
 
-/// What the answer names.
+/// The location in the answer.
 #[derive(Debug, Clone, Copy)]
 pub enum Names {
     Met,
@@ -42,16 +42,16 @@ pub enum Names {
     Nothing,
 }
 
-/// What happens afterwards, on our side too.
+/// An event after the cancel, at the vendor or in the gateway.
 #[derive(Debug, Clone)]
 pub enum Event {
     World(Vec<Happening>),
     Observe(PlannedObservation),
     /// The present state is durable.
     Saved,
-    /// We start again, so many unsaved states back.
+    /// The gateway restarts and loses this many unsaved states.
     Restart(usize),
-    /// Our clock is set.
+    /// The gateway's clock is set.
     Clock(SignedDuration),
 }
 
@@ -127,7 +127,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A whole story.
+/// A complete case.
 pub fn plan() -> impl Strategy<Value = Plan> {
     let clocks = (-7_200_000..7_200_000_i64, -7_200_000..7_200_000_i64);
     let lag = prop_oneof![4 => Just(0), 1 => 0..1_000_i64];

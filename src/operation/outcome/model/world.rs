@@ -19,9 +19,9 @@ pub enum Happening {
     Publish { timed: bool, strange: bool },
     /// Another client cancels: the running publish ends canceled after this time.
     OthersCancel(i64),
-    /// What runs ends like that.
+    /// The running publish ends in this state.
     End(RunState),
-    /// What runs changes without ending.
+    /// The running publish changes without ending.
     Progress,
 }
 
@@ -57,7 +57,7 @@ pub struct World {
     pub runs: Vec<Run>,
     /// How far the vendor's clock is ahead.
     theirs: i64,
-    /// How far ours is ahead.
+    /// How far the gateway's clock is ahead.
     pub ours: i64,
     /// How old its lists are.
     pub lag: i64,
@@ -78,7 +78,7 @@ impl World {
         }
     }
 
-    /// This moment by our clock.
+    /// This moment by the gateway's clock.
     pub fn our_time(&self) -> Timestamp {
         clock(self.now + self.ours)
     }
@@ -171,7 +171,7 @@ impl World {
         there.map(submission).collect()
     }
 
-    /// Our clock jumps.
+    /// The gateway's clock jumps.
     pub fn jump(&mut self, by: SignedDuration) {
         self.ours += i64::try_from(by.as_millis()).unwrap();
     }
@@ -190,7 +190,7 @@ pub fn end() -> impl Strategy<Value = RunState> {
     ]
 }
 
-/// Up to so many happenings.
+/// Up to this many events.
 pub fn happenings(most: usize) -> impl Strategy<Value = Vec<Happening>> {
     let publish = (prop::bool::weighted(0.9), prop::bool::weighted(0.05));
     let happening = prop_oneof![

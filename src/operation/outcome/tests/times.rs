@@ -90,7 +90,7 @@ fn the_date_of_an_observation_tells_when_our_request_was_sent() {
         .dated_observations(300)
         .observe(300, &[running(A)])
         .pins(A);
-    // What ended is not told by that.
+    // This does not show what ended.
     story()
         .observe(10, &[run(A, RunState::Canceled, -50)])
         .ends(Outcome::Unknown);
@@ -139,7 +139,7 @@ fn without_a_date_the_times_of_two_publishes_are_compared() {
 }
 
 #[test]
-fn several_that_ended_since_are_not_told_apart() {
+fn several_that_ended_since_are_ambiguous() {
     let two = |first, second| {
         [
             run(B, RunState::Completed, first),
@@ -183,7 +183,7 @@ fn a_clock_that_goes_back_proves_nothing_and_is_not_waited_for() {
         .dated_observations(-3600)
         .observe(-3600, &[running(A)])
         .ends(Outcome::Unknown);
-    // By the vendor's clock alone it can still be told.
+    // The vendor's clock alone still decides.
     let found = Story::accepted().observe(-3600, &[running(A)]);
     assert_eq!(found.evidence.pinned, Some(A));
     // The waits begin anew.

@@ -1,4 +1,4 @@
-//! What is polled when, without a vendor, on tokio's paused clock.
+//! The scheduler without a vendor, on tokio's paused clock.
 
 use futures_util::FutureExt;
 use jiff::SignedDuration;
@@ -64,7 +64,7 @@ impl Bench {
         id
     }
 
-    /// Goes on to the next moment at which something is due, and does that.
+    /// Advances to the next moment at which something is due, and handles it.
     async fn wake(&mut self) -> Vec<Arc<Operation>> {
         let target = self.scheduler.next_due().await.expect("nothing is due");
         let mut ended = self.scheduler.wake(&target, self.now());
