@@ -21,7 +21,7 @@ pub enum CredentialKind {
 }
 
 impl CredentialKind {
-    /// All of them.
+    /// All values.
     pub const ALL: [Self; 5] = [
         Self::ClientSecret,
         Self::ClientCertificate,
@@ -89,7 +89,7 @@ pub enum AssertionAlgorithm {
 }
 
 impl AssertionAlgorithm {
-    /// All of them, with their names in the configuration and in a JWT.
+    /// All values, with their names in the configuration and in a JWT.
     pub const WORDS: [(&'static str, Self); 2] = [("PS256", Self::Ps256), ("RS256", Self::Rs256)];
 }
 

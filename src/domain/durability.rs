@@ -12,6 +12,6 @@ pub enum Durability {
 }
 
 impl Durability {
-    /// Both, with their names in the configuration.
+    /// Both values, with their names in the configuration.
     pub const WORDS: [(&'static str, Self); 2] = [("full", Self::Full), ("relaxed", Self::Relaxed)];
 }

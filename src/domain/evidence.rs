@@ -20,7 +20,7 @@ pub struct Evidence {
     pub first_look_at: Option<Timestamp>,
     /// The submission that the cancel applies to, once it was seen running.
     pub pinned: Option<Uuid>,
-    /// When the first of the two observations that find nothing running was requested; our
+    /// When the first of the two observations that find nothing running was requested; gateway
     /// clock.
     pub quiet_since: Option<Timestamp>,
     /// Our clock was set back since the answer, so it no longer measures how long ago that

@@ -138,7 +138,7 @@ codes! {
         "Repeat the request: another instance, or this one's successor, will answer.",
     PortalTimeout = Portal 504 "portal-timeout" "The vendor could not be reached in time"
         "Nothing was sent; repeat the request.",
-    // Of operations only, which are answered 200.
+    // Codes of operations only, which are answered with 200.
     AlreadyCompleted = Portal 200 "already-completed" "The publish completed before the cancel could take effect"
         "The offer was published; publish again if that is not what you want.",
     NotCanceled = Portal 200 "not-canceled" "The publish is still running after the cancel"

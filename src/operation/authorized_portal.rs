@@ -84,9 +84,9 @@ pub struct Exchange {
 
 /// One reading of an offer's submissions.
 pub struct SubmissionsSnapshot {
-    /// When the request began; our clock.
+    /// When the request began; gateway clock.
     pub started: Timestamp,
-    /// When it ended, with or without them; our clock.
+    /// When it ended, with or without them; gateway clock.
     pub ended: Timestamp,
     /// The submissions, or why they could not be read.
     pub submissions: Result<Submissions, ReadFailure>,

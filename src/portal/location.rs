@@ -52,7 +52,7 @@ impl Location {
         }
     }
 
-    /// The path to request, without query, built from our own identifiers.
+    /// The path to request, without query, built from the gateway's identifiers.
     #[must_use]
     pub fn path(&self, target: &Target) -> String {
         let (publisher, offer) = (target.publisher(), target.offer());

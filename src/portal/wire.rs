@@ -24,7 +24,7 @@ pub struct Submission {
 /// The state of a run, for which the vendor has many texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
-    /// Not over.
+    /// Running.
     Running,
     /// Canceled.
     Canceled,

@@ -36,7 +36,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// All of them, with their names in the configuration.
+    /// All values, with their names in the configuration.
     pub const WORDS: [(&'static str, Self); 5] = [
         ("error", Self::Error),
         ("warn", Self::Warn),
@@ -66,7 +66,7 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// Both, with their names in the configuration.
+    /// Both values, with their names in the configuration.
     pub const WORDS: [(&'static str, Self); 2] = [("json", Self::Json), ("pretty", Self::Pretty)];
 }
 

@@ -28,7 +28,7 @@ pub(super) enum Framing {
     Length(usize),
     /// By a last chunk.
     Chunked,
-    /// In no way that awc reads.
+    /// By none that awc evaluates.
     Implicit,
 }
 

@@ -6,7 +6,7 @@ use awc::error::{ConnectError, SendRequestError};
 /// Why a request has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// Not one byte of the request has left.
+    /// No byte of the request was sent.
     #[error("{0}")]
     NotSent(Unreachable),
     /// The request may have arrived.

@@ -78,7 +78,7 @@ fn numeric_date(value: &Value) -> Result<f64, TokenError> {
         .ok_or(TokenError::Claims)
 }
 
-/// Whether `aud`, a text or a list of texts, names one of our audiences.
+/// Whether `aud`, a text or a list of texts, names one of the expected audiences.
 fn audience(aud: Option<&Value>, ours: &[String]) -> Result<bool, TokenError> {
     let named = match aud {
         Some(Value::Array(several)) => several.as_slice(),

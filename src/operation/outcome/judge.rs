@@ -37,7 +37,7 @@ pub fn judge(
     }
 }
 
-/// An observation from before the answer shows that our clock was set back. What it has
+/// An observation from before the answer shows that the gateway clock was set back. What it has
 /// measured is void, and waits start over, so that none lasts longer than it should.
 fn restart_waits(evidence: &mut Evidence, at: Timestamp) {
     for moment in [&mut evidence.answered_at, &mut evidence.quiet_since] {

@@ -29,9 +29,9 @@ pub struct Facts {
 /// One reading of the vendor's list of submissions.
 #[derive(Debug, Clone, Copy)]
 pub struct Observation<'a> {
-    /// When its request was sent; our clock.
+    /// When its request was sent; gateway clock.
     pub at: Timestamp,
-    /// When it was complete; our clock.
+    /// When it was complete; gateway clock.
     pub ended: Timestamp,
     /// The `Date` of the vendor's answer to it.
     pub date: Option<Timestamp>,

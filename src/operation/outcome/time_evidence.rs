@@ -2,8 +2,8 @@
 //! have ended since.
 //!
 //! Two clocks are involved and never compared with each other. The vendor's dates its
-//! answers and its submissions; ours measures durations. Where the vendor's answer has no
-//! date, the date of an observation less the time since our request was sent is what the
+//! answers and its submissions; the gateway's measures durations. Where the vendor's answer has no
+//! date, the date of an observation less the time since the request was sent is what the
 //! vendor's clock showed at that moment, or a little earlier.
 
 use jiff::{SignedDuration, Timestamp};
@@ -32,9 +32,9 @@ pub struct TimeEvidence {
     pub is_dated: bool,
     /// The date of the vendor's answer; its clock.
     date: Option<Timestamp>,
-    /// No later than when our request was sent; the vendor's clock.
+    /// No later than when the request was sent; the vendor's clock.
     requested: Option<Timestamp>,
-    /// From before our request was sent until the observation was complete.
+    /// From before the request was sent until the observation was complete.
     window: SignedDuration,
 }
 
@@ -55,7 +55,7 @@ impl TimeEvidence {
                 .date
                 .and_then(|date| date.checked_sub(window.saturating_add(RESOLUTION)).ok()),
         };
-        // The answer may have been delayed on its way, or never have come: then our own
+        // The answer may have been delayed on its way, or never have come: then the gateway's
         // measurement says little about when the vendor answered, but the dates may.
         let is_fresh = took <= IMMEDIATE
             || matches!((date, observation.date), (Some(answered), Some(observed))
@@ -69,7 +69,7 @@ impl TimeEvidence {
         }
     }
 
-    /// Whether this running publish has not changed since before our request was sent.
+    /// Whether this running publish has not changed since before the request was sent.
     #[must_use]
     pub fn ran_throughout(&self, running: &Submission) -> bool {
         matches!((running.changed, self.requested), (Some(changed), Some(sent)) if changed <= sent)
@@ -106,7 +106,7 @@ impl TimeEvidence {
         matches!((ended.changed, answered), (Some(changed), Some(at)) if changed > at)
     }
 
-    /// The publishes that may have ended since our request was sent; `running` is the one
+    /// The publishes that may have ended since the request was sent; `running` is the one
     /// that followed them, if one is running. One without a time is left out if it is
     /// older than one that ended before: one publish runs at a time.
     #[must_use]
@@ -133,7 +133,7 @@ impl TimeEvidence {
         if earliest.is_some_and(|earliest| changed < earliest) {
             return true;
         }
-        // Had it ended since our request was sent, the one running now would have started
+        // Had it ended since the request was sent, the one running now would have started
         // since then, and its time could not be later than this by more than has passed.
         let followed = running.and_then(|running| running.changed);
         !self.is_dated && followed.is_some_and(|after| after.duration_since(changed) > self.window)

@@ -12,7 +12,7 @@ use crate::portal::Location;
 /// The effect of an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing.
+    /// No change.
     Unchanged,
     /// A change that has to be recorded.
     Changed,
@@ -76,7 +76,7 @@ pub fn observe(
     }
 }
 
-/// When an observation can confirm that nothing was running, if that is pending; our
+/// When an observation can confirm that nothing was running, if that is pending; gateway
 /// clock.
 #[must_use]
 pub fn settles_at(operation: &Operation, deadlines: Deadlines) -> Option<Timestamp> {
@@ -84,7 +84,7 @@ pub fn settles_at(operation: &Operation, deadlines: Deadlines) -> Option<Timesta
     quiet_since.checked_add(deadlines.settle).ok()
 }
 
-/// When the operation is due to end, decided or not; our clock.
+/// When the operation is due to end, decided or not; gateway clock.
 #[must_use]
 pub fn gives_up_at(operation: &Operation, deadlines: Deadlines) -> Timestamp {
     let answered_at = operation.evidence.answered_at;

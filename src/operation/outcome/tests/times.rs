@@ -1,5 +1,5 @@
 //! What times prove and what they do not: immediate observations, derived dates,
-//! publishes that follow one another, and a clock of ours that jumps.
+//! publishes that follow one another, and a gateway clock that jumps.
 
 use super::*;
 
@@ -36,7 +36,7 @@ impl Story {
 
 #[test]
 fn immediate_means_the_end_of_the_observation() {
-    // By its own time it may have started after our answer.
+    // By its own time it may have started after the answer.
     let young = [run(A, RunState::Running, 3)];
     Story::accepted().observe_slowly(0, 2, &young).pins(A);
     Story::accepted()
@@ -104,7 +104,7 @@ fn one_publish_after_another_about_the_time_of_the_cancel() {
     Story::accepted()
         .observe(2, &[next(2), ended(2)])
         .ends(Outcome::Canceled);
-    // It ended shortly before our request was sent: undecided.
+    // It ended shortly before the request was sent: undecided.
     Story::accepted()
         .observe(1, &[next(0), ended(-3)])
         .ends(Outcome::Unknown);
@@ -130,7 +130,7 @@ fn without_a_date_the_times_of_two_publishes_are_compared() {
             run(A, RunState::Completed, ended),
         ]
     };
-    // From our request to the end of the observation 2 s passed.
+    // From the request to the end of the observation 2 s passed.
     Story::accepted().undated().observe(1, &list(-63)).pins(B);
     Story::accepted()
         .undated()
