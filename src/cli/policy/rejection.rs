@@ -35,9 +35,9 @@ pub fn signature(reason: TokenError) -> &'static str {
         | TokenError::Critical
         | TokenError::Type => "not checked: the token was rejected before that",
         TokenError::Key => "not checked: key not found",
-        TokenError::Signature => "invalid",
+        TokenError::Signature => "wrong",
         TokenError::Expired | TokenError::NotYet | TokenError::Audience | TokenError::Claims => {
-            "valid"
+            "good"
         }
     }
 }

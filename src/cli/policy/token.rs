@@ -53,7 +53,7 @@ pub async fn explain(
         }
     };
     match parsed.verify(keys).await {
-        Ok(()) => parsed.explain(query, "valid", Verification::Verified),
+        Ok(()) => parsed.explain(query, "good", Verification::Verified),
         Err(CheckFailure::Rejected(reason)) => {
             parsed.rejected(reason, rejection::signature(reason))
         }
