@@ -4,7 +4,8 @@
 
 use serde::Deserialize;
 
-use super::{ControlError, ok, parameters};
+use super::error::ControlError;
+use super::parameters::parameters;
 use crate::entra::{Certificate, CertificateError, Federated, Secret};
 use crate::state::SandboxState;
 use crate::wire::{Request, Response};
@@ -64,7 +65,7 @@ pub(super) fn secrets(state: &SandboxState, request: &Request) -> Result<Respons
         }
         _ => return Err(ControlError::NoRoute),
     }
-    Ok(ok(&application.secrets()))
+    Ok(Response::json(200, &application.secrets()))
 }
 
 fn read_secrets(request: &Request) -> Result<Vec<Secret>, ControlError> {
@@ -98,7 +99,7 @@ pub(super) fn certificates(
         "DELETE" => application.set_certificates(Vec::new()),
         _ => return Err(ControlError::NoRoute),
     }
-    Ok(ok(&application.certificates()))
+    Ok(Response::json(200, &application.certificates()))
 }
 
 pub(super) fn federated(state: &SandboxState, request: &Request) -> Result<Response, ControlError> {
@@ -111,7 +112,7 @@ pub(super) fn federated(state: &SandboxState, request: &Request) -> Result<Respo
         "DELETE" => application.set_federated(Vec::new()),
         _ => return Err(ControlError::NoRoute),
     }
-    Ok(ok(&application.federated()))
+    Ok(Response::json(200, &application.federated()))
 }
 
 fn read_federated(request: &Request) -> Result<Vec<Federated>, ControlError> {
@@ -144,5 +145,5 @@ pub(super) fn identity(state: &SandboxState, request: &Request) -> Result<Respon
         "DELETE" => application.set_identity_header(&state.options.identity_header),
         _ => return Err(ControlError::NoRoute),
     }
-    Ok(ok(&application.identity()))
+    Ok(Response::json(200, &application.identity()))
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{ControlError, number, ok, parameters};
+use super::error::ControlError;
+use super::parameters::{number, parameters};
 use crate::journal::{Entry, Filter};
 use crate::state::SandboxState;
 use crate::wire::{Request, Response};
@@ -33,7 +34,7 @@ pub(super) async fn read(
     let wait = Duration::from_millis(wait);
     let page = state.journal.wait(&filter, at_least, wait).await;
     let list: Value = page.entries.iter().map(Entry::to_json).collect();
-    Ok(ok(&list)
+    Ok(Response::json(200, &list)
         .with("X-Sandbox-Journal-Entries", page.entries.len().to_string())
         .with("X-Sandbox-Journal-Dropped", page.dropped.to_string()))
 }

@@ -9,7 +9,8 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::{ControlError, number, ok, parameters};
+use super::error::ControlError;
+use super::parameters::{number, parameters};
 use crate::offer::{DescriptionError, Key, OfferDescription, SubmissionDescription, until};
 use crate::state::SandboxState;
 use crate::text::same_word;
@@ -84,7 +85,7 @@ async fn read(
     loop {
         let (truth, reached, due) = look(state, key, wanted.as_deref())?;
         if reached || Instant::now() >= deadline {
-            return Ok(ok(&truth));
+            return Ok(Response::json(200, &truth));
         }
         let due = due.map_or(deadline, |wait| deadline.min(Instant::now() + wait));
         tokio::select! {
@@ -163,7 +164,7 @@ pub(super) fn step(
     let truth = offer.truth(now);
     drop(offers);
     state.notify();
-    Ok(ok(&truth))
+    Ok(Response::json(200, &truth))
 }
 
 pub(super) fn key(publisher: &str, offer: &str) -> Key {

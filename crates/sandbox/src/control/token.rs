@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ControlError, ok, parameters};
+use super::error::ControlError;
+use super::parameters::parameters;
 use crate::entra::{Allowance, TokenControls, TokenStore};
 use crate::state::SandboxState;
 use crate::wire::{Request, Response};
@@ -19,13 +20,13 @@ pub(super) fn controls(state: &SandboxState, request: &Request) -> Result<Respon
         "DELETE" => tokens.set_controls(TokenControls::default()),
         _ => return Err(ControlError::NoRoute),
     }
-    Ok(ok(&describe(&tokens)))
+    Ok(Response::json(200, &describe(&tokens)))
 }
 
 pub(super) fn revoke(state: &SandboxState) -> Response {
     let mut tokens = state.tokens();
     tokens.revoke_all();
-    ok(&describe(&tokens))
+    Response::json(200, &describe(&tokens))
 }
 
 /// The body of `PUT /_sandbox/v1/token/allowance`.
@@ -45,7 +46,7 @@ pub(super) fn allowance(state: &SandboxState, request: &Request) -> Result<Respo
         "DELETE" => *allowance = Allowance::default(),
         _ => return Err(ControlError::NoRoute),
     }
-    Ok(ok(&allowance.to_json()))
+    Ok(Response::json(200, &allowance.to_json()))
 }
 
 fn describe(tokens: &TokenStore) -> Value {

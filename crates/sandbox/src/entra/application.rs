@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use super::assertion::{Assertion, KIND};
 use super::certificate::{Certificate, Certificates};
 use super::federated::{self, Federated};
-use super::{EntraError, Form, token_forge};
+use super::form::Form;
+use super::{EntraError, token_forge};
 use crate::options::Options;
 use crate::text::hex;
 

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Application, TokenStore, known_resource};
+use super::resource::known_resource;
+use super::{Application, TokenStore};
 use crate::route::IdentityHost;
 use crate::wire::{Request, Response};
 

@@ -7,9 +7,15 @@ mod certificate;
 mod federated;
 mod managed;
 
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::resource::PORTAL;
 use super::*;
 use crate::options::Options;
+use crate::route::Endpoint;
 use crate::text::later;
+use crate::wire::Request;
 
 fn post(form: &[(&str, &str)]) -> Request {
     Request {

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{PORTAL, TokenForge};
+use super::TokenForge;
+use super::resource::PORTAL;
 use crate::text::later;
 
 /// Tokens remembered; the oldest are dropped first.

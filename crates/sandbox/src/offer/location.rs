@@ -1,32 +1,13 @@
 //! How a response names its operation. The vendor has six ways and uses all of them; a gateway
 //! that knows only some loses operations.
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Behaviour, Key};
+use super::behaviour::{Behaviour, LocationStyle};
+use super::key::Key;
 
 const HOST: &str = "https://cloudpartner.azure.com";
 const VERSION: &str = "api-version=2017-10-31";
-
-/// Where the response to cancel, publish and golive names the operation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum LocationStyle {
-    /// `Operation-Location`, absolute on the vendor's host (2018).
-    Absolute,
-    /// `Operation-Location`, relative (2018).
-    Relative,
-    /// `Location`, relative, with the version (2020, migrated offers).
-    #[default]
-    Migrated,
-    /// `Location: /api/operations/P$O$2$preview` (2020, offers not migrated).
-    Unmigrated,
-    /// In the body.
-    InBody,
-    /// Nowhere.
-    Nowhere,
-}
 
 /// The response to an accepted action.
 #[derive(Clone, Debug, PartialEq, Eq)]

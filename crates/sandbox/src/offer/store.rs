@@ -6,28 +6,17 @@ use std::collections::hash_map::Entry;
 
 use jiff::Timestamp;
 
-use super::{Access, Behaviour, Definition, Offer, scenario};
+use super::behaviour::{Access, Behaviour};
+use super::definition::Definition;
+use super::key::Key;
+use super::progress::Offer;
+use super::scenario;
 
 /// The publishers that the sandbox's principal has a role in.
 pub(crate) const PUBLISHERS: [&str; 2] = ["contoso", "fabrikam"];
 
 /// Offers kept at once; beyond that, no scenario offers are created.
 const LIMIT: usize = 500_000;
-
-/// Which offer, as the caller spelled it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Key {
-    pub(crate) publisher: String,
-    pub(crate) offer: String,
-}
-
-impl Key {
-    /// The vendor compares ids without case.
-    fn folded(&self) -> (String, String) {
-        let fold = str::to_ascii_lowercase;
-        (fold(&self.publisher), fold(&self.offer))
-    }
-}
 
 /// Why an offer is not visible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

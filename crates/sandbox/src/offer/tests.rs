@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::progress::LIMIT;
 use super::*;
+use crate::text::later;
 
 const SECOND: Duration = Duration::from_secs(1);
 
