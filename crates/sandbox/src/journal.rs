@@ -2,12 +2,12 @@
 //! read. What the gateway sent is the one thing that its own responses cannot prove. Bounded;
 //! credentials appear only as hashes.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -22,23 +22,25 @@ pub(super) const LIMIT: usize = 100_000;
 const BODY_LIMIT: usize = 64 * 1024;
 
 /// One request and the status of its response.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Entry {
     pub(super) seq: u64,
-    at: Timestamp,
+    at: String,
     method: String,
     path: String,
     query: String,
-    headers: Vec<(String, String)>,
+    headers: BTreeMap<String, String>,
     body: String,
     connection: u64,
-    key: Option<Key>,
+    publisher: Option<String>,
+    offer: Option<String>,
     answered: Option<u16>,
     fault: Option<String>,
 }
 
 /// Selects entries; what is not set matches everything.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Filter {
     pub(super) method: Option<String>,
     /// A substring of the path.
@@ -46,6 +48,22 @@ pub(super) struct Filter {
     pub(super) offer: Option<String>,
     /// Only entries with a greater sequence number.
     pub(super) after: Option<u64>,
+    /// How many entries to wait for, and for how long.
+    pub(super) at_least: usize,
+    pub(super) timeout_ms: u64,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            method: None,
+            path: None,
+            offer: None,
+            after: None,
+            at_least: 0,
+            timeout_ms: 10_000,
+        }
+    }
 }
 
 /// The entries that a filter selects.
@@ -82,7 +100,7 @@ impl Journal {
     /// Records a request before it is executed; returns its sequence number.
     pub(super) fn record(&self, request: &Request, key: Option<&Key>) -> u64 {
         let mut entry = Entry::of(request, key);
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         inner.next += 1;
         entry.seq = inner.next;
         let seq = entry.seq;
@@ -105,27 +123,23 @@ impl Journal {
     }
 
     fn amend(&self, seq: u64, change: impl FnOnce(&mut Entry)) {
-        let mut inner = self.lock();
-        // Sequence numbers are consecutive, so an entry's index follows from its number.
-        let first = inner.entries.front().map_or(0, |entry| entry.seq);
-        let index = seq
-            .checked_sub(first)
-            .and_then(|at| usize::try_from(at).ok());
-        if let Some(entry) = index.and_then(|at| inner.entries.get_mut(at)) {
+        let mut inner = self.inner.lock();
+        let index = inner.entries.binary_search_by_key(&seq, |entry| entry.seq);
+        if let Some(entry) = index.ok().and_then(|at| inner.entries.get_mut(at)) {
             change(entry);
         }
     }
 
     /// Removes all entries; sequence numbers continue.
     pub(super) fn clear(&self) {
-        let mut inner = self.lock();
+        let mut inner = self.inner.lock();
         inner.entries.clear();
         inner.dropped = 0;
     }
 
     /// The entries that match, oldest first.
     pub(super) fn read(&self, filter: &Filter) -> JournalPage {
-        let inner = self.lock();
+        let inner = self.inner.lock();
         let matching = inner.entries.iter().filter(|entry| filter.matches(entry));
         JournalPage {
             entries: matching.cloned().collect(),
@@ -149,16 +163,12 @@ impl Journal {
     }
 
     fn count(&self, filter: &Filter) -> usize {
-        let inner = self.lock();
+        let inner = self.inner.lock();
         inner
             .entries
             .iter()
             .filter(|entry| filter.matches(entry))
             .count()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,19 +177,23 @@ impl Entry {
         let is_form = request
             .header("content-type")
             .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        let mut headers = BTreeMap::<String, String>::new();
+        for (name, value) in &request.headers {
+            let all = headers.entry(name.clone()).or_default();
+            if !all.is_empty() {
+                all.push_str(", ");
+            }
+            all.push_str(&redact::header(name, value));
+        }
         let kept = &request.body[..request.body.len().min(BODY_LIMIT)];
         let body = String::from_utf8_lossy(kept);
         Self {
             seq: 0,
-            at: Timestamp::now(),
+            at: rfc3339(Timestamp::now()),
             method: request.method.clone(),
             path: redact::tokens(&request.path),
             query: redact::form(&request.query),
-            headers: request
-                .headers
-                .iter()
-                .map(|(name, value)| (name.clone(), redact::header(name, value)))
-                .collect(),
+            headers,
             // A form sent with another content type still holds a secret.
             body: if is_form || body.contains("client_") {
                 redact::form(&body)
@@ -187,45 +201,16 @@ impl Entry {
                 redact::tokens(&body)
             },
             connection: request.connection,
-            key: key.cloned(),
+            publisher: key.map(|key| key.publisher.clone()),
+            offer: key.map(|key| key.offer.clone()),
             answered: None,
             fault: None,
         }
-    }
-
-    pub(super) fn to_json(&self) -> Value {
-        let mut headers = Map::new();
-        for (name, value) in &self.headers {
-            match headers.get_mut(name) {
-                Some(Value::String(all)) => {
-                    all.push_str(", ");
-                    all.push_str(value);
-                }
-                _ => {
-                    headers.insert(name.clone(), value.clone().into());
-                }
-            }
-        }
-        json!({
-            "seq": self.seq,
-            "at": rfc3339(self.at),
-            "method": self.method,
-            "path": self.path,
-            "query": self.query,
-            "headers": headers,
-            "body": self.body,
-            "connection": self.connection,
-            "publisher": self.key.as_ref().map(|key| &key.publisher),
-            "offer": self.key.as_ref().map(|key| &key.offer),
-            "answered": self.answered,
-            "fault": self.fault,
-        })
     }
 }
 
 impl Filter {
     fn matches(&self, entry: &Entry) -> bool {
-        let offer = entry.key.as_ref().map(|key| key.offer.as_str());
         self.method
             .as_ref()
             .is_none_or(|method| entry.method.eq_ignore_ascii_case(method))
@@ -233,7 +218,7 @@ impl Filter {
                 .path
                 .as_ref()
                 .is_none_or(|part| entry.path.contains(part.as_str()))
-            && self.offer.as_deref().is_none_or(|id| offer == Some(id))
+            && (self.offer.is_none() || self.offer == entry.offer)
             && self.after.is_none_or(|after| entry.seq > after)
     }
 }
@@ -241,6 +226,8 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
     use super::*;
 
     fn request(path: &str, authorization: &str) -> Request {
@@ -264,7 +251,7 @@ mod tests {
         journal.record_fault(seq, "delay".into());
         journal.record_status(seq, 202);
         let excerpt = journal.read(&Filter::default());
-        let entry = excerpt.entries[0].to_json();
+        let entry = json!(excerpt.entries[0]);
         assert!(!entry.to_string().contains("hush"));
         assert_eq!(
             (&entry["answered"], &entry["fault"]),

@@ -83,91 +83,59 @@ pub(super) enum Subject {
 impl Route {
     pub(super) fn of(request: &Request) -> Self {
         let segments = request.segments();
-        let mut words: Vec<&str> = segments.iter().map(String::as_str).collect();
-        if words.first() == Some(&"_sandbox") {
+        if segments[0] == "_sandbox" {
             return Self::Control(segments.into_iter().skip(1).collect());
         }
-        let is = |at: usize, word: &str| {
-            words
-                .get(at)
-                .is_some_and(|segment| segment.eq_ignore_ascii_case(word))
-        };
-        if is(0, "api") {
-            words.remove(0);
-            return Self::of_portal(&words);
-        }
-        match words.len() {
-            3 if is(1, "oauth2") && is(2, "token") => Self::token(words[0], Endpoint::V1),
-            4 if is(1, "oauth2") && is(2, "v2.0") && is(3, "token") => {
-                Self::token(words[0], Endpoint::V2)
-            }
-            4 if is(0, "metadata") && is(1, "identity") && is(2, "oauth2") && is(3, "token") => {
-                Self::ManagedIdentity(IdentityHost::VirtualMachine)
-            }
-            2 if is(0, "msi") && is(1, "token") => Self::ManagedIdentity(IdentityHost::AppService),
-            _ => Self::Unknown,
-        }
-    }
-
-    fn token(tenant: &str, endpoint: Endpoint) -> Self {
-        Self::Token {
-            tenant: tenant.to_owned(),
+        let lower: Vec<String> = segments
+            .iter()
+            .map(|one| one.to_ascii_lowercase())
+            .collect();
+        let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
+        let text = |at: usize| segments[at].clone();
+        let token = |endpoint| Self::Token {
+            tenant: text(0),
             endpoint,
-        }
-    }
-
-    fn of_portal(words: &[&str]) -> Self {
-        let is = |at: usize, word: &str| {
-            words
-                .get(at)
-                .is_some_and(|segment| segment.eq_ignore_ascii_case(word))
         };
-        if let ([_, name], true) = (words, is(0, "operations")) {
-            return Self::of_name(name).unwrap_or(Self::Unknown);
-        }
-        if !is(0, "publishers") || (words.len() > 2 && !is(2, "offers")) {
-            return Self::Unknown;
-        }
-        let call = match words {
-            [_] => return Self::Publishers,
-            [_, publisher, _] => {
-                return Self::Offers {
-                    publisher: (*publisher).to_owned(),
-                };
+        let call = match lower[..] {
+            [_, "oauth2", "token"] => return token(Endpoint::V1),
+            [_, "oauth2", "v2.0", "token"] => return token(Endpoint::V2),
+            ["metadata", "identity", "oauth2", "token"] => {
+                return Self::ManagedIdentity(IdentityHost::VirtualMachine);
             }
-            [_, _, _, _] => Call::Definition,
-            [_, _, _, _, _] if is(4, "cancel") => Call::Cancel,
-            [_, _, _, _, _] if is(4, "publish") => Call::Publish,
-            [_, _, _, _, _] if is(4, "golive") => Call::GoLive,
-            [_, _, _, _, _] if is(4, "submissions") => Call::Submissions,
-            [_, _, _, _, _] if is(4, "status") => Call::Status,
-            [_, _, _, _, _, id] if is(4, "operations") => Call::Operation((*id).to_owned()),
-            [_, _, _, _, _, id] if is(4, "versions") => Call::Version((*id).to_owned()),
-            [_, _, _, _, _, slot] if is(4, "slot") => Call::Slot((*slot).to_owned()),
+            ["msi", "token"] => return Self::ManagedIdentity(IdentityHost::AppService),
+            ["api", "operations", _] => {
+                return Self::of_name(&segments[2]).unwrap_or(Self::Unknown);
+            }
+            ["api", "publishers"] => return Self::Publishers,
+            ["api", "publishers", _, "offers"] => return Self::Offers { publisher: text(2) },
+            ["api", "publishers", _, "offers", _, ref call @ ..] => match call {
+                [] => Call::Definition,
+                ["cancel"] => Call::Cancel,
+                ["publish"] => Call::Publish,
+                ["golive"] => Call::GoLive,
+                ["submissions"] => Call::Submissions,
+                ["status"] => Call::Status,
+                ["operations", _] => Call::Operation(text(6)),
+                ["versions", _] => Call::Version(text(6)),
+                ["slot", _] => Call::Slot(text(6)),
+                _ => return Self::Unknown,
+            },
             _ => return Self::Unknown,
         };
-        Self::Offer {
-            key: Key {
-                publisher: words[1].to_owned(),
-                offer: words[3].to_owned(),
-            },
-            call,
-        }
+        let key = Key::new(&segments[2], &segments[4]);
+        Self::Offer { key, call }
     }
 
     /// `P$O$2$preview`: the operation of an offer that is not migrated.
     fn of_name(name: &str) -> Option<Self> {
-        let mut parts = name.split('$');
-        let (publisher, offer) = (parts.next()?, parts.next()?);
-        let (number, slot) = (parts.next()?, parts.next()?);
-        let numbered = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-        (numbered && parts.next().is_none()).then(|| Self::Offer {
-            key: Key {
-                publisher: publisher.to_owned(),
-                offer: offer.to_owned(),
-            },
-            call: Call::NamedOperation(slot.to_owned()),
-        })
+        let parts: Vec<&str> = name.split('$').collect();
+        let [publisher, offer, number, slot] = parts[..] else {
+            return None;
+        };
+        number.parse::<u64>().ok()?;
+        let key = Key::new(publisher, offer);
+        let call = Call::NamedOperation(slot.to_owned());
+        Some(Self::Offer { key, call })
     }
 
     /// The offer that the call is about.

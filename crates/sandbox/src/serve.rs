@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::entra;
 use super::fault_kind::FaultKind;
-use super::faults::{FaultContext, TakenFault, apply_fault};
+use super::faults::{TakenFault, apply_fault};
 use super::route::Route;
 use super::state::SandboxState;
 use super::wire::{Connection, Disposition, Request, Response};
@@ -92,13 +92,13 @@ async fn respond(
     let seq = state.journal.record(request, route.key());
     if route.is_for_token() {
         // Counted before a fault is taken: a call that fails is a call all the same.
-        let counted = state.allowance().count();
+        let counted = state.allowance.lock().count();
         if let Err(error) = counted {
             state.journal.record_fault(seq, "surplus".into());
             return (vendor::identified(error.response()), None, Some(seq));
         }
     }
-    let taken = state.faults().take(&route);
+    let taken = state.faults.lock().take(&route);
     let Some(TakenFault { kind, acts }) = taken else {
         return (execute(state, &route, request), None, Some(seq));
     };
@@ -110,17 +110,7 @@ async fn respond(
     } else {
         pretend(&route)
     };
-    let context = FaultContext {
-        request,
-        for_token: route.is_for_token(),
-        identity: match &route {
-            Route::ManagedIdentity(host) => Some(*host),
-            _ => None,
-        },
-        options: &state.options,
-        normal,
-    };
-    let response = apply_fault(kind.clone(), context);
+    let response = apply_fault(kind.clone(), &route, request, &state.options, normal);
     (response, Some(kind), Some(seq))
 }
 
@@ -128,16 +118,17 @@ fn execute(state: &SandboxState, route: &Route, request: &Request) -> Response {
     let response = match route {
         Route::Token { tenant, endpoint } => {
             let now = Timestamp::now();
-            let mut application = state.application();
+            let mut application = state.application.lock();
             let validated =
                 entra::validate_token_request(request, tenant, *endpoint, &mut application, now);
             drop(application);
-            let mut tokens = state.tokens();
+            let mut tokens = state.tokens.lock();
             entra::token_response(validated, *endpoint, &mut tokens, now)
         }
         Route::ManagedIdentity(host) => {
-            let validated = entra::validate_identity_request(request, *host, &state.application());
-            entra::identity_response(validated, *host, &mut state.tokens())
+            let validated =
+                entra::validate_identity_request(request, *host, &state.application.lock());
+            entra::identity_response(validated, *host, &mut state.tokens.lock())
         }
         _ => return vendor::call(state, route, request),
     };

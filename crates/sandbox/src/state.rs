@@ -2,8 +2,7 @@
 //! the journal. Each part has its own lock, held for one call and never while another is
 //! taken, so there is no lock order to keep.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::entra::{Allowance, Application, TokenForge, TokenStore};
@@ -15,11 +14,11 @@ use super::options::Options;
 pub(super) struct SandboxState {
     pub(super) options: Options,
     pub(super) journal: Journal,
-    offers: Mutex<Offers>,
-    application: Mutex<Application>,
-    tokens: Mutex<TokenStore>,
-    allowance: Mutex<Allowance>,
-    faults: Mutex<Faults>,
+    pub(super) offers: Mutex<Offers>,
+    pub(super) application: Mutex<Application>,
+    pub(super) tokens: Mutex<TokenStore>,
+    pub(super) allowance: Mutex<Allowance>,
+    pub(super) faults: Mutex<Faults>,
     offer_changes: watch::Sender<()>,
 }
 
@@ -38,26 +37,6 @@ impl SandboxState {
         }
     }
 
-    pub(super) fn offers(&self) -> MutexGuard<'_, Offers> {
-        lock(&self.offers)
-    }
-
-    pub(super) fn application(&self) -> MutexGuard<'_, Application> {
-        lock(&self.application)
-    }
-
-    pub(super) fn allowance(&self) -> MutexGuard<'_, Allowance> {
-        lock(&self.allowance)
-    }
-
-    pub(super) fn tokens(&self) -> MutexGuard<'_, TokenStore> {
-        lock(&self.tokens)
-    }
-
-    pub(super) fn faults(&self) -> MutexGuard<'_, Faults> {
-        lock(&self.faults)
-    }
-
     /// Wakes the requests that wait for a change of an offer.
     pub(super) fn notify(&self) {
         self.offer_changes.send_replace(());
@@ -66,9 +45,4 @@ impl SandboxState {
     pub(super) fn offer_changes(&self) -> watch::Receiver<()> {
         self.offer_changes.subscribe()
     }
-}
-
-/// A poisoned lock still guards consistent data: every change here is a single step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

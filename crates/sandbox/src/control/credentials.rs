@@ -3,18 +3,12 @@
 //! secret and header. Errors about a body that may hold a secret do not quote it.
 
 use serde::Deserialize;
+use serde_json::json;
 
 use super::error::ControlError;
-use super::parameters::parameters;
-use crate::entra::{Certificate, CertificateError, Federated, Secret};
+use crate::entra::{Certificate, Federated, Secret};
 use crate::state::SandboxState;
 use crate::wire::{Request, Response};
-
-impl From<CertificateError> for ControlError {
-    fn from(error: CertificateError) -> Self {
-        Self::Invalid(error.to_string())
-    }
-}
 
 /// The body of `PUT /_sandbox/v1/token/secrets`.
 #[derive(Deserialize)]
@@ -24,18 +18,14 @@ struct Secrets {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 enum OneSecret {
     Plain(String),
-    Marked(Marked),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Marked {
-    value: String,
-    #[serde(default)]
-    expired: bool,
+    Marked {
+        value: String,
+        #[serde(default)]
+        expired: bool,
+    },
 }
 
 /// The body of `PUT /_sandbox/v1/identity`.
@@ -54,18 +44,16 @@ enum OneOrMany {
 }
 
 pub(super) fn secrets(state: &SandboxState, request: &Request) -> Result<Response, ControlError> {
-    parameters(request, &[])?;
-    let mut application = state.application();
+    let mut application = state.application.lock();
     match request.method.as_str() {
         "GET" => {}
-        "PUT" => application.set_secrets(read_secrets(request)?),
+        "PUT" => application.secrets = read_secrets(request)?,
         "DELETE" => {
-            let first = Secret::new(&state.options.client_secret, false);
-            application.set_secrets(vec![first]);
+            application.secrets = vec![Secret::new(&state.options.client_secret, false)];
         }
         _ => return Err(ControlError::NoRoute),
     }
-    Ok(Response::json(200, &application.secrets()))
+    Ok(Response::json(200, &json!(application.secrets)))
 }
 
 fn read_secrets(request: &Request) -> Result<Vec<Secret>, ControlError> {
@@ -76,7 +64,7 @@ fn read_secrets(request: &Request) -> Result<Vec<Secret>, ControlError> {
     all.into_iter()
         .map(|one| match one {
             OneSecret::Plain(value) => (value, false),
-            OneSecret::Marked(Marked { value, expired }) => (value, expired),
+            OneSecret::Marked { value, expired } => (value, expired),
         })
         .map(|(value, expired)| match value.is_empty() {
             true => Err(invalid()),
@@ -89,57 +77,51 @@ pub(super) fn certificates(
     state: &SandboxState,
     request: &Request,
 ) -> Result<Response, ControlError> {
-    parameters(request, &[])?;
     let read = || Certificate::parse_all(&String::from_utf8_lossy(&request.body));
-    let mut application = state.application();
+    let mut application = state.application.lock();
     match request.method.as_str() {
         "GET" => {}
-        "PUT" => application.set_certificates(read()?),
-        "POST" => application.add_certificates(read()?),
-        "DELETE" => application.set_certificates(Vec::new()),
+        "PUT" => application.certificates.set(read()?),
+        "POST" => application.certificates.add(read()?),
+        "DELETE" => application.certificates.set(Vec::new()),
         _ => return Err(ControlError::NoRoute),
     }
-    Ok(Response::json(200, &application.certificates()))
+    Ok(Response::json(200, &application.certificates.to_json()))
 }
 
 pub(super) fn federated(state: &SandboxState, request: &Request) -> Result<Response, ControlError> {
-    parameters(request, &[])?;
-    let mut application = state.application();
+    let mut application = state.application.lock();
     match request.method.as_str() {
         "GET" => {}
-        "PUT" => application.set_federated(read_federated(request)?),
-        "POST" => application.add_federated(read_federated(request)?),
-        "DELETE" => application.set_federated(Vec::new()),
+        "PUT" => application.federated = read_federated(request)?,
+        "POST" => application.federated.extend(read_federated(request)?),
+        "DELETE" => application.federated.clear(),
         _ => return Err(ControlError::NoRoute),
     }
-    Ok(Response::json(200, &application.federated()))
+    let all = application.federated.iter().map(Federated::to_json);
+    Ok(Response::json(200, &all.collect()))
 }
 
 fn read_federated(request: &Request) -> Result<Vec<Federated>, ControlError> {
     let wrong = r#"the body must be {"issuer": "…", "subject": "…", "audience": "…", "jwks": {"keys": […]}}, or a list of such; audience may be left out"#;
-    let all = match request.json() {
-        Ok(OneOrMany::One(one)) => vec![*one],
-        Ok(OneOrMany::Many(all)) => all,
-        Err(_) => return Err(ControlError::Invalid(wrong.into())),
+    let invalid = |why: &str| ControlError::Invalid(why.into());
+    let all = match request.json().map_err(|_| invalid(wrong))? {
+        OneOrMany::One(one) => vec![*one],
+        OneOrMany::Many(all) => all,
     };
-    for one in &all {
-        one.check()
-            .map_err(|why| ControlError::Invalid(why.into()))?;
-    }
+    all.iter().try_for_each(Federated::check).map_err(invalid)?;
     Ok(all)
 }
 
 pub(super) fn identity(state: &SandboxState, request: &Request) -> Result<Response, ControlError> {
-    parameters(request, &[])?;
-    let mut application = state.application();
+    let mut application = state.application.lock();
     match request.method.as_str() {
         "GET" => {}
         "PUT" => {
             let body = request.json::<Identity>().ok();
             let header = body.map(|body| body.header).filter(|text| !text.is_empty());
-            let header = header.ok_or_else(|| {
-                ControlError::Invalid(r#"the body must be {"header": "…"}, not empty"#.into())
-            })?;
+            let wrong = r#"the body must be {"header": "…"}, not empty"#;
+            let header = header.ok_or_else(|| ControlError::Invalid(wrong.into()))?;
             application.set_identity_header(&header);
         }
         "DELETE" => application.set_identity_header(&state.options.identity_header),

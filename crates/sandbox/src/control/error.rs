@@ -2,6 +2,9 @@
 
 use serde_json::json;
 
+use crate::entra::CertificateError;
+use crate::faults::OrderError;
+use crate::offer::DescriptionError;
 use crate::wire::Response;
 
 /// Why a control request is refused.
@@ -17,23 +20,27 @@ pub(super) enum ControlError {
     Conflict(String),
     #[error("requests from browsers are refused: this one has an Origin header")]
     Browser,
+    #[error("query: {0}")]
+    Query(#[from] serde_urlencoded::de::Error),
+    #[error(transparent)]
+    Body(#[from] serde_json::Error),
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    #[error(transparent)]
+    Description(#[from] DescriptionError),
+    #[error(transparent)]
+    Order(#[from] OrderError),
 }
 
 impl ControlError {
     /// The error document.
     pub(super) fn response(&self) -> Response {
         let status = match self {
-            Self::Invalid(_) => 400,
             Self::NotFound(_) | Self::NoRoute => 404,
-            Self::Conflict(_) => 409,
+            Self::Conflict(_) | Self::Order(OrderError::Full) => 409,
             Self::Browser => 403,
+            _ => 400,
         };
         Response::json(status, &json!({"error": self.to_string()}))
-    }
-}
-
-impl From<serde_json::Error> for ControlError {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Invalid(error.to_string())
     }
 }

@@ -6,7 +6,6 @@ mod credentials;
 mod error;
 mod journal;
 mod offers;
-mod parameters;
 mod routes;
 mod token;
 

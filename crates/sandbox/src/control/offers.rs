@@ -10,19 +10,20 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::error::ControlError;
-use super::parameters::{number, parameters};
-use crate::offer::{DescriptionError, Key, OfferDescription, SubmissionDescription, until};
+use crate::offer::{Key, OfferDescription, SubmissionDescription, until};
 use crate::state::SandboxState;
 use crate::text::same_word;
 use crate::wire::{Request, Response};
 
-const MAX_WAIT_MS: u64 = 10 * 60 * 1000;
+pub(super) const MAX_WAIT_MS: u64 = 10 * 60 * 1000;
 const DEFAULT_WAIT_MS: u64 = 10_000;
 
-impl From<DescriptionError> for ControlError {
-    fn from(error: DescriptionError) -> Self {
-        Self::Invalid(error.to_string())
-    }
+/// The query of a read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Until {
+    until: Option<String>,
+    timeout_ms: Option<u64>,
 }
 
 /// The body of `…/finish`.
@@ -32,11 +33,6 @@ struct Finish {
     id: Option<Uuid>,
     state: Option<String>,
 }
-
-/// The body of a step without parameters.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Nothing {}
 
 pub(super) async fn offer(
     state: &SandboxState,
@@ -48,7 +44,7 @@ pub(super) async fn offer(
         "PUT" => {
             let description: OfferDescription = request.json()?;
             let now = Timestamp::now();
-            let mut offers = state.offers();
+            let mut offers = state.offers.lock();
             let built = description.build(key, offers.default_behaviour(), now)?;
             let truth = built.truth(now);
             offers.put(built);
@@ -56,7 +52,7 @@ pub(super) async fn offer(
             Ok(Response::json(201, &truth))
         }
         "DELETE" => {
-            let known = state.offers().forget(&key);
+            let known = state.offers.lock().forget(&key);
             state.notify();
             match known {
                 true => Ok(Response::empty(204)),
@@ -73,17 +69,12 @@ async fn read(
     request: &Request,
     key: &Key,
 ) -> Result<Response, ControlError> {
-    let (mut wanted, mut wait) = (None, DEFAULT_WAIT_MS);
-    for (name, value) in parameters(request, &["until", "timeout_ms"])? {
-        match name.as_str() {
-            "until" => wanted = Some(value),
-            _ => wait = number(&name, &value)?.min(MAX_WAIT_MS),
-        }
-    }
+    let Until { until, timeout_ms } = request.query()?;
+    let wait = timeout_ms.unwrap_or(DEFAULT_WAIT_MS).min(MAX_WAIT_MS);
     let deadline = Instant::now() + Duration::from_millis(wait);
     let mut changes = state.offer_changes();
     loop {
-        let (truth, reached, due) = look(state, key, wanted.as_deref())?;
+        let (truth, reached, due) = look(state, key, until.as_deref())?;
         if reached || Instant::now() >= deadline {
             return Ok(Response::json(200, &truth));
         }
@@ -103,10 +94,9 @@ fn look(
     wanted: Option<&str>,
 ) -> Result<(Value, bool, Option<Duration>), ControlError> {
     let now = Timestamp::now();
-    let mut offers = state.offers();
-    let offer = offers
-        .get_or_create(key, now)
-        .ok_or_else(|| not_found(key))?;
+    let mut offers = state.offers.lock();
+    let found = offers.get_or_create(key, now);
+    let offer = found.ok_or_else(|| not_found(key))?;
     let reached = wanted.is_none_or(|word| {
         let newest = offer.newest();
         newest.is_some_and(|run| same_word(word, &run.state))
@@ -121,10 +111,9 @@ pub(super) fn step(
     step: &str,
 ) -> Result<Response, ControlError> {
     let now = Timestamp::now();
-    let mut offers = state.offers();
-    let offer = offers
-        .get_or_create(key, now)
-        .ok_or_else(|| not_found(key))?;
+    let mut offers = state.offers.lock();
+    let found = offers.get_or_create(key, now);
+    let offer = found.ok_or_else(|| not_found(key))?;
     match step {
         "publish" => {
             let run = request.json::<SubmissionDescription>()?.build(now)?;
@@ -136,42 +125,24 @@ pub(super) fn step(
                 Some(id) => offer.submissions.iter_mut().find(|run| run.id == id),
                 None => offer.newest_running(),
             };
-            let run = run.ok_or_else(|| {
-                ControlError::Conflict(
-                    "no such publish is running; start one with …/publish".into(),
-                )
-            })?;
+            let none = "no such publish is running; start one with …/publish";
+            let run = run.ok_or_else(|| ControlError::Conflict(none.into()))?;
             run.end(finish.state.as_deref().unwrap_or("completed"), now);
         }
         "sign-off" => {
-            request.json::<Nothing>()?;
             let run = offer
                 .newest_running()
                 .ok_or_else(|| ControlError::Conflict("no publish is running".into()))?;
             run.awaits_sign_off = true;
             run.changed = now;
         }
-        "bite" => {
-            request.json::<Nothing>()?;
-            offer.take_effect(now);
-        }
-        _ => {
-            return Err(ControlError::NotFound(format!(
-                "unknown step {step:?}; known: publish, finish, sign-off, bite"
-            )));
-        }
+        "bite" => offer.take_effect(now),
+        _ => return Err(ControlError::NoRoute),
     }
     let truth = offer.truth(now);
     drop(offers);
     state.notify();
     Ok(Response::json(200, &truth))
-}
-
-pub(super) fn key(publisher: &str, offer: &str) -> Key {
-    Key {
-        publisher: publisher.to_owned(),
-        offer: offer.to_owned(),
-    }
 }
 
 fn not_found(key: &Key) -> ControlError {

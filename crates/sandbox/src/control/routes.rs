@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::error::ControlError;
 use super::{credentials, journal, offers, token};
-use crate::faults::{FaultOrder, OrderError};
-use crate::offer::SCENARIO_NAMES;
+use crate::faults::FaultOrder;
+use crate::offer::{Key, scenario_names};
 use crate::state::SandboxState;
 use crate::wire::{Request, Response};
 
@@ -43,6 +43,9 @@ async fn route(
             )));
         }
     };
+    if !request.query.is_empty() && !matches!(segments, ["journal"] | ["offers", ..]) {
+        return Err(ControlError::Invalid("this route has no parameters".into()));
+    }
     match (request.method.as_str(), segments) {
         ("GET", []) => Ok(Response::text(200, &help())),
         ("GET", ["health"]) => Ok(Response::json(200, &json!({"status": "ok"}))),
@@ -52,13 +55,16 @@ async fn route(
             state.journal.clear();
             Ok(Response::empty(204))
         }
-        ("GET", ["faults"]) => Ok(Response::json(200, &state.faults().list())),
-        ("POST", ["faults"]) => order_fault(state, request),
+        ("GET", ["faults"]) => Ok(Response::json(200, &state.faults.lock().list())),
+        ("POST", ["faults"]) => {
+            let order = FaultOrder::parse(&request.body)?;
+            Ok(Response::json(201, &state.faults.lock().add(order)?))
+        }
         ("DELETE", ["faults"]) => {
-            state.faults().clear();
+            state.faults.lock().clear();
             Ok(Response::empty(204))
         }
-        ("DELETE", ["faults", id]) => match state.faults().remove(id) {
+        ("DELETE", ["faults", id]) => match state.faults.lock().remove(id) {
             true => Ok(Response::empty(204)),
             false => Err(ControlError::NotFound(format!("no order {id} is pending"))),
         },
@@ -70,10 +76,10 @@ async fn route(
         (_, ["federated"]) => credentials::federated(state, request),
         (_, ["identity"]) => credentials::identity(state, request),
         (_, ["offers", publisher, offer]) => {
-            offers::offer(state, request, offers::key(publisher, offer)).await
+            offers::offer(state, request, Key::new(publisher, offer)).await
         }
         ("POST", ["offers", publisher, offer, step]) => {
-            offers::step(state, request, &offers::key(publisher, offer), step)
+            offers::step(state, request, &Key::new(publisher, offer), step)
         }
         _ => Err(ControlError::NoRoute),
     }
@@ -81,32 +87,21 @@ async fn route(
 
 /// The help page, with the names of the scenarios, eight to a line.
 fn help() -> String {
-    let lines: Vec<String> = SCENARIO_NAMES
+    let lines: Vec<String> = scenario_names()
         .chunks(8)
         .map(|names| names.join(" "))
         .collect();
     HELP.replace("{scenarios}", &lines.join("\n           "))
 }
 
-fn order_fault(state: &SandboxState, request: &Request) -> Result<Response, ControlError> {
-    let added = FaultOrder::parse(&request.body).and_then(|order| state.faults().add(order));
-    match added {
-        Ok(description) => Ok(Response::json(201, &description)),
-        Err(error @ OrderError::Full) => Err(ControlError::Conflict(error.to_string())),
-        Err(error) => Err(ControlError::Invalid(error.to_string())),
-    }
-}
-
 /// Restores the initial state; tokens stay valid, so that clients need not fetch new ones.
 fn reset(state: &SandboxState) -> Response {
-    state.offers().clear();
-    state.faults().clear();
+    state.offers.lock().clear();
+    state.faults.lock().clear();
     state.journal.clear();
-    state.application().reset(&state.options);
-    *state.allowance() = crate::entra::Allowance::default();
-    state
-        .tokens()
-        .set_controls(crate::entra::TokenControls::default());
+    state.application.lock().reset(&state.options);
+    *state.allowance.lock() = crate::entra::Allowance::default();
+    state.tokens.lock().controls = crate::entra::TokenControls::default();
     state.notify();
     Response::empty(204)
 }

@@ -6,25 +6,23 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::ControlError;
-use super::parameters::parameters;
 use crate::entra::{Allowance, TokenControls, TokenStore};
 use crate::state::SandboxState;
 use crate::wire::{Request, Response};
 
 pub(super) fn controls(state: &SandboxState, request: &Request) -> Result<Response, ControlError> {
-    parameters(request, &[])?;
-    let mut tokens = state.tokens();
+    let mut tokens = state.tokens.lock();
     match request.method.as_str() {
         "GET" => {}
-        "POST" => tokens.set_controls(request.json()?),
-        "DELETE" => tokens.set_controls(TokenControls::default()),
+        "POST" => tokens.controls = request.json()?,
+        "DELETE" => tokens.controls = TokenControls::default(),
         _ => return Err(ControlError::NoRoute),
     }
     Ok(Response::json(200, &describe(&tokens)))
 }
 
 pub(super) fn revoke(state: &SandboxState) -> Response {
-    let mut tokens = state.tokens();
+    let mut tokens = state.tokens.lock();
     tokens.revoke_all();
     Response::json(200, &describe(&tokens))
 }
@@ -38,8 +36,7 @@ struct Calls {
 
 /// How many calls for a token are allowed from now on.
 pub(super) fn allowance(state: &SandboxState, request: &Request) -> Result<Response, ControlError> {
-    parameters(request, &[])?;
-    let mut allowance = state.allowance();
+    let mut allowance = state.allowance.lock();
     match request.method.as_str() {
         "GET" => {}
         "PUT" => *allowance = Allowance::of(Some(request.json::<Calls>()?.calls)),
@@ -50,9 +47,9 @@ pub(super) fn allowance(state: &SandboxState, request: &Request) -> Result<Respo
 }
 
 fn describe(tokens: &TokenStore) -> Value {
-    let mut document = json!(tokens.controls());
-    document["tenantId"] = json!(tokens.forge().tenant_id());
-    document["issued"] = tokens.issued().into();
+    let mut document = json!(tokens.controls);
+    document["tenantId"] = json!(tokens.forge.tenant);
+    document["issued"] = tokens.issued.into();
     document["live"] = tokens.live(Timestamp::now()).into();
     document
 }

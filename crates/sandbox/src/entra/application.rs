@@ -3,8 +3,8 @@
 //! hashes are kept.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::assertion::{Assertion, KIND};
 use super::certificate::{Certificate, Certificates};
@@ -12,12 +12,13 @@ use super::federated::{self, Federated};
 use super::form::Form;
 use super::{EntraError, token_forge};
 use crate::options::Options;
-use crate::text::hex;
+use crate::redact::fingerprint;
 
 /// A client secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Secret {
-    hash: [u8; 32],
+    /// `sha256:` and the hash.
+    value: String,
     expired: bool,
     used: u64,
 }
@@ -25,15 +26,10 @@ pub(crate) struct Secret {
 impl Secret {
     pub(crate) fn new(text: &str, expired: bool) -> Self {
         Self {
-            hash: Sha256::digest(text).into(),
+            value: fingerprint(text),
             expired,
             used: 0,
         }
-    }
-
-    fn to_json(&self) -> Value {
-        let hash = format!("sha256:{}", hex(&self.hash));
-        json!({"value": hash, "expired": self.expired, "used": self.used})
     }
 }
 
@@ -42,10 +38,10 @@ impl Secret {
 pub(crate) struct Application {
     pub(super) client: String,
     tenants: [String; 2],
-    secrets: Vec<Secret>,
-    certificates: Certificates,
-    federated: Vec<Federated>,
-    identity_header: [u8; 32],
+    pub(crate) secrets: Vec<Secret>,
+    pub(crate) certificates: Certificates,
+    pub(crate) federated: Vec<Federated>,
+    identity_header: String,
 }
 
 impl Application {
@@ -57,7 +53,7 @@ impl Application {
             secrets: Vec::new(),
             certificates: Certificates::default(),
             federated: Vec::new(),
-            identity_header: [0; 32],
+            identity_header: String::new(),
         };
         application.reset(options);
         application
@@ -73,45 +69,12 @@ impl Application {
         self.set_identity_header(&options.identity_header);
     }
 
-    pub(crate) fn set_secrets(&mut self, secrets: Vec<Secret>) {
-        self.secrets = secrets;
-    }
-
-    pub(crate) fn set_certificates(&mut self, all: Vec<Certificate>) {
-        self.certificates.set(all);
-    }
-
-    pub(crate) fn add_certificates(&mut self, more: Vec<Certificate>) {
-        self.certificates.add(more);
-    }
-
-    pub(crate) fn set_federated(&mut self, all: Vec<Federated>) {
-        self.federated = all;
-    }
-
-    pub(crate) fn add_federated(&mut self, more: Vec<Federated>) {
-        self.federated.extend(more);
-    }
-
     pub(crate) fn set_identity_header(&mut self, header: &str) {
-        self.identity_header = Sha256::digest(header).into();
-    }
-
-    pub(crate) fn secrets(&self) -> Value {
-        self.secrets.iter().map(Secret::to_json).collect()
-    }
-
-    pub(crate) fn certificates(&self) -> Value {
-        self.certificates.to_json()
-    }
-
-    pub(crate) fn federated(&self) -> Value {
-        federated::list(&self.federated)
+        self.identity_header = fingerprint(header);
     }
 
     pub(crate) fn identity(&self) -> Value {
-        let header = format!("sha256:{}", hex(&self.identity_header));
-        json!({"header": header, "clientId": self.client})
+        json!({"header": self.identity_header, "clientId": self.client})
     }
 
     pub(super) fn is_tenant(&self, name: &str) -> bool {
@@ -120,7 +83,7 @@ impl Application {
     }
 
     pub(super) fn is_identity_header(&self, header: &str) -> bool {
-        self.identity_header == *Sha256::digest(header)
+        self.identity_header == fingerprint(header)
     }
 
     /// Authenticates the application by its secret or assertion. `host` is where the form was
@@ -145,8 +108,8 @@ impl Application {
     }
 
     fn check_secret(&mut self, text: &str) -> Result<(), EntraError> {
-        let hash: [u8; 32] = Sha256::digest(text).into();
-        match self.secrets.iter_mut().find(|secret| secret.hash == hash) {
+        let value = fingerprint(text);
+        match self.secrets.iter_mut().find(|secret| secret.value == value) {
             None => Err(EntraError::Secret(self.client.clone())),
             Some(secret) if secret.expired => Err(EntraError::SecretExpired(self.client.clone())),
             Some(secret) => {
@@ -176,16 +139,11 @@ impl Application {
 /// Whether an audience is this tenant's token endpoint, v1 or v2, on the host that received the
 /// request. This finds clients that hard-code Microsoft's host.
 fn is_endpoint(audience: &str, tenants: &[String; 2], host: Option<&str>) -> bool {
-    let Some((_, rest)) = audience.split_once("://") else {
-        return false;
-    };
-    let Some((authority, path)) = rest.split_once('/') else {
-        return false;
-    };
-    let Some((tenant, endpoint)) = path.split_once('/') else {
+    let rest = audience.split_once("://").map_or("", |(_, rest)| rest);
+    let parts: Vec<&str> = rest.splitn(3, '/').collect();
+    let [authority, tenant, "oauth2/token" | "oauth2/v2.0/token"] = parts[..] else {
         return false;
     };
     host.is_none_or(|host| host.eq_ignore_ascii_case(authority))
         && tenants.iter().any(|ours| ours.eq_ignore_ascii_case(tenant))
-        && matches!(endpoint, "oauth2/token" | "oauth2/v2.0/token")
 }

@@ -106,7 +106,7 @@ fn malformed(error: &dyn std::fmt::Display) -> CertificateError {
 
 /// The application's certificates, and the assertions that were used.
 #[derive(Debug, Default)]
-pub(super) struct Certificates {
+pub(crate) struct Certificates {
     all: Vec<Certificate>,
     /// Until when each `jti`, by its hash, is remembered: as long as the assertion could be
     /// valid.
@@ -115,7 +115,7 @@ pub(super) struct Certificates {
 
 impl Certificates {
     /// Replaces the certificates. One that stays keeps its count; used assertions stay used.
-    pub(super) fn set(&mut self, mut all: Vec<Certificate>) {
+    pub(crate) fn set(&mut self, mut all: Vec<Certificate>) {
         for certificate in &mut all {
             let known = self.all.iter().find(|known| known.is_same(certificate));
             certificate.used = known.map_or(0, |known| known.used);
@@ -123,7 +123,7 @@ impl Certificates {
         self.all = all;
     }
 
-    pub(super) fn add(&mut self, more: Vec<Certificate>) {
+    pub(crate) fn add(&mut self, more: Vec<Certificate>) {
         for certificate in more {
             if !self.all.iter().any(|known| known.is_same(&certificate)) {
                 self.all.push(certificate);
@@ -131,7 +131,7 @@ impl Certificates {
         }
     }
 
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         self.all.iter().map(Certificate::to_json).collect()
     }
 
@@ -166,9 +166,12 @@ impl Certificates {
         {
             return Err(EntraError::AssertionSignature);
         }
-        let print = Thumbprint::of(&assertion.header).ok_or(EntraError::AssertionThumbprint)?;
-        let named = print.to_string();
-        let index = self.all.iter().position(|known| print.is_of(known));
+        let print = thumbprint(&assertion.header).ok_or(EntraError::AssertionThumbprint)?;
+        let named = hex(&print).to_ascii_uppercase();
+        let index = self
+            .all
+            .iter()
+            .position(|known| known.sha256[..] == print || known.sha1[..] == print);
         let index = index.ok_or_else(|| EntraError::CertificateUnknown(named.clone()))?;
         let certificate = &self.all[index];
         if now < certificate.begins || now >= certificate.ends {
@@ -210,34 +213,11 @@ fn check_times(assertion: &Assertion<'_>, now: Timestamp) -> Result<(), EntraErr
     Ok(())
 }
 
-/// The certificate that a header names.
-enum Thumbprint {
-    Sha256(Vec<u8>),
-    Sha1(Vec<u8>),
-}
-
-impl Thumbprint {
-    fn of(header: &Value) -> Option<Self> {
-        let hash = |name: &str, length: usize| {
-            let hash = header[name].as_str().and_then(base64url_decode)?;
-            (hash.len() == length).then_some(hash)
-        };
-        hash("x5t#S256", 32)
-            .map(Self::Sha256)
-            .or_else(|| hash("x5t", 20).map(Self::Sha1))
-    }
-
-    fn is_of(&self, certificate: &Certificate) -> bool {
-        match self {
-            Self::Sha256(hash) => certificate.sha256[..] == hash[..],
-            Self::Sha1(hash) => certificate.sha1[..] == hash[..],
-        }
-    }
-}
-
-impl std::fmt::Display for Thumbprint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Self::Sha256(hash) | Self::Sha1(hash)) = self;
-        f.write_str(&hex(hash).to_ascii_uppercase())
-    }
+/// The thumbprint in a header, SHA-256 before SHA-1.
+fn thumbprint(header: &Value) -> Option<Vec<u8>> {
+    let members = [("x5t#S256", 32), ("x5t", 20)];
+    members.into_iter().find_map(|(name, length)| {
+        let hash = header[name].as_str().and_then(base64url_decode)?;
+        (hash.len() == length).then_some(hash)
+    })
 }

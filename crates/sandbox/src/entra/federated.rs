@@ -45,7 +45,7 @@ impl Federated {
         Ok(())
     }
 
-    fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let keys = self.jwks.keys.iter();
         let ids: Vec<Option<&String>> = keys.map(|key| key.common.key_id.as_ref()).collect();
         json!({
@@ -105,8 +105,4 @@ pub(super) fn check(
     assertion.check_times(now)?;
     signer.used += 1;
     Ok(())
-}
-
-pub(super) fn list(all: &[Federated]) -> Value {
-    all.iter().map(Federated::to_json).collect()
 }

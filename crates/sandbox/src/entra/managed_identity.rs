@@ -132,7 +132,7 @@ pub(crate) fn identity_response(
     let left = issued.expires.as_second() - now.as_second();
     let mut body = json!({
         "access_token": issued.token,
-        "client_id": tokens.forge().client(),
+        "client_id": tokens.forge.client,
         "expires_on": issued.expires.as_second().to_string(),
         "resource": audience,
         "token_type": "Bearer",

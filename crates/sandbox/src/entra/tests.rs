@@ -198,7 +198,7 @@ fn the_portal_accepts_only_live_tokens_for_itself() {
     assert_eq!(tokens.check(&token, end), Err(TokenError::Expired));
     tokens.revoke_all();
     assert_eq!(tokens.check(&token, now), Err(TokenError::Revoked));
-    assert_eq!((tokens.issued(), tokens.live(now)), (2, 0));
+    assert_eq!((tokens.issued, tokens.live(now)), (2, 0));
 }
 
 #[test]
@@ -207,10 +207,10 @@ fn the_same_token_is_handed_out_until_its_end() {
     let now = Timestamp::now();
     let first = tokens.issue(PORTAL, now).token;
     assert!(tokens.issue(PORTAL, now).token != first);
-    tokens.set_controls(TokenControls {
+    tokens.controls = TokenControls {
         same_token: true,
         ..TokenControls::default()
-    });
+    };
     let again = tokens.issue(PORTAL, now).token;
     tokens.revoke_all();
     assert!(tokens.issue(PORTAL, now).token == again, "even if revoked");
@@ -223,7 +223,7 @@ fn several_secrets_are_good_until_they_are_removed() {
     let mut application = Application::new(&Options::default());
     let mut code = |secrets: &[(&str, bool)]| {
         let secrets = secrets.iter().map(|(text, old)| Secret::new(text, *old));
-        application.set_secrets(secrets.collect());
+        application.secrets = secrets.collect();
         let (_, body) = ask_at(&mut application, &GOOD, "sandbox", Endpoint::V1);
         body["error_codes"][0].clone()
     };
@@ -237,8 +237,12 @@ fn several_secrets_are_good_until_they_are_removed() {
     application.reset(&Options::default());
     let (status, _) = ask_at(&mut application, &GOOD, "sandbox", Endpoint::V1);
     assert_eq!(status, 200);
-    assert_eq!(application.secrets()[0]["used"], 1);
-    assert!(!application.secrets().to_string().contains("sandbox-secret"));
+    assert_eq!(json!(application.secrets)[0]["used"], 1);
+    assert!(
+        !json!(application.secrets)
+            .to_string()
+            .contains("sandbox-secret")
+    );
 }
 
 #[test]

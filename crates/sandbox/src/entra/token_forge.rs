@@ -21,9 +21,9 @@ const GAP: usize = 4;
 /// What all tokens of a tenant and application have in common.
 #[derive(Debug)]
 pub(crate) struct TokenForge {
-    tenant: Uuid,
+    pub(crate) tenant: Uuid,
     object: Uuid,
-    client: String,
+    pub(super) client: String,
     key: String,
     mark: Option<String>,
 }
@@ -37,14 +37,6 @@ impl TokenForge {
             key: random(20),
             mark: options.token_mark.clone(),
         }
-    }
-
-    pub(crate) fn tenant_id(&self) -> Uuid {
-        self.tenant
-    }
-
-    pub(super) fn client(&self) -> &str {
-        &self.client
     }
 
     /// A new token for `audience`.

@@ -66,12 +66,13 @@ struct TokenRecord {
 
 /// The tokens issued by one sandbox.
 pub(crate) struct TokenStore {
-    forge: TokenForge,
-    controls: TokenControls,
+    pub(crate) forge: TokenForge,
+    pub(crate) controls: TokenControls,
     known: HashMap<[u8; 32], TokenRecord>,
     order: VecDeque<[u8; 32]>,
     last: HashMap<&'static str, IssuedToken>,
-    issued: u64,
+    /// How many different tokens were issued.
+    pub(crate) issued: u64,
 }
 
 impl TokenStore {
@@ -84,23 +85,6 @@ impl TokenStore {
             last: HashMap::new(),
             issued: 0,
         }
-    }
-
-    pub(crate) fn forge(&self) -> &TokenForge {
-        &self.forge
-    }
-
-    pub(crate) fn controls(&self) -> &TokenControls {
-        &self.controls
-    }
-
-    pub(crate) fn set_controls(&mut self, controls: TokenControls) {
-        self.controls = controls;
-    }
-
-    /// How many different tokens were issued.
-    pub(crate) fn issued(&self) -> u64 {
-        self.issued
     }
 
     /// How many tokens the portal would accept at `now`.

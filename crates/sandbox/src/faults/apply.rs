@@ -13,36 +13,27 @@ use serde_json::{Value, json};
 use crate::entra::{EntraError, ManagedIdentityError, TokenError};
 use crate::fault_kind::{FaultKind, Part, RetryForm};
 use crate::options::Options;
-use crate::route::IdentityHost;
+use crate::route::{IdentityHost, Route};
 use crate::text::{http_date, later};
 use crate::vendor::{PortalError, identified};
 use crate::wire::{Request, Response};
 
 const LOCATIONS: [&str; 2] = ["Location", "Operation-Location"];
 
-/// What a fault is applied to.
-pub(crate) struct FaultContext<'a> {
-    pub(crate) request: &'a Request,
-    /// Whether the request is for a token.
-    pub(crate) for_token: bool,
-    /// Set for a managed identity endpoint.
-    pub(crate) identity: Option<IdentityHost>,
-    pub(crate) options: &'a Options,
-    /// The response without the fault.
-    pub(crate) normal: Response,
-}
-
 /// The response of a fault that changes what is sent; other faults change how it is sent.
-pub(crate) fn apply_fault(kind: FaultKind, context: FaultContext<'_>) -> Response {
+/// `normal` is the response without the fault.
+pub(crate) fn apply_fault(
+    kind: FaultKind,
+    route: &Route,
+    request: &Request,
+    options: &Options,
+    normal: Response,
+) -> Response {
     let now = Timestamp::now();
-    let FaultContext {
-        request,
-        for_token,
-        identity,
-        options,
-        normal,
-    } = context;
-    if let Some(response) = identity.and_then(|host| identity_error(&kind, host, now)) {
+    let for_token = route.is_for_token();
+    if let Route::ManagedIdentity(host) = route
+        && let Some(response) = identity_error(&kind, *host, now)
+    {
         return identified(response);
     }
     match kind {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::fault_kind::FaultKind;
 use super::route::{Route, Subject};
 
-pub(super) use apply::{FaultContext, apply_fault};
+pub(super) use apply::apply_fault;
 
 /// Orders that may be pending at once.
 const LIMIT: usize = 10_000;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::offer::Key;
 use crate::options::Options;
-use crate::route::Call;
+use crate::route::{Call, Endpoint};
 use crate::wire::{Request, Response};
 
 fn order(document: &Value) -> Result<FaultOrder, String> {
@@ -165,14 +165,15 @@ fn faulty(fault: Value, for_token: bool) -> Response {
         plaintext: false,
     };
     let normal = Response::json(202, &json!({"a": 1})).with("Location", "https://h/api/x?y=z");
-    let context = FaultContext {
-        request: &request,
-        for_token,
-        identity: None,
-        options: &Options::default(),
-        normal,
+    let route = match for_token {
+        true => Route::Token {
+            tenant: "sandbox".into(),
+            endpoint: Endpoint::V1,
+        },
+        false => route("a", Call::Cancel),
     };
-    apply_fault(serde_json::from_value(fault).unwrap(), context)
+    let kind = serde_json::from_value(fault).unwrap();
+    apply_fault(kind, &route, &request, &Options::default(), normal)
 }
 
 #[test]

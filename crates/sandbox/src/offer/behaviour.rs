@@ -62,9 +62,7 @@ pub(crate) enum Access {
 pub(crate) struct Behaviour {
     pub(crate) scenario: String,
     pub(crate) access: Access,
-    pub(crate) location_style: LocationStyle,
-    /// The member that names the operation, for [`LocationStyle::InBody`].
-    pub(crate) body_member: String,
+    pub(crate) location: LocationStyle,
     pub(crate) cancel: CancelStyle,
     pub(crate) cancel_after: Duration,
     pub(crate) publish_takes: Option<Duration>,
@@ -88,8 +86,7 @@ impl Behaviour {
         Self {
             scenario: "migrated".into(),
             access: Access::Granted,
-            location_style: LocationStyle::Migrated,
-            body_member: "operationLocation".into(),
+            location: LocationStyle::Migrated,
             cancel: CancelStyle::TakesEffect,
             cancel_after,
             publish_takes: publish,

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Editions kept for one offer; the oldest are dropped first.
 const LIMIT: usize = 100;
@@ -29,15 +29,6 @@ impl Slot {
             "preview" => Some(Self::Staging),
             "production" => Some(Self::Production),
             _ => None,
-        }
-    }
-
-    /// The word in a submission.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Draft => "draft",
-            Self::Staging => "staging",
-            Self::Production => "production",
         }
     }
 }
@@ -86,21 +77,10 @@ impl Definition {
 
     /// The definition of an offer that no test described.
     pub(crate) fn stock(offer: &str, changed: Timestamp) -> Self {
-        let body = json!({
-            "displayText": format!("The {offer} offer"),
-            "offer": {
-                "microsoft-azure-marketplace.title": format!("The {offer} offer"),
-                "microsoft-azure-marketplace.summary": "An offer of the offergate sandbox.",
-                "microsoft-azure-marketplace.allowedSubscriptions": [],
-                "microsoft-azure-marketplace.categories": ["developer-tools"],
-            },
-            "plans": [{
-                "planId": "standard",
-                "regions": ["AZ"],
-                "microsoft-azure-virtualmachines.skuTitle": "Standard",
-                "microsoft-azure-virtualmachines.hideSKUForSolutionTemplate": false,
-            }],
-        });
+        let mut body: Value = serde_json::from_str(include_str!("stock.json")).unwrap_or_default();
+        let title = format!("The {offer} offer");
+        body["displayText"] = title.as_str().into();
+        body["offer"]["microsoft-azure-marketplace.title"] = title.into();
         Self::new("microsoft-azure-virtualmachines", body, changed)
     }
 

@@ -9,8 +9,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Access, Behaviour, CancelStyle, Definition, Key, LocationStyle, Offer, SCENARIO_NAMES, Slot,
-    Submission, scenario,
+    Access, Behaviour, CancelStyle, Definition, Key, LocationStyle, Offer, Slot, Submission,
+    scenario, scenario_names,
 };
 use crate::text::{earlier, later};
 
@@ -21,7 +21,6 @@ pub(crate) struct OfferDescription {
     scenario: Option<String>,
     access: Option<Access>,
     location: Option<LocationStyle>,
-    body_member: Option<String>,
     cancel: Option<CancelStyle>,
     cancel_seconds: Option<f64>,
     publish_seconds: Option<f64>,
@@ -56,7 +55,7 @@ pub(crate) struct SubmissionDescription {
 /// What is wrong with a well-formed description.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum DescriptionError {
-    #[error("unknown scenario {0:?}; known: {names}", names = SCENARIO_NAMES.join(", "))]
+    #[error("unknown scenario {0:?}; known: {names}", names = scenario_names().join(", "))]
     Scenario(String),
     #[error("{0} must be a number of seconds from 0 to 1e9")]
     Seconds(&'static str),
@@ -78,8 +77,7 @@ impl OfferDescription {
         let (mut behaviour, past) = scenario::build(name, default_behaviour.clone(), now)
             .ok_or_else(|| DescriptionError::Scenario(name.into()))?;
         set(&mut behaviour.access, self.access);
-        set(&mut behaviour.location_style, self.location);
-        set(&mut behaviour.body_member, self.body_member);
+        set(&mut behaviour.location, self.location);
         set(&mut behaviour.cancel, self.cancel);
         set(&mut behaviour.own_operation, self.own_operation);
         set(&mut behaviour.zone, self.zone);

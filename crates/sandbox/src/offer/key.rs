@@ -8,6 +8,13 @@ pub(crate) struct Key {
 }
 
 impl Key {
+    pub(crate) fn new(publisher: &str, offer: &str) -> Self {
+        Self {
+            publisher: publisher.to_owned(),
+            offer: offer.to_owned(),
+        }
+    }
+
     /// The vendor compares ids without case.
     pub(super) fn folded(&self) -> (String, String) {
         let fold = str::to_ascii_lowercase;

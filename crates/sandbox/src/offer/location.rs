@@ -16,7 +16,7 @@ pub(crate) struct Accepted {
     pub(crate) status: u16,
     pub(crate) header: Option<(&'static str, String)>,
     /// The only member of a JSON object in the body.
-    pub(crate) member: Option<(String, String)>,
+    pub(crate) member: Option<(&'static str, String)>,
     /// The submission to show in the body.
     pub(crate) submission: Option<Uuid>,
 }
@@ -50,7 +50,7 @@ pub(super) fn accepted(behaviour: &Behaviour, key: &Key, operation: Uuid) -> Acc
     let Key { publisher, offer } = key;
     let path = format!("/api/publishers/{publisher}/offers/{offer}/operations/{operation}");
     let mut accepted = Accepted::bare(202);
-    match behaviour.location_style {
+    match behaviour.location {
         LocationStyle::Absolute => {
             accepted.header = Some(("Operation-Location", format!("{HOST}{path}")))
         }
@@ -62,7 +62,7 @@ pub(super) fn accepted(behaviour: &Behaviour, key: &Key, operation: Uuid) -> Acc
             let path = format!("/api/operations/{publisher}${offer}$2$preview?{VERSION}");
             accepted.header = Some(("Location", path));
         }
-        LocationStyle::InBody => accepted.member = Some((behaviour.body_member.clone(), path)),
+        LocationStyle::InBody => accepted.member = Some(("operationLocation", path)),
         LocationStyle::Nowhere => {}
     }
     accepted

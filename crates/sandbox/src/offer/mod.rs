@@ -19,7 +19,7 @@ pub(super) use description::{DescriptionError, OfferDescription, SubmissionDescr
 pub(super) use key::Key;
 pub(super) use location::Accepted;
 pub(super) use progress::{ActionError, Cancel, Offer, until};
-pub(super) use scenario::SCENARIO_NAMES;
+pub(super) use scenario::scenario_names;
 pub(super) use store::{OfferError, Offers, PUBLISHERS, is_known_publisher};
 pub(super) use submission::Submission;
 

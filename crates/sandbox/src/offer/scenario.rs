@@ -39,48 +39,35 @@ const fn scenario(name: &'static str, history: History, shape: fn(&mut Behaviour
     }
 }
 
+use Access::{Forbidden, Missing};
+use CancelStyle::{Completes, Fails, NeverStops, Sync, SyncObject};
 use History::{AwaitsSignOff, CanceledLongAgo, CompletedLongAgo, Never, Running, StagingDone};
+use LocationStyle::{Absolute, InBody, Nowhere, Relative, Unmigrated};
 
 const SCENARIOS: [Scenario; 27] = [
     scenario("contoso-vm", Running, |_| {}),
     scenario("fabrikam-vm", Running, |_| {}),
-    scenario("absolute", Running, |it| {
-        it.location_style = LocationStyle::Absolute
-    }),
-    scenario("relative", Running, |it| {
-        it.location_style = LocationStyle::Relative
-    }),
+    scenario("absolute", Running, |it| it.location = Absolute),
+    scenario("relative", Running, |it| it.location = Relative),
     scenario("migrated", Running, |_| {}),
-    scenario("unmigrated", Running, |it| {
-        it.location_style = LocationStyle::Unmigrated
-    }),
-    scenario("in-body", Running, |it| {
-        it.location_style = LocationStyle::InBody
-    }),
-    scenario("nowhere", Running, |it| {
-        it.location_style = LocationStyle::Nowhere
-    }),
-    scenario("sync", Running, |it| it.cancel = CancelStyle::Sync),
-    scenario("sync-object", Running, |it| {
-        it.cancel = CancelStyle::SyncObject;
-    }),
+    scenario("unmigrated", Running, |it| it.location = Unmigrated),
+    scenario("in-body", Running, |it| it.location = InBody),
+    scenario("nowhere", Running, |it| it.location = Nowhere),
+    scenario("sync", Running, |it| it.cancel = Sync),
+    scenario("sync-object", Running, |it| it.cancel = SyncObject),
     scenario("idle", CompletedLongAgo, |_| {}),
     scenario("already-canceled", CanceledLongAgo, |_| {}),
     scenario("empty", Never, |_| {}),
-    scenario("completes", Running, |it| {
-        it.cancel = CancelStyle::Completes;
-    }),
-    scenario("fails", Running, |it| it.cancel = CancelStyle::Fails),
-    scenario("stubborn", Running, |it| {
-        it.cancel = CancelStyle::NeverStops
-    }),
+    scenario("completes", Running, |it| it.cancel = Completes),
+    scenario("fails", Running, |it| it.cancel = Fails),
+    scenario("stubborn", Running, |it| it.cancel = NeverStops),
     scenario("own-operation", Running, |it| it.own_operation = true),
-    scenario("forbidden", Running, |it| it.access = Access::Forbidden),
-    scenario("missing", Never, |it| it.access = Access::Missing),
+    scenario("forbidden", Running, |it| it.access = Forbidden),
+    scenario("missing", Never, |it| it.access = Missing),
     scenario("staging-done", StagingDone, |_| {}),
     scenario("sign-off", AwaitsSignOff, |_| {}),
     scenario("sign-off-unmigrated", AwaitsSignOff, |it| {
-        it.location_style = LocationStyle::Unmigrated;
+        it.location = Unmigrated;
     }),
     scenario("no-zone", Running, |it| it.zone = false),
     scenario("no-date", Running, |it| it.date = false),
@@ -92,15 +79,9 @@ const SCENARIOS: [Scenario; 27] = [
 ];
 
 /// The names of all scenarios.
-pub(crate) const SCENARIO_NAMES: [&str; SCENARIOS.len()] = {
-    let mut names = [""; SCENARIOS.len()];
-    let mut at = 0;
-    while at < names.len() {
-        names[at] = SCENARIOS[at].name;
-        at += 1;
-    }
-    names
-};
+pub(crate) fn scenario_names() -> [&'static str; SCENARIOS.len()] {
+    SCENARIOS.map(|scenario| scenario.name)
+}
 
 /// The scenario that an offer id names: the longest name that it is or begins with.
 pub(super) fn of_id(publisher: &str, id: &str) -> Option<&'static str> {
@@ -109,7 +90,7 @@ pub(super) fn of_id(publisher: &str, id: &str) -> Option<&'static str> {
         id.strip_prefix(*name)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     };
-    let name = SCENARIO_NAMES
+    let name = scenario_names()
         .into_iter()
         .filter(matches)
         .max_by_key(|name| name.len())?;

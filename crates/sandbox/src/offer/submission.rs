@@ -47,17 +47,9 @@ impl Submission {
 
     /// Whether its state is not a known end state. An unknown word is not an end state.
     pub(crate) fn is_running(&self) -> bool {
-        !matches!(
-            plain_word(&self.state).as_str(),
-            "completed"
-                | "complete"
-                | "succeeded"
-                | "published"
-                | "failed"
-                | "canceled"
-                | "cancelled"
-                | "rejected"
-        )
+        let word = plain_word(&self.state);
+        let failed = ["failed", "canceled", "cancelled", "rejected"];
+        !self.is_completed() && !failed.contains(&word.as_str())
     }
 
     /// Whether it succeeded.

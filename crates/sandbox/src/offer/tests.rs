@@ -121,10 +121,7 @@ fn each_scenario_names_its_operation_its_own_way() {
     assert_eq!(unmigrated.header.unwrap(), ("Location", value.to_owned()));
     let (in_body, run) = named("in-body");
     let path = format!("/api/publishers/contoso/offers/in-body/operations/{run}");
-    assert_eq!(
-        in_body.member.unwrap(),
-        ("operationLocation".to_owned(), path)
-    );
+    assert_eq!(in_body.member.unwrap(), ("operationLocation", path));
     assert_eq!(named("nowhere").0, Accepted::bare(202));
     assert_eq!(named("sync").0, Accepted::bare(200));
     let (own, run) = named("own-operation");

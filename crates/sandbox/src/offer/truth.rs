@@ -36,7 +36,7 @@ impl Offer {
             "behaviour": {
                 "scenario": behaviour.scenario,
                 "access": behaviour.access,
-                "location": behaviour.location_style,
+                "location": behaviour.location,
                 "cancel": behaviour.cancel,
                 "cancelSeconds": behaviour.cancel_after.as_secs_f64(),
                 "publishSeconds": behaviour.publish_takes.map(|takes| takes.as_secs_f64()),

@@ -7,36 +7,23 @@ use serde_json::{Value, json};
 use super::document;
 use super::error::PortalError;
 use crate::offer::{Accepted, ActionError, CancelStyle, Offer};
+use crate::route::Call;
 use crate::wire::{Request, Response};
 
-pub(super) fn cancel(
+/// Executes cancel, publish or golive.
+pub(super) fn execute(
     offer: &mut Offer,
+    call: &Call,
     request: &Request,
     now: Timestamp,
 ) -> Result<Response, PortalError> {
     let emails = emails(request)?;
-    let accepted = offer.cancel(now, &emails);
-    Ok(respond(offer, accepted))
-}
-
-pub(super) fn publish(
-    offer: &mut Offer,
-    request: &Request,
-    now: Timestamp,
-) -> Result<Response, PortalError> {
-    let emails = emails(request)?;
-    let accepted = offer.publish(now, &emails).map_err(portal_error)?;
-    Ok(respond(offer, accepted))
-}
-
-pub(super) fn go_live(
-    offer: &mut Offer,
-    request: &Request,
-    now: Timestamp,
-) -> Result<Response, PortalError> {
-    let emails = emails(request)?;
-    let accepted = offer.go_live(now, &emails).map_err(portal_error)?;
-    Ok(respond(offer, accepted))
+    let accepted = match call {
+        Call::Publish => offer.publish(now, &emails),
+        Call::GoLive => offer.go_live(now, &emails),
+        _ => Ok(offer.cancel(now, &emails)),
+    };
+    Ok(respond(offer, accepted.map_err(portal_error)?))
 }
 
 fn portal_error(error: ActionError) -> PortalError {

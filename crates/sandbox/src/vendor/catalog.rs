@@ -146,14 +146,9 @@ fn parse(key: &Key, request: &Request) -> Result<(String, Value), PortalError> {
     let null = |name: &str| {
         PortalError::BadRequest(format!("The argument: '{name}' cannot be null or empty."))
     };
-    let mut body: Value = request
-        .json()
-        .map_err(|_| PortalError::BadRequest("The request body is malformed.".into()))?;
-    if !body.is_object() {
-        return Err(PortalError::BadRequest(
-            "The request body is malformed.".into(),
-        ));
-    }
+    let body = request.json().ok().filter(Value::is_object);
+    let malformed = || PortalError::BadRequest("The request body is malformed.".into());
+    let mut body = body.ok_or_else(malformed)?;
     for (name, expected) in [("id", &key.offer), ("publisherId", &key.publisher)] {
         match body[name].as_str() {
             Some(given) if !given.eq_ignore_ascii_case(expected) => {

@@ -1,56 +1,20 @@
 //! The portal's documents: submissions, operations with their steps, offers and their status.
 //! Pure functions of an offer, with the members and words of the vendor's reference.
 
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::offer::{Cancel, Edition, LocationStyle, Offer, Slot, Submission};
 use crate::text::{plain_word, rfc3339};
-use jiff::Timestamp;
 
 /// Seconds from .NET's first moment (year 1) to the Unix epoch.
 const TICKS_TO_EPOCH: i64 = 62_135_596_800;
 
-/// The steps of a publish: time frame, id, name, description.
-const STEPS: [[&str; 4]; 6] = [
-    [
-        "< 15 min",
-        "displaydummycertify",
-        "Validate Pre-Requisites",
-        "Offer settings provided are validated.",
-    ],
-    [
-        "< 5 day",
-        "displaydummycertify",
-        "Certification",
-        "Your offer is analyzed by our certification systems for issues.",
-    ],
-    [
-        "< 1 day",
-        "displaydummyprovision",
-        "Provisioning",
-        "Your virtual machine is being replicated in our production systems.",
-    ],
-    [
-        "< 1 hour",
-        "displaydummypackage",
-        "Packaging and Lead Generation Registration",
-        "Your virtual machine is being packaged for customers. Additionally, lead systems are \
-         being configured and set up.",
-    ],
-    [
-        "-",
-        "publisher-signoff",
-        "Publisher signoff",
-        "Offer is available to preview. Ensure that everything looks good before making your \
-         offer live.",
-    ],
-    [
-        "~2-5 days",
-        "live",
-        "Live",
-        "Offer is publicly visible and is available for purchase.",
-    ],
-];
+/// The steps of a publish, without their state.
+static STEPS: LazyLock<Vec<Value>> =
+    LazyLock::new(|| serde_json::from_str(include_str!("steps.json")).unwrap_or_default());
 const SIGN_OFF: usize = 4;
 
 /// A time as this offer prints it.
@@ -73,7 +37,7 @@ pub(super) fn submission(offer: &Offer, run: &Submission) -> Value {
         "submissionType": "publish",
         "submissionState": run.state,
         "publishingVersion": 2,
-        "slot": run.slot.word(),
+        "slot": run.slot,
         "version": ticks(run.changed),
         "definition": {"metadata": {"emails": run.emails}},
         "changedTime": time(offer, run.changed),
@@ -216,7 +180,7 @@ fn steps(run: Option<&Submission>) -> Value {
         Some(run) if run.slot == Slot::Production => SIGN_OFF + 1,
         Some(_) => 1,
     };
-    let step = |(index, [frame, id, name, description]): (usize, &[&str; 4])| {
+    let step = |(index, stock): (usize, &Value)| {
         let (status, messages, progress) = match run {
             Some(run) if index < current => {
                 let done = message("Step completed.", "information", run.started);
@@ -225,15 +189,11 @@ fn steps(run: Option<&Submission>) -> Value {
             Some(run) if index == current => current_step(run),
             _ => ("notStarted", json!([]), 0),
         };
-        json!({
-            "estimatedTimeFrame": frame,
-            "id": id,
-            "stepName": name,
-            "description": description,
-            "status": status,
-            "messages": messages,
-            "progressPercentage": progress,
-        })
+        let mut step = stock.clone();
+        step["status"] = status.into();
+        step["messages"] = messages;
+        step["progressPercentage"] = progress.into();
+        step
     };
     STEPS.iter().enumerate().map(step).collect()
 }
@@ -289,7 +249,7 @@ fn links(offer: &Offer, slot: Slot) -> Value {
 
 impl Offer {
     fn is_unmigrated(&self) -> bool {
-        self.behaviour.location_style == LocationStyle::Unmigrated
+        self.behaviour.location == LocationStyle::Unmigrated
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn call(state: &SandboxState, route: &Route, request: &Request) -> Re
         .unwrap_or_else(|error| error.response());
     let mut response = identified(response);
     if let Some(key) = route.key() {
-        let mut offers = state.offers();
+        let mut offers = state.offers.lock();
         response.dated = offers
             .get_or_create(key, now)
             .is_none_or(|offer| offer.behaviour.date);
@@ -50,7 +50,8 @@ fn authorize(state: &SandboxState, request: &Request, now: Timestamp) -> Result<
     });
     let token = bearer.ok_or(PortalError::Token(TokenError::OfferError))?;
     state
-        .tokens()
+        .tokens
+        .lock()
         .check(token, now)
         .map_err(PortalError::Token)?;
     match request.query_value("api-version").as_deref() {
@@ -70,12 +71,12 @@ fn dispatch(
         Route::Unknown | Route::Control(_) | Route::Token { .. } | Route::ManagedIdentity(_) => {
             return Err(PortalError::NoRoute(request.path.clone()));
         }
-        Route::Publishers | Route::Offers { .. } => &["GET"],
-        Route::Offer { call, .. } => match call {
-            Call::Definition => &["GET", "PUT"],
-            Call::Cancel | Call::Publish | Call::GoLive => &["POST"],
-            _ => &["GET"],
-        },
+        Route::Offer {
+            call: Call::Definition,
+            ..
+        } => &["GET", "PUT"],
+        route if route.is_action() => &["POST"],
+        _ => &["GET"],
     };
     if !allowed.contains(&method) {
         return Err(PortalError::Method(method.to_owned(), allowed.join(", ")));
@@ -84,7 +85,7 @@ fn dispatch(
     if method != "GET" && !request.framed {
         return Err(PortalError::LengthRequired);
     }
-    let mut offers = state.offers();
+    let mut offers = state.offers.lock();
     let (key, call) = match route {
         Route::Publishers => return Ok(catalog::publishers()),
         Route::Offers { publisher } => {
@@ -94,8 +95,7 @@ fn dispatch(
         _ => return Err(PortalError::NoRoute(request.path.clone())),
     };
     if (call, method) == (&Call::Definition, "PUT") {
-        let response = catalog::write(&mut offers, key, request, now)?;
-        return Ok(response);
+        return catalog::write(&mut offers, key, request, now);
     }
     let offer = offers.visible(key, now).map_err(|error| match error {
         OfferError::Forbidden => PortalError::Forbidden,
@@ -109,9 +109,7 @@ fn dispatch(
         Call::Submissions => Ok(reads::submissions(offer, request)),
         Call::Operation(id) => reads::operation(offer, id),
         Call::NamedOperation(slot) => reads::named_operation(offer, slot),
-        Call::Cancel => actions::cancel(offer, request, now),
-        Call::Publish => actions::publish(offer, request, now),
-        Call::GoLive => actions::go_live(offer, request, now),
+        Call::Cancel | Call::Publish | Call::GoLive => actions::execute(offer, call, request, now),
     };
     drop(offers);
     if route.is_action() && response.is_ok() {

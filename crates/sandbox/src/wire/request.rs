@@ -44,6 +44,11 @@ impl Request {
         serde_urlencoded::from_str(&self.query).unwrap_or_default()
     }
 
+    /// The query as a document of its own; what it does not know is refused.
+    pub(crate) fn query<T: DeserializeOwned>(&self) -> Result<T, serde_urlencoded::de::Error> {
+        serde_urlencoded::from_str(&self.query)
+    }
+
     /// The first value of a query parameter, its name compared without case.
     pub(crate) fn query_value(&self, name: &str) -> Option<String> {
         self.query_pairs()

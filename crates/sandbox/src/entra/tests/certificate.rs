@@ -6,7 +6,9 @@ use crate::tests::signer::{Signer, first, second};
 /// An application that knows the first signer's certificate.
 fn application() -> Application {
     let mut application = Application::new(&Options::default());
-    application.set_certificates(Certificate::parse_all(first().pem()).unwrap());
+    application
+        .certificates
+        .set(Certificate::parse_all(first().pem()).unwrap());
     application
 }
 
@@ -26,7 +28,7 @@ fn a_good_assertion_is_taken_in_either_manner() {
             "{alg} {print}"
         );
     }
-    assert_eq!(application.certificates()[0]["used"], 3);
+    assert_eq!(application.certificates.to_json()[0]["used"], 3);
 }
 
 #[test]
@@ -158,7 +160,9 @@ fn an_assertion_is_good_once() {
         50013
     );
     application.reset(&Options::default());
-    application.set_certificates(Certificate::parse_all(first().pem()).unwrap());
+    application
+        .certificates
+        .set(Certificate::parse_all(first().pem()).unwrap());
     assert_eq!(present(&mut application, &assertion), 50013);
 }
 
@@ -166,15 +170,17 @@ fn an_assertion_is_good_once() {
 fn an_expired_certificate_signs_nothing() {
     let mut application = Application::new(&Options::default());
     let old = first().certificate(2001, 2002);
-    application.set_certificates(Certificate::parse_all(&old.pem()).unwrap());
+    application
+        .certificates
+        .set(Certificate::parse_all(&old.pem()).unwrap());
     let mut header = first().header("PS256", "x5t#S256");
-    header["x5t#S256"] = application.certificates()[0]["x5t#S256"].clone();
+    header["x5t#S256"] = application.certificates.to_json()[0]["x5t#S256"].clone();
     let assertion = first().sign(&header, &Signer::claims());
     let refusal = why(&mut application, &assertion);
     let right = refusal.starts_with("AADSTS700027: ") && refusal.contains("key used is expired");
     assert!(right, "{refusal}");
     assert_eq!(
-        application.certificates()[0]["notAfter"],
+        application.certificates.to_json()[0]["notAfter"],
         "2002-01-01T00:00:00Z"
     );
 }
@@ -188,17 +194,21 @@ fn certificates_rotate_without_a_gap() {
         present(&mut application, &signer.sign(&header, &Signer::claims()))
     };
     let both = |application: &mut Application| {
-        application.add_certificates(Certificate::parse_all(second().pem()).unwrap());
+        application
+            .certificates
+            .add(Certificate::parse_all(second().pem()).unwrap());
     };
     let new = |application: &mut Application| {
-        application.set_certificates(Certificate::parse_all(second().pem()).unwrap());
+        application
+            .certificates
+            .set(Certificate::parse_all(second().pem()).unwrap());
     };
     assert_eq!(ask(second(), |_| ()), 700027);
     assert_eq!(ask(second(), both), Value::Null);
     assert_eq!(ask(first(), both), Value::Null);
     assert_eq!(ask(second(), new), Value::Null);
     assert_eq!(ask(first(), new), 700027);
-    let listed = application.certificates();
+    let listed = application.certificates.to_json();
     assert_eq!(
         (listed.as_array().unwrap().len(), &listed[0]["used"]),
         (1, &json!(2))

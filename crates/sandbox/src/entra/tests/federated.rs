@@ -16,7 +16,7 @@ fn federated(document: Value) -> Federated {
 
 fn application() -> Application {
     let mut application = Application::new(&Options::default());
-    application.set_federated(vec![federated(registration(first()))]);
+    application.federated = vec![federated(registration(first()))];
     application
 }
 
@@ -41,8 +41,8 @@ fn a_registered_workload_has_its_token_again_and_again() {
     }
     let nameless = first().sign(&json!({"alg": "PS256"}), &claims());
     assert_eq!(present(&mut application, &nameless), Value::Null);
-    assert_eq!(application.federated()[0]["used"], 3);
-    assert_eq!(application.federated()[0]["kids"], json!(["one"]));
+    assert_eq!(application.federated[0].to_json()["used"], 3);
+    assert_eq!(application.federated[0].to_json()["kids"], json!(["one"]));
 }
 
 #[test]
@@ -89,9 +89,9 @@ fn the_signature_is_verified_with_the_issuers_keys() {
         assert_eq!(present(&mut application(), &assertion), 7000272);
     }
     let mut rotated = application();
-    rotated.add_federated(vec![federated(registration(second()))]);
+    rotated.federated.push(federated(registration(second())));
     assert_eq!(present(&mut rotated, &by(second(), header())), Value::Null);
-    rotated.set_federated(vec![federated(registration(second()))]);
+    rotated.federated = vec![federated(registration(second()))];
     assert_eq!(present(&mut rotated, &by(first(), header())), 7000272);
 }
 
@@ -100,7 +100,7 @@ fn another_audience_can_be_registered() {
     let mut document = registration(first());
     document["audience"] = json!("api://other");
     let mut application = Application::new(&Options::default());
-    application.set_federated(vec![federated(document)]);
+    application.federated = vec![federated(document)];
     let mut claims = claims();
     assert_eq!(
         present(&mut application, &first().sign(&header(), &claims)),
