@@ -99,10 +99,10 @@ impl Server {
         }
     }
 
-    /// How many callers may be connected to it: the gateway has two files for each, and
-    /// those to the vendor.
+    /// How many callers may be connected to it: the gateway has a file for each, and those
+    /// to the vendor.
     pub fn connections(&self) -> Result<usize, Error> {
-        Ok(self.files()?.saturating_sub(OTHER_FILES) / 2)
+        Ok(self.files()?.saturating_sub(OTHER_FILES))
     }
 
     /// How many files it may have open.

@@ -34,18 +34,18 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Has it read its configuration again, and waits until that is taken over. Says how
-    /// long it took.
+    /// Has it read its configuration again, and waits until that is applied. Says how long
+    /// it took.
     pub fn reload(&self) -> Result<Duration, Error> {
-        let taken_over = || -> Result<usize, Error> {
+        let reloads = || -> Result<usize, Error> {
             let text = fs::read_to_string(&self.log)?;
-            Ok(text.matches("configuration taken over").count())
+            Ok(text.matches("configuration reloaded").count())
         };
-        let before = taken_over()?;
+        let before = reloads()?;
         let begun = Instant::now();
         self.server.hang_up()?;
         while begun.elapsed() < PATIENCE {
-            if taken_over()? > before {
+            if reloads()? > before {
                 return Ok(begun.elapsed());
             }
             std::thread::sleep(LOOK_EVERY);

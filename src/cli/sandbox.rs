@@ -10,7 +10,7 @@ use clap::Args;
 use offergate_sandbox::tls::{self, SelfSigned};
 use offergate_sandbox::{Options, Sandbox};
 
-use super::exit::{EXIT_CONFIG, unavailable};
+use super::exit::{EXIT_CONFIG, unavailable, usage};
 use super::runtime::block_on;
 use super::shutdown::Shutdown;
 
@@ -42,7 +42,7 @@ pub struct SandboxArgs {
 
 pub fn run(args: &SandboxArgs) -> ExitCode {
     if !args.listen.ip().is_loopback() && !args.allow_remote {
-        return unavailable(
+        return usage(
             "--listen is not a loopback address; add --allow-remote to let other machines control the sandbox",
         );
     }

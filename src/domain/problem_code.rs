@@ -82,8 +82,8 @@ codes! {
         "Read portal.message for the vendor's reason.",
     Unauthenticated = Gateway 401 "unauthenticated" "Authentication is required"
         "Send exactly one credential that WWW-Authenticate names: an API key in X-Api-Key, a bearer token, or a client certificate. If you sent one, ask the operator: the gateway's log has the reason for the refusal.",
-    CallerNotAllowed = Gateway 403 "caller-not-allowed" "This caller may not do this to this offer"
-        "Ask the operator of the gateway for an allow rule with this action, publisher and offer; `offergate policy explain` shows what is missing.",
+    CallerNotAllowed = Gateway 403 "caller-not-allowed" "The caller is not allowed to make this request"
+        "Read the detail. If no allow rule matches, ask the operator for one with this action, publisher and offer; if the credential belongs to no caller, ask the operator to add it to [[callers]]. `offergate policy explain` shows what is missing.",
     PublisherAccessDenied = Portal 403 "publisher-access-denied" "The vendor does not let the gateway act for this publisher"
         "The operator must add the gateway's application to the publisher's account. A common mistake is to assign the role to the wrong object id.",
     RouteNotFound = Gateway 404 "route-not-found" "There is no such route"
@@ -112,7 +112,7 @@ codes! {
         "Use a new key for every new request, and the same key only to repeat the same request.",
     PortalValidationFailed = Portal 422 "portal-validation-failed" "The vendor's validation failed"
         "Read portal.message, correct the offer and repeat the request.",
-    RateLimited = Gateway 429 "rate-limited" "This caller has reached one of its limits"
+    RateLimited = Gateway 429 "rate-limited" "A limit on requests, actions or streams has been reached"
         "Wait for the time in Retry-After. RateLimit-Policy shows the request rate; the operator can raise the limit that the detail names.",
     PortalThrottled = Portal 429 "portal-throttled" "The vendor is throttling"
         "Wait for the time in Retry-After.",

@@ -121,7 +121,7 @@ impl Reloader {
         let (version, keepers) = match built {
             Ok(built) => built,
             Err(error) => {
-                tracing::error!(error, "configuration refused");
+                tracing::error!(problem = error, "configuration refused");
                 return self.set_notices([format!("{REFUSED}: {error}")]);
             }
         };
