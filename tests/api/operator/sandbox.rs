@@ -46,7 +46,7 @@ fn trusting(ca_pem: &str) -> Arc<ClientConfig> {
 async fn the_sandbox_listens_on_loopback_unless_allowed() {
     let directory = TempDir::new().unwrap();
     let refused = run(directory.path(), &["sandbox", "--listen", "0.0.0.0:0"]).await;
-    assert_eq!(refused.code, Some(69), "{refused:?}");
+    assert_eq!(refused.code, Some(2), "{refused:?}");
     assert!(refused.stderr.contains("--allow-remote"), "{refused:?}");
     for arguments in [
         &[
