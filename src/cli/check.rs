@@ -1,5 +1,6 @@
 //! `offergate check`: validates the configuration and makes one call to every dependency.
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -147,15 +148,15 @@ async fn read(portal: &Portal, publisher: &PublisherId, handle: &Handle) -> Resu
     };
     match portal.probe(publisher, token.authorization()).await {
         Ok(()) => Ok("the vendor returned the publisher's offers".into()),
-        Err(error) => Err(format!("{error}: {}", remedy(error))),
+        Err(error) => Err(format!("{error}: {}", remedy(&error))),
     }
 }
 
 /// The most likely remedy.
-fn remedy(error: ReadError) -> &'static str {
-    match error {
+fn remedy(error: &ReadError) -> Cow<'static, str> {
+    let remedy = match error {
         ReadError::Unauthorized => vendor_remedy(401),
-        ReadError::Status(status @ 403, _) => vendor_remedy(status),
+        ReadError::Status(status @ 403, _) => vendor_remedy(*status),
         ReadError::Status(404, _) => "unknown publisher; check publishers.id",
         ReadError::Status(400, _) => "check portal.api_version",
         ReadError::Status(300..=399, _) => "check portal.base_url (redirects are not followed)",
@@ -167,11 +168,12 @@ fn remedy(error: ReadError) -> &'static str {
             Unreachable::Name => "check the host in portal.base_url, and this machine's DNS",
             Unreachable::Connect => "check portal.base_url and the firewall",
             Unreachable::Timeout => "check the firewall",
-            Unreachable::Tls => "set portal.ca_file if a proxy with its own CA intercepts TLS",
+            Unreachable::Tls(problem) => return problem.remedy("portal.ca_file").into(),
             Unreachable::Request => "check portal.base_url",
         },
         ReadError::Send(SendError::Lost(_)) => "check that portal.base_url is the vendor's",
-    }
+    };
+    remedy.into()
 }
 
 fn finding(subject: &str, result: Result<String, String>) -> CheckLine {

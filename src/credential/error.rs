@@ -69,13 +69,11 @@ impl TokenFetchError {
     }
 }
 
-fn reach_text(error: &SendError) -> &'static str {
+fn reach_text(error: &SendError) -> String {
     match error {
-        SendError::NotSent(Unreachable::Tls) => {
-            "set portal.ca_file if a proxy with its own CA intercepts TLS"
-        }
+        SendError::NotSent(Unreachable::Tls(problem)) => problem.remedy("portal.ca_file"),
         SendError::NotSent(_) | SendError::Lost(_) => {
-            "check authority or endpoint, DNS and the firewall"
+            "check authority or endpoint, DNS and the firewall".into()
         }
     }
 }

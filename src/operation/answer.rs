@@ -109,7 +109,7 @@ fn apply_failure(
             let code = match cause {
                 Unreachable::Timeout => ProblemCode::PortalTimeout,
                 Unreachable::Request => ProblemCode::InternalError,
-                Unreachable::Name | Unreachable::Connect | Unreachable::Tls => {
+                Unreachable::Name | Unreachable::Connect | Unreachable::Tls(_) => {
                     ProblemCode::PortalFailed
                 }
             };

@@ -60,7 +60,7 @@ pub struct Submissions {
 }
 
 /// Why a read failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// 401
     #[error("the vendor rejected the token (401)")]

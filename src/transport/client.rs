@@ -4,13 +4,15 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::uri::Scheme;
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::web::Bytes;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{Body, Framing, check_framing, read};
 use super::config::{ClientConfig, TransportError, TransportOptions};
-use super::error::{Lost, SendError, classify};
+use super::error::{Lost, SendError, classify, is_stale};
+use super::unreachable::Unreachable;
 
 /// What clients are made from; shared by all threads.
 #[derive(Clone)]
@@ -29,7 +31,7 @@ impl Transport {
     #[must_use]
     pub fn client(&self) -> HttpClient {
         HttpClient {
-            awc: RefCell::new(self.0.build()),
+            pools: RefCell::new(Pools::new(&self.0)),
             config: self.0.clone(),
         }
     }
@@ -72,41 +74,86 @@ impl Response {
 
 /// A client of one thread.
 pub struct HttpClient {
-    awc: RefCell<awc::Client>,
+    pools: RefCell<Pools>,
     config: ClientConfig,
+}
+
+/// awc's clients, each with a pool of connections. awc knows no TLS: the connections of the
+/// second are encrypted below it, so both are asked for `http` addresses.
+struct Pools {
+    plain: awc::Client,
+    secure: awc::Client,
+    /// How many were made before them.
+    generation: u64,
+}
+
+impl Pools {
+    fn new(config: &ClientConfig) -> Self {
+        Self {
+            plain: config.build(false),
+            secure: config.build(true),
+            generation: 0,
+        }
+    }
+}
+
+/// Why an exchange has no answer.
+struct Failure {
+    error: SendError,
+    /// The generation of the pool that gave an ended connection.
+    stale: Option<u64>,
 }
 
 impl HttpClient {
     /// Sends a request and reads the whole answer.
     ///
-    /// A GET whose connection ended without an answer is sent once more, within the same
-    /// deadline: most often the server closed an idle pooled connection just then, and a
-    /// GET changes nothing (RFC 9110 section 9.2.2). Anything else is sent once.
+    /// A GET that was sent into a pooled connection that had ended is sent once more, on a
+    /// new connection and within the same deadline: the server, or something in between,
+    /// closed it while it was idle, and a GET changes nothing (RFC 9110 section 9.2.2).
+    /// Anything else is sent once.
     ///
     /// # Errors
     /// [`SendError`], which says whether the request can have arrived.
     pub async fn send(&self, request: Request) -> Result<Response, SendError> {
         let deadline = Instant::now() + self.config.request_timeout;
-        match self.exchange(&request, deadline).await {
-            Err(SendError::Lost(Lost::Closed)) if request.method == Method::GET => {
+        let answered = match self.exchange(&request, deadline).await {
+            Err(Failure {
+                stale: Some(generation),
+                ..
+            }) if request.method == Method::GET => {
+                // The other idle connections of the pool are as old.
+                self.renew_pools(Some(generation));
                 self.exchange(&request, deadline).await
             }
             answered => answered,
-        }
+        };
+        answered.map_err(|failure| failure.error)
     }
 
-    async fn exchange(&self, request: &Request, deadline: Instant) -> Result<Response, SendError> {
+    async fn exchange(&self, request: &Request, deadline: Instant) -> Result<Response, Failure> {
         let time_left = deadline.saturating_duration_since(Instant::now());
-        let mut head = self.start(request, time_left).await.map_err(classify)?;
+        let generation = self.pools.borrow().generation;
+        let failed = |error| Failure {
+            stale: is_stale(&error).then_some(generation),
+            error: classify(error),
+        };
+        let started = self.start(request, time_left).ok_or(Failure {
+            error: SendError::NotSent(Unreachable::Request),
+            stale: None,
+        })?;
+        let mut head = started.await.map_err(failed)?;
         let status = head.status();
         let framing = Framing::of(status, head.headers());
         if status.is_informational() || framing == Framing::Implicit {
             // awc has put the connection back into its pool, although more bytes belong
             // to this answer: the next request would read them as its own.
-            self.awc.replace(self.config.build());
+            self.renew_pools(None);
         }
         if status.is_informational() {
-            return Err(SendError::Lost(Lost::Interim));
+            return Err(Failure {
+                error: SendError::Lost(Lost::Interim),
+                stale: None,
+            });
         }
         let body = match timeout_at(deadline, read(&mut head, request.max_answer)).await {
             Ok(Ok(bytes)) => check_framing(bytes, framing, head.headers(), request.max_answer),
@@ -116,20 +163,40 @@ impl HttpClient {
         Ok(Response { head, body })
     }
 
-    fn start(&self, request: &Request, time_limit: Duration) -> awc::SendClientRequest {
-        let awc = self.awc.borrow();
-        let mut sent = awc
-            .request(request.method.clone(), &request.uri)
-            .timeout(time_limit);
+    /// Replaces the pools, unless those of this generation were replaced already. Running
+    /// exchanges keep their connections.
+    fn renew_pools(&self, generation: Option<u64>) {
+        let mut pools = self.pools.borrow_mut();
+        if generation.is_none_or(|generation| generation == pools.generation) {
+            let generation = pools.generation + 1;
+            *pools = Pools {
+                generation,
+                ..Pools::new(&self.config)
+            };
+        }
+    }
+
+    fn start(&self, request: &Request, time_limit: Duration) -> Option<awc::SendClientRequest> {
+        let pools = self.pools.borrow();
+        let mut sent = match request.uri.scheme_str() {
+            Some("https") => {
+                let mut parts = request.uri.clone().into_parts();
+                parts.scheme = Some(Scheme::HTTP);
+                let uri = Uri::from_parts(parts).ok()?;
+                pools.secure.request(request.method.clone(), uri)
+            }
+            _ => pools.plain.request(request.method.clone(), &request.uri),
+        }
+        .timeout(time_limit);
         for (name, value) in &request.headers {
             sent.headers_mut().insert(name.clone(), value.clone());
         }
-        if request.method == Method::GET {
+        Some(if request.method == Method::GET {
             sent.send()
         } else {
             // Also when it is empty: the vendor wants `Content-Length: 0`.
             sent.send_body(request.body.clone())
-        }
+        })
     }
 }
 
@@ -144,57 +211,75 @@ mod tests {
 
     use super::*;
 
-    /// Sends a request to a server that closes its first `closing` connections after the
-    /// request and answers on later ones. Returns the outcome and how many there were.
-    async fn send(method: Method, closing: u32) -> (Result<StatusCode, SendError>, u32) {
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// Sends a GET and then `method` to a server that answers so many requests on each of its
+    /// connections and ends it when the next has come. Returns the second outcome, and how many
+    /// connections there were.
+    async fn second(
+        method: Method,
+        answers: &'static [u32],
+    ) -> (Result<StatusCode, SendError>, usize) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let uri = format!("http://{}/", listener.local_addr().unwrap());
+        let uri: Uri = format!("http://{}/", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
         let accepted = Rc::new(Cell::new(0));
         let counted = Rc::clone(&accepted);
         let server = tokio::task::spawn_local(async move {
-            loop {
+            for answers in answers {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 counted.set(counted.get() + 1);
-                let _read = stream.read(&mut [0; 1024]).await.unwrap();
-                if counted.get() > closing {
-                    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-                    stream.write_all(answer).await.unwrap();
+                for answered in 0..=*answers {
+                    let _read = stream.read(&mut [0; 1024]).await.unwrap();
+                    if answered < *answers {
+                        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                        stream.write_all(answer).await.unwrap();
+                    }
                 }
             }
         });
-        let limit = Duration::from_secs(10);
         let options = TransportOptions {
             ca_file: None,
-            connect_timeout: limit,
-            request_timeout: limit,
+            connect_timeout: LIMIT,
+            request_timeout: LIMIT,
             tls: false,
         };
         let client = Transport::new(&options).unwrap().client();
-        let request = Request {
-            method,
-            uri: uri.parse().unwrap(),
-            headers: Vec::new(),
-            body: Bytes::new(),
-            max_answer: 9,
-        };
-        let outcome = client.send(request).await.map(|answer| answer.status());
+        let mut outcome = None;
+        for method in [Method::GET, method] {
+            let request = Request {
+                method,
+                uri: uri.clone(),
+                headers: Vec::new(),
+                body: Bytes::new(),
+                max_answer: 9,
+            };
+            outcome = Some(client.send(request).await.map(|answer| answer.status()));
+        }
         server.abort();
-        (outcome, accepted.get())
+        (outcome.unwrap(), accepted.get())
     }
 
     #[tokio::test]
-    async fn a_get_without_an_answer_is_sent_once_more_and_a_post_is_not() {
-        let closed = Err(SendError::Lost(Lost::Closed));
+    async fn only_a_get_on_an_idle_connection_that_had_ended_is_sent_once_more() {
+        let closed = || Err(SendError::Lost(Lost::Closed));
         let cases = async {
-            for (method, closing, expected) in [
-                (Method::GET, 0, (Ok(StatusCode::OK), 1)),
-                (Method::GET, 1, (Ok(StatusCode::OK), 2)),
-                (Method::GET, 9, (closed, 2)),
-                (Method::POST, 1, (closed, 1)),
-                (Method::PUT, 1, (closed, 1)),
+            for (method, answers, outcome, connections) in [
+                (Method::GET, &[9][..], Ok(StatusCode::OK), 1),
+                (Method::GET, &[1, 9], Ok(StatusCode::OK), 2),
+                (Method::GET, &[1, 0, 9], closed(), 2),
+                (Method::POST, &[1, 9], closed(), 1),
+                (Method::PUT, &[1, 9], closed(), 1),
+                // A new connection was ended: by a server that did so on purpose.
+                (Method::GET, &[0, 0, 9], closed(), 2),
             ] {
-                let name = format!("{method}, {closing}");
-                assert_eq!(send(method, closing).await, expected, "{name}");
+                let name = format!("{method}, {answers:?}");
+                assert_eq!(
+                    second(method, answers).await,
+                    (outcome, connections),
+                    "{name}"
+                );
             }
         };
         LocalSet::new().run_until(cases).await;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
+use super::connect::{ConnectOptions, PoolConnector, client_config};
+
 /// What a [`Transport`](super::Transport) is made from.
 #[derive(Debug, Clone)]
 pub struct TransportOptions {
@@ -38,8 +40,7 @@ pub enum TransportError {
 /// The configuration that every thread builds its client from.
 #[derive(Clone)]
 pub(super) struct ClientConfig {
-    tls: Option<Arc<rustls::ClientConfig>>,
-    connect_timeout: Duration,
+    connect: Arc<ConnectOptions>,
     pub(super) request_timeout: Duration,
 }
 
@@ -51,24 +52,28 @@ impl ClientConfig {
         } else {
             None
         };
+        // Connecting ends before the whole exchange does, so that it is always known whether
+        // anything was sent.
+        let connect_timeout = options
+            .connect_timeout
+            .min(options.request_timeout * 9 / 10);
         Ok(Self {
-            tls,
-            connect_timeout: options.connect_timeout,
+            connect: Arc::new(ConnectOptions::new(tls, connect_timeout)),
             request_timeout: options.request_timeout,
         })
     }
 
-    /// A client for the calling thread, with an empty pool of connections.
-    pub(super) fn build(&self) -> awc::Client {
-        let mut connector = awc::Connector::new()
-            .timeout(self.connect_timeout)
-            .handshake_timeout(self.connect_timeout)
+    /// A client for the calling thread, with an empty pool of connections, all encrypted
+    /// (`secure`) or none.
+    pub(super) fn build(&self, secure: bool) -> awc::Client {
+        let connector = PoolConnector::new(Arc::clone(&self.connect), secure);
+        let connector = awc::Connector::new()
+            .connector(connector)
+            // Our connector keeps to its own limit, and says more when it is reached.
+            .timeout(self.connect.timeout + Duration::from_secs(1))
             // The gateway bounds what is in flight itself; time spent in a queue in here
             // could not be distinguished from a request that was sent.
             .limit(0);
-        if let Some(tls) = &self.tls {
-            connector = connector.rustls_0_23(Arc::clone(tls));
-        }
         awc::Client::builder()
             .connector(connector)
             .disable_redirects()
@@ -97,13 +102,5 @@ fn tls_config(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, TransportE
     if roots.is_empty() {
         return Err(TransportError::NoRoots);
     }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    // HTTP/1.1 only: a connection carries one request at a time, so a broken connection
-    // leaves exactly one request in doubt.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    Ok(client_config(roots)?)
 }

@@ -3,8 +3,11 @@
 use actix_web::error::ParseError;
 use awc::error::{ConnectError, SendRequestError};
 
+use super::connect::Stale;
+use super::unreachable::Unreachable;
+
 /// Why a request has no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// No byte of the request was sent.
     #[error("{0}")]
@@ -12,26 +15,6 @@ pub enum SendError {
     /// The request may have arrived.
     #[error("{0}")]
     Lost(Lost),
-}
-
-/// Why a request could not even be started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unreachable {
-    /// Name lookup failed.
-    #[error("the host name could not be resolved")]
-    Name,
-    /// The connection was refused, or there is no route.
-    #[error("no connection could be made")]
-    Connect,
-    /// Connecting took too long.
-    #[error("connecting timed out")]
-    Timeout,
-    /// The TLS handshake failed: most often an unknown CA.
-    #[error("the TLS handshake failed (is the server's CA trusted?)")]
-    Tls,
-    /// The request itself could not be built.
-    #[error("the request could not be built")]
-    Request,
 }
 
 /// How the answer was lost.
@@ -58,14 +41,16 @@ pub(super) fn classify(error: SendRequestError) -> SendError {
     match error {
         SendRequestError::Url(_) | SendRequestError::Http(_) => N(Unreachable::Request),
         SendRequestError::Connect(error) => match error {
-            ConnectError::Resolver(_) | ConnectError::NoRecords | ConnectError::Unresolved => {
-                N(Unreachable::Name)
-            }
+            // What our own connector says.
+            ConnectError::Io(error) => N(match error.downcast::<Unreachable>() {
+                Ok(cause) => cause,
+                Err(_) => Unreachable::Connect,
+            }),
             ConnectError::Timeout => N(Unreachable::Timeout),
-            ConnectError::SslIsNotSupported => N(Unreachable::Tls),
-            // The handshake's errors arrive as io errors, too.
-            ConnectError::Io(error) if is_tls(&error) => N(Unreachable::Tls),
-            ConnectError::Io(_) => N(Unreachable::Connect),
+            ConnectError::Resolver(_)
+            | ConnectError::NoRecords
+            | ConnectError::Unresolved
+            | ConnectError::SslIsNotSupported => N(Unreachable::Request),
             _ => L(Lost::Closed),
         },
         SendRequestError::Timeout => L(Lost::Timeout),
@@ -78,10 +63,14 @@ pub(super) fn classify(error: SendRequestError) -> SendError {
     }
 }
 
-fn is_tls(error: &std::io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(|inner| inner.is::<rustls::Error>())
+/// Whether the request went into a connection that had ended while it was idle.
+pub(super) fn is_stale(error: &SendRequestError) -> bool {
+    match error {
+        SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error)) => {
+            error.get_ref().is_some_and(|inner| inner.is::<Stale>())
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]

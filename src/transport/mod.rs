@@ -9,12 +9,15 @@ mod backoff;
 mod body;
 mod client;
 mod config;
+mod connect;
 mod error;
 mod headers;
+mod unreachable;
 
 pub use backoff::Backoff;
 pub use body::Body;
 pub use client::{HttpClient, Request, Response, Transport};
 pub use config::{TransportError, TransportOptions};
-pub use error::{Lost, SendError, Unreachable};
+pub use error::{Lost, SendError};
 pub use headers::{date, retry_after};
+pub use unreachable::{TlsProblem, Unreachable};

@@ -1,0 +1,90 @@
+//! Why a server could not be reached. No byte of a request was sent then.
+
+/// Why a request could not even be started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreachable {
+    /// Name lookup failed.
+    #[error("the host name could not be resolved")]
+    Name,
+    /// The connection was refused, or there is no route.
+    #[error("no connection could be made")]
+    Connect,
+    /// Connecting took too long.
+    #[error("connecting timed out")]
+    Timeout,
+    /// The TLS handshake failed.
+    #[error("the TLS handshake failed: {0}")]
+    Tls(TlsProblem),
+    /// The request itself could not be built.
+    #[error("the request could not be built")]
+    Request,
+}
+
+/// Why a TLS handshake failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TlsProblem {
+    /// No trusted authority has signed the server's certificate.
+    #[error("the server's certificate was issued by an unknown authority")]
+    UnknownAuthority,
+    /// It was signed with its own key, and is not trusted.
+    #[error("the server's certificate is self-signed and not trusted")]
+    SelfSigned,
+    /// It belongs to another host.
+    #[error("the server's certificate is for another host name")]
+    OtherName,
+    /// Its time is over.
+    #[error("the server's certificate has expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("the server's certificate is not valid yet")]
+    NotYetValid,
+    /// A certificate of an authority is presented as that of a server.
+    #[error("the server's certificate is that of an authority (CA:TRUE), not of a server")]
+    IsAuthority,
+    /// Anything else about the certificate: purpose, signature, encoding.
+    #[error("the server's certificate is not usable")]
+    Certificate,
+    /// The answer was not TLS.
+    #[error("the server does not speak TLS on this port")]
+    NotTls,
+    /// Protocol versions, cipher suites or ALPN do not overlap.
+    #[error("the server has no TLS version or cipher suite in common with the gateway")]
+    NothingInCommon,
+    /// The server sent an alert.
+    #[error("the server refused the handshake")]
+    Refused,
+    /// The connection ended.
+    #[error("the server closed the connection")]
+    Closed,
+    /// Anything else.
+    #[error("it could not be completed")]
+    Other,
+}
+
+impl TlsProblem {
+    /// What to do about it. `ca_file` is the key of the file of extra authorities.
+    #[must_use]
+    pub fn remedy(self, ca_file: &str) -> String {
+        match self {
+            Self::UnknownAuthority => format!(
+                "put the authority's certificate (PEM) into the file that {ca_file} names; a \
+                 proxy that intercepts TLS has an authority of its own"
+            ),
+            Self::SelfSigned => format!(
+                "give the server a certificate of an authority; or, if this one is known to be \
+                 genuine, put it (PEM) into the file that {ca_file} names"
+            ),
+            Self::OtherName => "use a host name that the certificate has".into(),
+            Self::Expired => "renew the server's certificate, or check this machine's clock".into(),
+            Self::NotYetValid => "check this machine's clock, and the server's certificate".into(),
+            Self::IsAuthority | Self::Certificate => {
+                "give the server a certificate that is meant for servers".into()
+            }
+            Self::NotTls => "check scheme and port of the address".into(),
+            Self::NothingInCommon => "let the server offer TLS 1.2 or 1.3 and HTTP/1.1".into(),
+            Self::Refused | Self::Closed | Self::Other => {
+                "check host and port of the address, and the firewall".into()
+            }
+        }
+    }
+}
