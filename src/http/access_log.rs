@@ -1,11 +1,12 @@
 //! One line in the log for each request, and the span that its other events are in.
 //!
 //! The line is written when the request ends, also when its client has gone before. It
-//! holds identifiers that were parsed, never raw paths, queries, headers or bodies.
+//! holds identifiers that were parsed, never raw paths, queries, headers or bodies. Lines of
+//! requests that belong to no caller are limited in number, since anyone can cause them.
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
@@ -17,12 +18,19 @@ use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
 use crate::domain::{CallerName, OfferId, OperationId, PublisherId, RequestId};
-use crate::telemetry::request_span;
+use crate::telemetry::{LogLimit, request_span};
 
 /// The header that carries a request's id, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The logged status if the client disconnected before the answer (as in nginx).
 const CLIENT_GONE: u16 = 499;
+
+/// Requests without an accepted credential.
+static ANONYMOUS: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new("anonymous requests"));
+/// Requests with a valid credential that belongs to no caller. They have a limit of their own,
+/// so that anonymous ones cannot hide them.
+static NO_CALLER: LazyLock<LogLimit> =
+    LazyLock::new(|| LogLimit::new("requests with a credential of no caller"));
 
 /// The fields of a request's line in the log, filled in as they become known.
 pub struct AccessLog {
@@ -84,8 +92,23 @@ impl AccessLog {
     }
 }
 
+impl AccessLog {
+    /// Whether its line is written: always, if it has a caller.
+    fn is_written(&self) -> bool {
+        self.caller.get().is_some()
+            || (tracing::enabled!(tracing::Level::INFO)
+                && match self.credential.get() {
+                    None => ANONYMOUS.admits(),
+                    Some(_) => NO_CALLER.admits(),
+                })
+    }
+}
+
 impl Drop for AccessLog {
     fn drop(&mut self) {
+        if !self.is_written() {
+            return;
+        }
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         tracing::info!(
             method = self.method,
