@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::credential_health::{CredentialHealth, ServedCredential};
+use super::issuer_health::IssuerHealth;
 use crate::ledger::Ledger;
 
 /// What health is determined from. Cheap to clone.
@@ -24,6 +25,8 @@ pub struct HealthSources {
     /// Set when the background thread has ended: no operation is polled and no token
     /// renewed any more.
     pub background_ended: CancellationToken,
+    /// The keys of the issuers of callers' tokens.
+    pub issuers: Arc<dyn Fn() -> Vec<IssuerHealth> + Send + Sync>,
     /// Further warnings for an operator.
     pub warnings: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
 }
@@ -45,6 +48,7 @@ struct Readiness {
     /// Problems that do not stop the gateway from serving.
     warnings: Vec<String>,
     credentials: Vec<CredentialHealth>,
+    issuers: Vec<IssuerHealth>,
 }
 
 /// `GET /readyz`: 200 if new actions can be served, else 503 with the reasons.
@@ -94,5 +98,6 @@ fn readiness(sources: &HealthSources) -> Readiness {
         reasons,
         warnings,
         credentials,
+        issuers: (sources.issuers)(),
     }
 }

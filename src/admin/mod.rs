@@ -2,11 +2,13 @@
 
 mod credential_health;
 mod health;
+mod issuer_health;
 
 use actix_web::web;
 
 pub use credential_health::{CredentialHealth, ServedCredential, days_until, vendor_remedy};
 pub use health::HealthSources;
+pub use issuer_health::{IssuerHealth, LeftOutKeys};
 
 /// The routes of the admin listener.
 pub fn routes(config: &mut web::ServiceConfig) {

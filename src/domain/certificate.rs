@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::SigningKey;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::San;
 
@@ -19,6 +21,20 @@ pub struct Certificate {
     public_key: Vec<u8>,
     /// The DNS names and URIs among its subject alternative names, wildcards left out.
     pub names: Vec<San>,
+}
+
+/// The public key of a certificate, of the kinds that sign callers' tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateKey {
+    /// RSA: big-endian, perhaps with leading zeros.
+    Rsa {
+        /// The modulus.
+        modulus: Vec<u8>,
+        /// The public exponent.
+        exponent: Vec<u8>,
+    },
+    /// A point on an elliptic curve, as SEC 1 section 2.3.3 writes it.
+    Point(Vec<u8>),
 }
 
 /// A secret or certificate of a credential that expires within this many days is worth a
@@ -64,6 +80,20 @@ impl Certificate {
             Validity::Expired
         } else {
             Validity::Days((self.not_after.as_second() - now.as_second()) / DAY)
+        }
+    }
+
+    /// Its public key; none if it is of another kind.
+    #[must_use]
+    pub fn key(&self) -> Option<CertificateKey> {
+        let (_, info) = SubjectPublicKeyInfo::from_der(&self.public_key).ok()?;
+        match info.parsed().ok()? {
+            PublicKey::RSA(key) => Some(CertificateKey::Rsa {
+                modulus: key.modulus.to_vec(),
+                exponent: key.exponent.to_vec(),
+            }),
+            PublicKey::EC(point) => Some(CertificateKey::Point(point.data().to_vec())),
+            _ => None,
         }
     }
 

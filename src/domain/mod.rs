@@ -25,7 +25,7 @@ mod target;
 
 pub use action::{Action, UnknownAction};
 pub use caller::{Caller, CallerName, IDENTIFYING_CLAIMS, InvalidCallerName, Rule};
-pub use certificate::{Certificate, EXPIRY_WARNING_DAYS, Validity};
+pub use certificate::{Certificate, CertificateKey, EXPIRY_WARNING_DAYS, Validity};
 pub use credential::{
     Application, AssertionAlgorithm, CredentialKind, ManagedEndpoint, TokenEndpoint,
 };

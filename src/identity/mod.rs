@@ -15,8 +15,9 @@ pub use api_key::{ApiKeys, DuplicateKey, MAX_KEY, MIN_KEY, hash};
 pub use authenticated::{AuthenticatedCaller, AuthenticationError};
 pub use certificate::{ClientCa, ClientCertificates, DuplicateSan, InvalidCa, PeerCertificate};
 pub use jwt::{
-    CallerMatch, Claims, InvalidKeySet, Issuer, KeyFetchError, KeyLookupError, KeyRefresher,
-    KeySet, KeySource, KeyStore, TokenError, Tokens, UnverifiedToken, VerifyError,
+    CallerMatch, Candidates, Claims, InvalidKeySet, Issuer, KeyFetchError, KeyHint, KeyLookupError,
+    KeyRefresher, KeySet, KeySource, KeyStore, KeyStoreStatus, LeftOutReason, TokenError, Tokens,
+    UnverifiedToken, VerificationKey, VerifyError,
 };
 
 /// A credential as it was presented: exactly one.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::options;
+use crate::admin::{IssuerHealth, LeftOutKeys};
 use crate::domain::Caller;
 use crate::http::{Access, Quotas};
 use crate::identity::{
@@ -98,6 +99,29 @@ pub fn build(
         quotas: quotas(settings, earlier),
     };
     Ok((access, refreshers))
+}
+
+/// What the issuers publish, for an operator.
+#[must_use]
+pub fn issuer_health(access: &Access) -> Vec<IssuerHealth> {
+    let issuers = access.identity.tokens().issuers().iter();
+    issuers
+        .map(|issuer| {
+            let status = issuer.keys.status();
+            let left_out = status.left_out.into_iter();
+            IssuerHealth {
+                issuer: status.issuer,
+                keys_age_seconds: status.age.map(|age| age.as_secs()),
+                usable_keys: status.usable,
+                left_out: left_out
+                    .map(|(reason, count)| LeftOutKeys {
+                        count,
+                        reason: reason.to_string(),
+                    })
+                    .collect(),
+            }
+        })
+        .collect()
 }
 
 /// The keys that the earlier version has for this issuer, if they come from the same

@@ -107,6 +107,10 @@ impl Gateway {
             credentials: credentials::served(&settings, &handles, &vendors.publishers),
             draining,
             background_ended: background.ended.clone(),
+            issuers: {
+                let access = access.clone();
+                Arc::new(move || access::issuer_health(&access.load()))
+            },
             warnings: {
                 let reloader = reloader.clone();
                 Arc::new(move || reloader.warnings())

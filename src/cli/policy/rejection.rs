@@ -61,7 +61,7 @@ pub fn remedy(
     let rules = all.find(|rules| rules.issuer == token.issuer());
     let what = match (reason, rules) {
         (TokenError::Key, _) => {
-            let kid = token.key().0.map_or("none".to_owned(), quoted);
+            let kid = token.key_hint().kid.map_or("none".to_owned(), quoted);
             format!(
                 "get a new token; if that does not help, check that the issuer's key set has a \
                  usable key with the token's kid: {kid}"
@@ -104,7 +104,7 @@ fn remedy_by_rules(
     match reason {
         TokenError::Algorithm => format!(
             "if the issuer signs with {:?}, add it to the issuer's algorithms: {}",
-            token.key().1,
+            token.key_hint().algorithm,
             listed(rules.algorithms.iter().map(|name| format!("{name:?}")))
         ),
         TokenError::Type => format!(

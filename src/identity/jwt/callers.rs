@@ -13,10 +13,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::claims::Claims;
-use super::jwks::VerificationKey;
 use super::key_store::{KeyLookupError, KeyStore};
 use super::token::UnverifiedToken;
 use super::token_error::TokenError;
+use super::verification_key::VerificationKey;
 use crate::domain::{Caller, CallerName, ClaimMatch, IDENTIFYING_CLAIMS, TokenRules};
 use crate::identity::authenticated::{
     AuthenticatedCaller, AuthenticationError, MAX_LOGGED, NO_CALLER, SEVERAL_CALLERS,
@@ -79,10 +79,18 @@ impl Issuer {
         token: &'t UnverifiedToken<'_>,
     ) -> Result<(&'t Claims, Arc<VerificationKey>), VerifyError> {
         token.check_header(&self.rules)?;
-        let (kid, algorithm) = token.key();
-        let key = self.keys.find(kid, algorithm).await?;
-        let claims = token.verify(&key, &self.rules)?;
-        Ok((claims, key))
+        let hint = token.key_hint();
+        let candidates = self.keys.find(&hint).await?;
+        let key = match token.signer(&candidates.keys)? {
+            Some(key) => Arc::clone(key),
+            None if candidates.are_final => return Err(TokenError::Signature.into()),
+            None => {
+                let named = self.keys.find_named(&hint).await?;
+                let signer = token.signer(&named.keys)?;
+                Arc::clone(signer.ok_or(TokenError::Signature)?)
+            }
+        };
+        Ok((token.claims_in_force(&self.rules)?, key))
     }
 }
 
@@ -301,14 +309,21 @@ fn unix_seconds() -> u64 {
 mod tests {
     use super::*;
     use crate::identity::KeySet;
+    use crate::identity::jwt::key_hint::KeyHint;
     use jsonwebtoken::Algorithm;
 
     #[test]
     fn a_token_is_cached_until_it_expires_and_no_longer_than_its_key() {
-        let modulus = "A".repeat(342);
+        let modulus = format!("{}w", "_".repeat(341));
         let document = format!(r#"{{"keys": [{{"kty": "RSA", "n": "{modulus}", "e": "AQAB"}}]}}"#);
+        let any = KeyHint {
+            kid: None,
+            x5t: None,
+            x5t_s256: None,
+            algorithm: Algorithm::RS256,
+        };
         let set = KeySet::parse(document.as_bytes(), None).unwrap();
-        let key = Arc::clone(set.find(None, Algorithm::RS256).unwrap());
+        let key = set.candidates(&any).keys.remove(0);
         let rules = TokenRules {
             issuer: "i".into(),
             audiences: vec!["a".into()],
@@ -340,7 +355,7 @@ mod tests {
         );
         // Equal material in another key set is another key.
         let set = KeySet::parse(document.as_bytes(), None).unwrap();
-        let key = Arc::clone(set.find(None, Algorithm::RS256).unwrap());
+        let key = set.candidates(&any).keys.remove(0);
         tokens.cache.insert(hash, CachedToken { key, ..cached });
         assert!(tokens.cached(&hash, 999).is_none());
     }

@@ -18,6 +18,12 @@ const MAX_DOCUMENT: usize = 512 * 1024;
 /// The longest bearer token that is read from a file, in bytes.
 const MAX_BEARER: u64 = 16 * 1024;
 
+/// What a key set may be sent as (RFC 7517 section 8.5.2). A Kubernetes API server knows only
+/// the first and refuses the others; most issuers know only the second.
+const ACCEPT_KEY_SET: &str = "application/jwk-set+json, application/json;q=0.9, */*;q=0.1";
+/// What a discovery document may be sent as.
+const ACCEPT_JSON: &str = "application/json, */*;q=0.1";
+
 /// Where an issuer's keys are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySource {
@@ -73,6 +79,12 @@ pub enum KeyFetchError {
     /// The bearer token for the issuer is missing.
     #[error("bearer_token_file cannot be read or is empty")]
     Bearer,
+    /// The bearer token for the issuer is none.
+    #[error(
+        "bearer_token_file holds something else than a token: 1 to 16384 visible ASCII characters, \
+         without a byte order mark"
+    )]
+    NoToken,
 }
 
 #[derive(Deserialize)]
@@ -101,7 +113,7 @@ impl KeySource {
                 (url, bearer.filter(|_| stays))
             }
         };
-        let document = get(http, &url, bearer.as_ref(), "the key set").await?;
+        let document = get(http, &url, ACCEPT_KEY_SET, bearer.as_ref(), "the key set").await?;
         Ok(KeySet::parse(&document, earlier)?)
     }
 
@@ -112,7 +124,7 @@ impl KeySource {
     ) -> Result<String, KeyFetchError> {
         let base = self.issuer.trim_end_matches('/');
         let url = format!("{base}/.well-known/openid-configuration");
-        let document = get(http, &url, bearer, "the discovery document").await?;
+        let document = get(http, &url, ACCEPT_JSON, bearer, "the discovery document").await?;
         let found: DiscoveryDocument =
             serde_json::from_slice(&document).map_err(|_| KeyFetchError::Discovery)?;
         if found.issuer != self.issuer {
@@ -135,18 +147,25 @@ impl KeySource {
         let Some(path) = &self.bearer_token_file else {
             return Ok(None);
         };
-        let mut text = String::new();
+        let mut text = Vec::new();
         let read =
-            File::open(path).and_then(|file| file.take(MAX_BEARER).read_to_string(&mut text));
-        let token = text.trim_ascii();
-        if read.is_err() || token.is_empty() {
-            return Err(KeyFetchError::Bearer);
-        }
-        let mut value =
-            HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| KeyFetchError::Bearer)?;
-        value.set_sensitive(true);
-        Ok(Some(value))
+            File::open(path).and_then(|file| file.take(MAX_BEARER + 1).read_to_end(&mut text));
+        read.map_err(|_| KeyFetchError::Bearer)?;
+        bearer(&text).map(Some)
     }
+}
+
+/// The header for a token from a file; white space around it does not count.
+fn bearer(text: &[u8]) -> Result<HeaderValue, KeyFetchError> {
+    let token = text.trim_ascii();
+    if token.is_empty() {
+        return Err(KeyFetchError::Bearer);
+    }
+    let is_token = token.len() as u64 <= MAX_BEARER && token.iter().all(u8::is_ascii_graphic);
+    let value = is_token.then(|| HeaderValue::from_bytes(&[b"Bearer ", token].concat()).ok());
+    let mut value = value.flatten().ok_or(KeyFetchError::NoToken)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Whether both have the same scheme, host and port, and neither names a user.
@@ -163,11 +182,12 @@ fn is_same_origin(one: &str, other: &str) -> bool {
 async fn get(
     http: &HttpClient,
     url: &str,
+    accept: &'static str,
     bearer: Option<&HeaderValue>,
     what: &'static str,
 ) -> Result<Bytes, KeyFetchError> {
     let uri = Uri::try_from(url).map_err(|_| KeyFetchError::Discovery)?;
-    let mut headers = vec![(header::ACCEPT, HeaderValue::from_static("application/json"))];
+    let mut headers = vec![(header::ACCEPT, HeaderValue::from_static(accept))];
     headers.extend(bearer.map(|bearer| (header::AUTHORIZATION, bearer.clone())));
     let request = Request {
         method: Method::GET,
@@ -212,6 +232,25 @@ mod tests {
             "",
         ] {
             assert!(!is_same_origin(other, issuer), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_file_must_hold_a_token_and_nothing_else() {
+        let good = bearer(b" abc.def \r\n").unwrap();
+        assert!(good == "Bearer abc.def" && good.is_sensitive());
+        assert_eq!(bearer(b" \n"), Err(KeyFetchError::Bearer));
+        let long = vec![b'a'; 16 * 1024 + 1];
+        for other in [
+            &b"\xef\xbb\xbfabc"[..],
+            b"\xff\xfea\0b\0",
+            b"two words",
+            b"two\nlines",
+            b"a\0b",
+            "gehe\u{ed}m".as_bytes(),
+            &long,
+        ] {
+            assert_eq!(bearer(other), Err(KeyFetchError::NoToken));
         }
     }
 }

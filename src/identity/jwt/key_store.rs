@@ -4,20 +4,25 @@
 //! waiting requests share and which is rate limited, so that random ids cause no load on
 //! the issuer. Keys that cannot be renewed are used for a day.
 
+mod status;
+
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use jsonwebtoken::Algorithm;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::discovery::{KeyFetchError, KeySource};
-use super::jwks::{KeySet, VerificationKey};
+use super::jwks::{Candidates, KeySet};
+use super::key_hint::KeyHint;
+use super::verification_key::VerificationKey;
 use crate::transport::{Backoff, HttpClient};
+
+pub use status::KeyStoreStatus;
 
 /// How long keys are used when they cannot be renewed.
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -32,7 +37,7 @@ const FORCED_INTERVAL: Duration = Duration::from_secs(10);
 /// Why no key was found for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyLookupError {
-    /// The issuer does not publish it.
+    /// The issuer does not publish it, or publishes it in a form that verifies nothing.
     Unknown,
     /// The issuer's keys could not be fetched, or are too old.
     Unavailable,
@@ -50,6 +55,15 @@ struct FetchProgress {
 struct CachedKeys {
     set: KeySet,
     fetched: Instant,
+}
+
+/// Which keys are of use to a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// Any that may have signed it.
+    AnyThatFits,
+    /// Only the one that it names.
+    Named,
 }
 
 struct SharedKeys {
@@ -138,66 +152,51 @@ impl KeyStore {
             .is_some_and(|cached| cached.fetched.elapsed() < MAX_AGE && cached.set.contains(key))
     }
 
-    /// The key that a token names. Waits for the first keys, and for fresh ones if the key
-    /// is unknown.
+    /// The keys that may have signed a token; at least one. Waits for the first keys, and for
+    /// fresh ones if none fits.
     ///
     /// # Errors
     /// [`KeyLookupError`]
-    pub async fn find(
+    pub async fn find(&self, hint: &KeyHint<'_>) -> Result<Candidates, KeyLookupError> {
+        self.look_up(hint, Wanted::AnyThatFits).await
+    }
+
+    /// As [`Self::find`], for a token that names a key which is not among the candidates, after
+    /// none of those has signed it: the issuer may have published the named one since.
+    ///
+    /// # Errors
+    /// [`KeyLookupError`]
+    pub async fn find_named(&self, hint: &KeyHint<'_>) -> Result<Candidates, KeyLookupError> {
+        self.look_up(hint, Wanted::Named).await
+    }
+
+    async fn look_up(
         &self,
-        kid: Option<&str>,
-        algorithm: Algorithm,
-    ) -> Result<Arc<VerificationKey>, KeyLookupError> {
+        hint: &KeyHint<'_>,
+        wanted: Wanted,
+    ) -> Result<Candidates, KeyLookupError> {
         let shared = &*self.shared;
         let started = shared.progress.borrow().started;
-        let why = match shared.find(kid, algorithm) {
-            Ok(key) => return Ok(key),
+        let why = match shared.find(hint, wanted) {
+            Ok(found) => return found.ok_or(KeyLookupError::Unknown),
             Err(why) => why,
         };
         // Anyone can invent key ids, so the number of waiting requests is limited.
         let Ok(_place) = shared.waiting.try_acquire() else {
             return Err(KeyLookupError::Unavailable);
         };
-        let _elapsed = timeout(WAIT, shared.fetched(why, kid, algorithm)).await;
-        match shared.find(kid, algorithm) {
-            // Known to be unpublished only after a fetch that started later.
-            Err(KeyLookupError::Unknown) if !shared.has_fetched_after(started) => {
-                Err(KeyLookupError::Unavailable)
-            }
-            found => found,
-        }
-    }
-
-    /// A warning for operators if keys are missing or not renewed.
-    #[must_use]
-    pub fn warning(&self) -> Option<String> {
-        let issuer = &self.shared.source.issuer;
-        let failure = self.shared.progress.borrow().failure.clone();
-        let cached = self.shared.cached.load();
-        let age = cached.as_ref().map(|cached| cached.fetched.elapsed());
-        match (age, failure) {
-            (Some(age), None) if age > self.shared.refresh * 2 + WAIT * 12 => Some(format!(
-                "issuer {issuer}: keys not renewed for {} s",
-                age.as_secs()
-            )),
-            (Some(_), None)
-                if cached
-                    .as_ref()
-                    .is_some_and(|cached| cached.set.count() == 0) =>
-            {
-                Some(format!(
-                    "issuer {issuer}: no usable key in its key set; its tokens are rejected"
-                ))
-            }
-            (Some(_), None) => None,
-            (Some(age), Some(failure)) if age < MAX_AGE => Some(format!(
-                "issuer {issuer}: keys {} s old, renewal fails: {failure}",
-                age.as_secs()
-            )),
-            (_, Some(failure)) => Some(format!(
-                "issuer {issuer}: keys not fetched; its tokens are rejected: {failure}"
-            )),
-            (None, None) => Some(format!("issuer {issuer}: keys not fetched yet")),
+        let _elapsed = timeout(WAIT, shared.fetched(why, hint, wanted)).await;
+        // Known to be unpublished only after a fetch that started later; what that one has
+        // brought are candidates, whatever they are called.
+        let is_fresh = shared.has_fetched_after(started);
+        let wanted = if is_fresh {
+            Wanted::AnyThatFits
+        } else {
+            wanted
+        };
+        match shared.find(hint, wanted) {
+            Err(KeyLookupError::Unknown) if !is_fresh => Err(KeyLookupError::Unavailable),
+            found => found?.ok_or(KeyLookupError::Unknown),
         }
     }
 
@@ -215,18 +214,25 @@ impl KeyStore {
 }
 
 impl SharedKeys {
+    /// None inside: the set has the key that the token names, but that one does not verify
+    /// it, and no fetch would change that.
     fn find(
         &self,
-        kid: Option<&str>,
-        algorithm: Algorithm,
-    ) -> Result<Arc<VerificationKey>, KeyLookupError> {
+        hint: &KeyHint<'_>,
+        wanted: Wanted,
+    ) -> Result<Option<Candidates>, KeyLookupError> {
         let cached = self.cached.load();
-        match cached.as_ref() {
-            Some(cached) if cached.fetched.elapsed() < MAX_AGE => {
-                let key = cached.set.find(kid, algorithm);
-                key.cloned().ok_or(KeyLookupError::Unknown)
-            }
-            _ => Err(KeyLookupError::Unavailable),
+        let Some(cached) = cached.as_ref().filter(|c| c.fetched.elapsed() < MAX_AGE) else {
+            return Err(KeyLookupError::Unavailable);
+        };
+        let found = cached.set.candidates(hint);
+        if wanted == Wanted::Named && !found.are_final {
+            return Err(KeyLookupError::Unknown);
+        }
+        match found.keys.is_empty() {
+            false => Ok(Some(found)),
+            true if cached.set.has_id(hint.kid) => Ok(None),
+            true => Err(KeyLookupError::Unknown),
         }
     }
 
@@ -246,7 +252,7 @@ impl SharedKeys {
     }
 
     /// Waits for a fetch that may bring the key; requests one if none is under way.
-    async fn fetched(&self, why: KeyLookupError, kid: Option<&str>, algorithm: Algorithm) {
+    async fn fetched(&self, why: KeyLookupError, hint: &KeyHint<'_>, wanted: Wanted) {
         if why == KeyLookupError::Unavailable {
             // The refresher fetches anyhow, and backs off after failures.
             return self.ended(1).await;
@@ -254,7 +260,7 @@ impl SharedKeys {
         // A fetch that is under way may bring it at no extra cost.
         let under_way = self.progress.borrow().started;
         self.ended(under_way).await;
-        if self.find(kid, algorithm).is_err()
+        if self.find(hint, wanted).is_err()
             && let Some(fetch) = self.request_fetch()
         {
             self.ended(fetch).await;
@@ -316,7 +322,9 @@ impl KeyRefresher {
             Ok(set) => {
                 if earlier.is_none_or(|earlier| !earlier.is_same(&set)) {
                     let issuer = &shared.source.issuer;
-                    tracing::info!(issuer, keys = set.count(), "issuer's keys fetched");
+                    let left_out: usize = set.left_out().values().sum();
+                    let keys = set.count();
+                    tracing::info!(issuer, keys, left_out, "issuer's keys fetched");
                 }
                 shared.install(set);
                 self.backoff = Backoff::default();

@@ -7,14 +7,17 @@
 //! Header and claims are parsed once each, before the signature is verified, because
 //! finding the key needs them; `jsonwebtoken::decode` would parse both twice more.
 
+use std::sync::Arc;
+
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, Header, crypto, decode_header};
+use jsonwebtoken::{Header, crypto, decode_header};
 use serde_json::Value;
 
 use super::claims::{self, Claims, UniqueClaims};
-use super::jwks::VerificationKey;
+use super::key_hint::KeyHint;
 use super::token_error::TokenError;
+use super::verification_key::VerificationKey;
 use crate::domain::TokenRules;
 
 /// A token whose signature has not been verified.
@@ -58,10 +61,15 @@ impl<'t> UnverifiedToken<'t> {
         &self.issuer
     }
 
-    /// Its `kid`, and the algorithm of its signature.
+    /// How it names its key, and the algorithm of its signature.
     #[must_use]
-    pub fn key(&self) -> (Option<&str>, Algorithm) {
-        (self.header.kid.as_deref(), self.header.alg)
+    pub fn key_hint(&self) -> KeyHint<'_> {
+        KeyHint {
+            kid: self.header.kid.as_deref(),
+            x5t: self.header.x5t.as_deref(),
+            x5t_s256: self.header.x5t_s256.as_deref(),
+            algorithm: self.header.alg,
+        }
     }
 
     /// Checks what the rules say about the header and the issuer; needs no key.
@@ -84,19 +92,35 @@ impl<'t> UnverifiedToken<'t> {
         Ok(())
     }
 
-    /// Its claims, if this key has signed it and it is valid now.
+    /// The one of these keys that has signed it.
+    ///
+    /// # Errors
+    /// [`TokenError::Malformed`] if the signature is not base64url.
+    pub(super) fn signer<'k>(
+        &self,
+        keys: &'k [Arc<VerificationKey>],
+    ) -> Result<Option<&'k Arc<VerificationKey>>, TokenError> {
+        let (message, signature) = self.text.rsplit_once('.').unwrap_or_default();
+        for key in keys {
+            let algorithm = self.header.alg;
+            match crypto::verify(signature, message.as_bytes(), key.decoding(), algorithm) {
+                Ok(true) => return Ok(Some(key)),
+                Ok(false) => {}
+                Err(error) => match error.kind() {
+                    ErrorKind::Base64(_) => return Err(TokenError::Malformed),
+                    // The rest is about a key that cannot have signed this.
+                    _ => {}
+                },
+            }
+        }
+        Ok(None)
+    }
+
+    /// Its claims, if it is valid now. Its signature must have been verified.
     ///
     /// # Errors
     /// [`TokenError`]
-    pub fn verify(&self, key: &VerificationKey, rules: &TokenRules) -> Result<&Claims, TokenError> {
-        self.check_header(rules)?;
-        let (message, signature) = self.text.rsplit_once('.').unwrap_or_default();
-        let algorithm = self.header.alg;
-        match crypto::verify(signature, message.as_bytes(), key.decoding(), algorithm) {
-            Ok(true) => {}
-            Ok(false) => return Err(TokenError::Signature),
-            Err(error) => return Err(unverifiable(error.kind())),
-        }
+    pub(super) fn claims_in_force(&self, rules: &TokenRules) -> Result<&Claims, TokenError> {
         claims::check(&self.claims, rules)?;
         Ok(&self.claims)
     }
@@ -122,14 +146,5 @@ fn plain_type(typ: &str) -> &str {
     match typ.split_at_checked("application/".len()) {
         Some((prefix, rest)) if prefix.eq_ignore_ascii_case("application/") => rest,
         _ => typ,
-    }
-}
-
-/// Why a signature could not be computed.
-fn unverifiable(kind: &ErrorKind) -> TokenError {
-    match kind {
-        ErrorKind::Base64(_) => TokenError::Malformed,
-        // The rest is about a key that cannot have signed this.
-        _ => TokenError::Signature,
     }
 }

@@ -9,6 +9,7 @@ mod forged;
 mod harden;
 mod identity;
 pub mod jwt;
+mod key_sets;
 pub mod oidc;
 mod outbound_tls;
 mod policy_token;

@@ -23,6 +23,8 @@ struct State {
     status: Option<u16>,
     /// What `Authorization` must be, if anything.
     bearer: Option<String>,
+    /// The only media type that the keys are sent as.
+    media_type: Option<&'static str>,
     discoveries: usize,
     fetches: usize,
 }
@@ -93,6 +95,11 @@ impl Idp {
         self.state().bearer = Some(format!("Bearer {token}"));
     }
 
+    /// Sends the keys as this media type only: another `Accept` gets 406.
+    pub fn serve_keys_only_as(&self, media_type: &'static str) {
+        self.state().media_type = Some(media_type);
+    }
+
     /// How often the discovery document and the keys were fetched.
     pub fn fetches(&self) -> (usize, usize) {
         let state = self.state();
@@ -157,6 +164,18 @@ async fn answer(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse
     let bearer = bearer.and_then(|value| value.to_str().ok());
     if state.bearer.is_some() && state.bearer.as_deref() != bearer {
         return HttpResponse::Unauthorized().finish();
+    }
+    if let Some(wanted) = state.media_type.filter(|_| request.path() == "/realm/keys") {
+        let accept = request.headers().get("accept").unwrap().to_str().unwrap();
+        let mut ranges = accept
+            .split(',')
+            .map(|range| range.split(';').next().unwrap());
+        return match ranges.any(|range| range.trim() == wanted) {
+            true => HttpResponse::Ok()
+                .content_type(wanted)
+                .body(document.to_string()),
+            false => HttpResponse::NotAcceptable().finish(),
+        };
     }
     match state.status {
         Some(status) => HttpResponse::build(StatusCode::from_u16(status).unwrap()).finish(),

@@ -54,6 +54,22 @@ impl Signer {
         }
     }
 
+    /// A new key for RS256, and a certificate of it, DER.
+    pub fn certified(kid: &str) -> (Self, Vec<u8>) {
+        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+        let certificate = rcgen::CertificateParams::default()
+            .self_signed(&pair)
+            .unwrap();
+        let signer = Self {
+            kid: kid.into(),
+            algorithm: "RS256",
+            key: SigningKey::Rsa(Box::new(
+                RsaKeyPair::from_pkcs8(&pair.serialize_der()).unwrap(),
+            )),
+        };
+        (signer, certificate.der().to_vec())
+    }
+
     /// A new key for ES256.
     pub fn ec(kid: &str) -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();

@@ -1,9 +1,11 @@
 //! Key lookups over time, on a paused clock.
 
+use jsonwebtoken::Algorithm;
+
 use super::*;
 
 fn set() -> KeySet {
-    let modulus = "A".repeat(342);
+    let modulus = format!("{}w", "_".repeat(341));
     let document =
         format!(r#"{{"keys": [{{"kty": "RSA", "kid": "k", "n": "{modulus}", "e": "AQAB"}}]}}"#);
     KeySet::parse(document.as_bytes(), None).unwrap()
@@ -22,7 +24,13 @@ const URL: &str = "https://id.example/keys";
 const HOUR: Duration = Duration::from_secs(3600);
 
 async fn find(keys: &KeyStore, kid: &str) -> Result<Arc<VerificationKey>, KeyLookupError> {
-    keys.find(Some(kid), Algorithm::RS256).await
+    let hint = KeyHint {
+        kid: Some(kid),
+        x5t: None,
+        x5t_s256: None,
+        algorithm: Algorithm::RS256,
+    };
+    keys.find(&hint).await.map(|mut found| found.keys.remove(0))
 }
 
 #[tokio::test(start_paused = true)]
