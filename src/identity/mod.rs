@@ -36,6 +36,8 @@ pub struct Authenticator {
     tokens: Tokens,
     certificates: ClientCertificates,
     challenge: String,
+    /// The answer to a bearer token that is not accepted.
+    challenge_after_bearer: String,
     accepted: String,
 }
 
@@ -62,11 +64,15 @@ impl Authenticator {
             challenges.push("ApiKey header=\"X-Api-Key\"");
             descriptions.push("an API key in the X-Api-Key header (no caller is configured yet)");
         }
+        let challenge = challenges.join(", ");
+        challenges.retain(|scheme| *scheme != "Bearer");
+        challenges.push("Bearer error=\"invalid_token\"");
         Self {
             keys,
             tokens,
             certificates,
-            challenge: challenges.join(", "),
+            challenge,
+            challenge_after_bearer: challenges.join(", "),
             accepted: descriptions.join(" or "),
         }
     }
@@ -90,6 +96,13 @@ impl Authenticator {
     #[must_use]
     pub fn challenge(&self) -> &str {
         &self.challenge
+    }
+
+    /// As [`Self::challenge`], for a request with a bearer token that is not accepted: OAuth
+    /// clients get a new one then (RFC 6750 section 3.1).
+    #[must_use]
+    pub fn challenge_after_bearer(&self) -> &str {
+        &self.challenge_after_bearer
     }
 
     /// The accepted credentials, as a phrase for a problem's detail.

@@ -28,8 +28,9 @@ pub struct Authenticated {
 /// Authenticates the caller, and counts the request against its rate.
 ///
 /// # Errors
-/// 401 `unauthenticated`, the same for every reason but several credentials; 403 for a
-/// valid credential of no caller; 429; 503 while a token cannot be verified.
+/// 401 `unauthenticated`, which tells no credential, several and one that is not accepted
+/// apart, but not why that one is not; 403 for a valid credential of no caller; 429; 503 while
+/// a token cannot be verified.
 pub async fn authenticate(
     request: &HttpRequest,
     state: &AppState,
@@ -76,7 +77,7 @@ async fn verify(
         Ok(credential) => access.identity.authenticate(credential).await,
         Err(reason) => Err(AuthenticationError::Rejected(reason)),
     };
-    known.map_err(|error| problem(error, access, log))
+    known.map_err(|error| problem(error, request, access, log))
 }
 
 /// A header that `Connection` names is for the next hop only (RFC 9110 section 7.6.1): a
@@ -116,6 +117,17 @@ fn extract_credential(request: &HttpRequest) -> Result<Presented<'_>, &'static s
     }
 }
 
+/// Whether a bearer token was sent, well-formed or not.
+fn has_bearer(request: &HttpRequest) -> bool {
+    let mut values = request.headers().get_all(AUTHORIZATION);
+    values.any(|value| {
+        let mut words = value.as_bytes().split(|b| b.is_ascii_whitespace());
+        words
+            .next()
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+    })
+}
+
 /// `Bearer` and a token (RFC 6750 section 2.1); the scheme's case does not count.
 fn bearer(value: &HeaderValue) -> Result<Presented<'_>, &'static str> {
     let text = value.to_str().map_err(|_| "malformed-authorization")?;
@@ -127,21 +139,34 @@ fn bearer(value: &HeaderValue) -> Result<Presented<'_>, &'static str> {
     }
 }
 
-fn problem(refused: AuthenticationError, access: &Access, log: &AccessLog) -> Problem {
+fn problem(
+    refused: AuthenticationError,
+    request: &HttpRequest,
+    access: &Access,
+    log: &AccessLog,
+) -> Problem {
     match refused {
         AuthenticationError::Rejected(reason) => {
             log.refused.set(Some(reason));
+            let identity = &access.identity;
+            let accepted = identity.accepted();
             let detail = match reason {
                 SEVERAL_CREDENTIALS => {
                     "The request has more than one credential; send exactly one.".to_owned()
                 }
+                NO_CREDENTIAL => format!("Authentication required: send {accepted}."),
+                // Nothing about the reason: it would help whoever guesses.
                 _ => format!(
-                    "Authentication required: send {}. No valid credential of a caller was \
-                     received.",
-                    access.identity.accepted()
+                    "The credential that was sent is not accepted. Send {accepted}. Why it is not \
+                     accepted is in the gateway's log, for its operator."
                 ),
             };
-            Problem::unauthenticated(access.identity.challenge(), detail)
+            let challenge = match reason {
+                NO_CREDENTIAL | SEVERAL_CREDENTIALS => identity.challenge(),
+                _ if has_bearer(request) => identity.challenge_after_bearer(),
+                _ => identity.challenge(),
+            };
+            Problem::unauthenticated(challenge, detail)
         }
         AuthenticationError::NoCaller {
             credential_label,

@@ -318,6 +318,15 @@ async fn only_configured_credentials_are_accepted() {
     answer.problem(401, "unauthenticated");
     let both = "ApiKey header=\"X-Api-Key\", Bearer";
     assert_eq!(answer.header("www-authenticate"), Some(both));
+    let expired = json!({"alg": "ES256", "kid": "k"});
+    let mut claims = idp.claims("release");
+    claims["exp"] = json!(1);
+    for token in [signer.sign(&expired, &claims), "no.jwt.at-all".to_owned()] {
+        let answer = send_token(&world, "POST", path, &token).await;
+        answer.problem(401, "unauthenticated");
+        let both = "ApiKey header=\"X-Api-Key\", Bearer error=\"invalid_token\"";
+        assert_eq!(answer.header("www-authenticate"), Some(both));
+    }
     // Two valid credentials are refused.
     let bearer = format!("Bearer {}", signer.token(&idp.claims("release")));
     for headers in [
