@@ -205,6 +205,7 @@ fn with_token() -> (Handle, Runtime) {
         connect_timeout: wait,
         request_timeout: wait,
         tls: false,
+        egress: offergate::domain::Egress::default(),
     });
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let client = transport.unwrap().client();

@@ -148,12 +148,15 @@ async fn read(portal: &Portal, publisher: &PublisherId, handle: &Handle) -> Resu
     };
     match portal.probe(publisher, token.authorization()).await {
         Ok(()) => Ok("the vendor returned the publisher's offers".into()),
-        Err(error) => Err(format!("{error}: {}", remedy(&error))),
+        Err(error) => Err(match remedy(&error) {
+            Some(remedy) => format!("{error}: {remedy}"),
+            None => error.to_string(),
+        }),
     }
 }
 
 /// The most likely remedy.
-fn remedy(error: &ReadError) -> Cow<'static, str> {
+fn remedy(error: &ReadError) -> Option<Cow<'static, str>> {
     let remedy = match error {
         ReadError::Unauthorized => vendor_remedy(401),
         ReadError::Status(status @ 403, _) => vendor_remedy(*status),
@@ -168,12 +171,14 @@ fn remedy(error: &ReadError) -> Cow<'static, str> {
             Unreachable::Name => "check the host in portal.base_url, and this machine's DNS",
             Unreachable::Connect => "check portal.base_url and the firewall",
             Unreachable::Timeout => "check the firewall",
-            Unreachable::Tls(problem) => return problem.remedy("portal.ca_file").into(),
+            Unreachable::Tls(problem) => return Some(problem.remedy("portal.ca_file").into()),
+            // Its text says it.
+            Unreachable::Proxy(_) => return None,
             Unreachable::Request => "check portal.base_url",
         },
         ReadError::Send(SendError::Lost(_)) => "check that portal.base_url is the vendor's",
     };
-    remedy.into()
+    Some(remedy.into())
 }
 
 fn finding(subject: &str, result: Result<String, String>) -> CheckLine {

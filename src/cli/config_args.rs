@@ -11,6 +11,8 @@ use crate::settings::{self, ConfigSource, Loaded};
 /// The prefixes of the environment variables that the configuration uses. Others are not
 /// kept, since they may be secret.
 const PREFIXES: [&str; 3] = ["OFFERGATE_", "AZURE_", "IDENTITY_"];
+/// Whole names, in upper or lower case: where most programs look for a proxy.
+const NAMES: [&str; 2] = ["HTTPS_PROXY", "NO_PROXY"];
 
 #[derive(Args)]
 pub struct ConfigArgs {
@@ -33,7 +35,10 @@ impl ConfigArgs {
                 .filter_map(|(name, value)| {
                     Some((name.into_string().ok()?, value.into_string().ok()?))
                 })
-                .filter(|(name, _)| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+                .filter(|(name, _)| {
+                    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+                        || NAMES.contains(&name.to_ascii_uppercase().as_str())
+                })
                 .collect(),
         }
     }

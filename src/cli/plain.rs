@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
 
+use crate::domain::Egress;
 use crate::transport::{Body, Request, Transport, TransportOptions};
 
 /// The longest answer that is accepted, in bytes.
@@ -29,6 +30,7 @@ pub async fn send(
         connect_timeout: timeout,
         request_timeout: timeout,
         tls: false,
+        egress: Egress::default(),
     })
     .map_err(|error| error.to_string())?;
     let request = Request {
@@ -37,6 +39,7 @@ pub async fn send(
         headers,
         body: Default::default(),
         max_answer: MAX_ANSWER,
+        direct: false,
     };
     let answer = transport
         .client()

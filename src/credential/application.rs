@@ -115,6 +115,7 @@ impl Application {
             ],
             body: Bytes::copy_from_slice(body.as_bytes()),
             max_answer: MAX_ANSWER,
+            direct: false,
         })
     }
 }

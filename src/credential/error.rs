@@ -8,7 +8,7 @@ use crate::transport::{SendError, Unreachable};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFetchError {
     /// The endpoint could not be reached, or did not answer.
-    #[error("token endpoint: {0}; {reach}", reach = reach_text(.0))]
+    #[error("token endpoint: {0}{reach}", reach = reach_text(.0))]
     Unreachable(SendError),
     /// The endpoint refused.
     #[error("token endpoint answered with an error ({status}{}{}){}", code_text(.aadsts), error_text(.error), remedy_text(.aadsts))]
@@ -71,9 +71,13 @@ impl TokenFetchError {
 
 fn reach_text(error: &SendError) -> String {
     match error {
-        SendError::NotSent(Unreachable::Tls(problem)) => problem.remedy("portal.ca_file"),
+        SendError::NotSent(Unreachable::Tls(problem)) => {
+            format!("; {}", problem.remedy("portal.ca_file"))
+        }
+        // Its text says what to do.
+        SendError::NotSent(Unreachable::Proxy(_)) => String::new(),
         SendError::NotSent(_) | SendError::Lost(_) => {
-            "check authority or endpoint, DNS and the firewall".into()
+            "; check authority or endpoint, DNS and the firewall".into()
         }
     }
 }

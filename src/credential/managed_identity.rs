@@ -102,6 +102,7 @@ impl ManagedIdentity {
             headers: vec![header],
             body: Bytes::new(),
             max_answer: MAX_ANSWER,
+            direct: true,
         })
     }
 }

@@ -8,6 +8,7 @@ mod caller;
 mod certificate;
 mod credential;
 mod durability;
+mod egress;
 mod email;
 mod evidence;
 mod first_answer;
@@ -30,6 +31,7 @@ pub use credential::{
     Application, AssertionAlgorithm, CredentialKind, ManagedEndpoint, TokenEndpoint,
 };
 pub use durability::Durability;
+pub use egress::{Egress, NoProxy, Proxy};
 pub use email::{Email, InvalidEmail, MAX_EMAILS};
 pub use evidence::Evidence;
 pub use first_answer::{FirstAnswer, PortalProblem};

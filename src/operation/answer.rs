@@ -107,11 +107,9 @@ fn apply_failure(
         CallFailure::Portal(SendError::NotSent(cause)) => {
             tracing::warn!(operation = %operation.id, %cause, "vendor not reached");
             let code = match cause {
-                Unreachable::Timeout => ProblemCode::PortalTimeout,
                 Unreachable::Request => ProblemCode::InternalError,
-                Unreachable::Name | Unreachable::Connect | Unreachable::Tls(_) => {
-                    ProblemCode::PortalFailed
-                }
+                _ if cause.is_timeout() => ProblemCode::PortalTimeout,
+                _ => ProblemCode::PortalFailed,
             };
             let message = format!("The vendor could not be reached: {cause}. Nothing was done.");
             Some(refuse(operation, delivered, code, message))

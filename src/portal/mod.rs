@@ -238,6 +238,7 @@ impl Portal {
             headers,
             body,
             max_answer,
+            direct: false,
         })
     }
 }

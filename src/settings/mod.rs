@@ -19,6 +19,7 @@ mod identity;
 mod layers;
 mod ledger;
 mod operations;
+mod outbound;
 mod pem;
 mod portal;
 mod publishers;

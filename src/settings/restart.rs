@@ -19,6 +19,7 @@ impl Settings {
             server,
             admin,
             portal,
+            outbound,
             operations,
             credentials: _,
             publishers,
@@ -39,6 +40,7 @@ impl Settings {
             ),
             ("admin", *admin == newer.admin),
             ("portal", *portal == newer.portal),
+            ("outbound", *outbound == newer.outbound),
             ("operations", *operations == newer.operations),
             (
                 "credentials",

@@ -12,11 +12,13 @@ use super::identity::{self, JwtIssuerSettings};
 use super::layers::{BASE, ConfigSource, Layers};
 use super::ledger::{self, LedgerSettings};
 use super::operations::{self, OperationsSettings};
+use super::outbound;
 use super::portal::{self, PortalSettings};
 use super::publishers::{self, PublisherSettings};
 use super::reader::{KeyKind, Reading, Table, all};
 use super::server::{self, ServerSettings};
 use super::{telemetry, url};
+use crate::domain::Egress;
 use crate::telemetry::LogOptions;
 
 /// Everything that can be configured, checked.
@@ -28,6 +30,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// The vendor's API.
     pub portal: PortalSettings,
+    /// The proxy towards the vendor, token endpoints and issuers, if there is one.
+    pub outbound: Egress,
     /// How unfinished operations are polled.
     pub operations: OperationsSettings,
     /// How tokens are acquired, by the name that publishers refer to.
@@ -120,6 +124,7 @@ fn read(root: &mut Table<'_, '_>, running: Option<&Settings>) -> Option<Settings
         server: root.table("server", |t| server::read(t, context)),
         admin: root.table("admin", |t| admin::read(t, context)),
         portal: root.table("portal", |t| portal::read(t, context)),
+        outbound: root.table("outbound", outbound::read),
         operations: root.table("operations", operations::read),
         credentials: credentials::read(root, context),
         publishers: publishers::read(root, context),

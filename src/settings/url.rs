@@ -146,6 +146,16 @@ pub fn parse_resource(text: &str, query: Query) -> Result<HttpUrl, &'static str>
     Ok(url)
 }
 
+/// Reads `host[:port]`: the host in lower case and without brackets, and the port.
+pub fn parse_authority(text: &str) -> Option<(String, Option<u16>)> {
+    let text = text.to_ascii_lowercase();
+    let host = host(&text)?;
+    scope(host)?;
+    let port = text[host.len()..].strip_prefix(':');
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Some((host.to_owned(), port.and_then(|port| port.parse().ok())))
+}
+
 /// Whether a text is not empty and consists of what RFC 3986 allows in a path segment, and
 /// of `more`. An escape must be necessary, and must not hide the end of a segment.
 fn is_plain(text: &str, more: &[u8]) -> bool {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::options;
 use crate::admin::{IssuerHealth, LeftOutKeys};
-use crate::domain::Caller;
+use crate::domain::{Caller, Egress};
 use crate::http::{Access, Quotas};
 use crate::identity::{
     ApiKeys, Authenticator, ClientCa, ClientCertificates, DuplicateKey, DuplicateSan, InvalidCa,
@@ -70,7 +70,7 @@ pub fn build(
                     .into_iter()
                     .flat_map(|access| access.identity.tokens().issuers());
                 before.for_each(|before| keys.inherit(&before.keys));
-                let transport = Transport::new(&transport(issuer))?;
+                let transport = Transport::new(&transport(issuer, &settings.outbound))?;
                 refreshers.push(NewKeyRefresher {
                     refresher,
                     transport,
@@ -157,13 +157,14 @@ fn client_ca(settings: &Settings) -> Result<Option<Arc<ClientCa>>, InvalidCa> {
     Ok(certificates.map(ClientCa::new).transpose()?.map(Arc::new))
 }
 
-fn transport(issuer: &JwtIssuerSettings) -> TransportOptions {
+fn transport(issuer: &JwtIssuerSettings, egress: &Egress) -> TransportOptions {
     let address = issuer.jwks_url.as_ref().unwrap_or(&issuer.rules.issuer);
     TransportOptions {
         ca_file: issuer.ca_file.clone(),
         connect_timeout: CONNECT_TIMEOUT,
         request_timeout: FETCH_TIMEOUT,
         tls: address.starts_with("https:"),
+        egress: egress.clone(),
     }
 }
 

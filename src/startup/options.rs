@@ -65,6 +65,7 @@ pub fn portal_transport(settings: &Settings) -> TransportOptions {
         connect_timeout: settings.portal.connect_timeout,
         request_timeout: settings.portal.request_timeout,
         tls: settings.portal.base_url.starts_with("https:"),
+        egress: settings.outbound.clone(),
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::{Body, Framing, check_framing, read};
 use super::config::{ClientConfig, TransportError, TransportOptions};
+use super::connect::Pool;
 use super::error::{Lost, SendError, classify, is_stale};
 use super::unreachable::Unreachable;
 
@@ -25,6 +26,16 @@ impl Transport {
     /// [`TransportError`] when there is nothing to trust or it cannot be read.
     pub fn new(options: &TransportOptions) -> Result<Self, TransportError> {
         ClientConfig::new(options).map(Self)
+    }
+
+    /// How an address is reached, for people: directly, or by which proxy.
+    #[must_use]
+    pub fn way_to(&self, url: &str) -> String {
+        let uri = Uri::try_from(url).ok();
+        match uri.as_ref().and_then(|uri| self.0.proxy_for(uri)) {
+            Some(proxy) => format!("by the proxy {proxy}"),
+            None => "directly".into(),
+        }
     }
 
     /// A client for the calling thread, with its own connections.
@@ -49,6 +60,8 @@ pub struct Request {
     pub body: Bytes,
     /// The longest body of an answer that is read, in bytes after decoding.
     pub max_answer: usize,
+    /// Never by a proxy: it is for a service of the platform that this machine runs on.
+    pub direct: bool,
 }
 
 /// An answer.
@@ -78,11 +91,12 @@ pub struct HttpClient {
     config: ClientConfig,
 }
 
-/// awc's clients, each with a pool of connections. awc knows no TLS: the connections of the
-/// second are encrypted below it, so both are asked for `http` addresses.
+/// awc's clients, each with a pool of connections. awc sees no TLS: connections are encrypted
+/// below it, so all are asked for `http` addresses.
 struct Pools {
     plain: awc::Client,
     secure: awc::Client,
+    direct: awc::Client,
     /// How many were made before them.
     generation: u64,
 }
@@ -90,8 +104,9 @@ struct Pools {
 impl Pools {
     fn new(config: &ClientConfig) -> Self {
         Self {
-            plain: config.build(false),
-            secure: config.build(true),
+            plain: config.build(Pool::Plain),
+            secure: config.build(Pool::Secure),
+            direct: config.build(Pool::SecureDirect),
             generation: 0,
         }
     }
@@ -183,7 +198,11 @@ impl HttpClient {
                 let mut parts = request.uri.clone().into_parts();
                 parts.scheme = Some(Scheme::HTTP);
                 let uri = Uri::from_parts(parts).ok()?;
-                pools.secure.request(request.method.clone(), uri)
+                let pool = match request.direct {
+                    true => &pools.direct,
+                    false => &pools.secure,
+                };
+                pool.request(request.method.clone(), uri)
             }
             _ => pools.plain.request(request.method.clone(), &request.uri),
         }
@@ -210,6 +229,7 @@ mod tests {
     use tokio::task::LocalSet;
 
     use super::*;
+    use crate::domain::Egress;
 
     const LIMIT: Duration = Duration::from_secs(10);
 
@@ -244,6 +264,7 @@ mod tests {
             connect_timeout: LIMIT,
             request_timeout: LIMIT,
             tls: false,
+            egress: Egress::default(),
         };
         let client = Transport::new(&options).unwrap().client();
         let mut outcome = None;
@@ -254,6 +275,7 @@ mod tests {
                 headers: Vec::new(),
                 body: Bytes::new(),
                 max_answer: 9,
+                direct: false,
             };
             outcome = Some(client.send(request).await.map(|answer| answer.status()));
         }

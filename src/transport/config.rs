@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::http::Uri;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use super::connect::{ConnectOptions, PoolConnector, client_config};
+use super::connect::{ConnectOptions, Pool, PoolConnector, client_config};
+use crate::domain::{Egress, Proxy};
 
 /// What a [`Transport`](super::Transport) is made from.
 #[derive(Debug, Clone)]
@@ -19,6 +21,8 @@ pub struct TransportOptions {
     pub request_timeout: Duration,
     /// Whether any target is https. If none is, no certificates are loaded.
     pub tls: bool,
+    /// The way out, for https.
+    pub egress: Egress,
 }
 
 /// Why no client can be made.
@@ -58,15 +62,24 @@ impl ClientConfig {
             .connect_timeout
             .min(options.request_timeout * 9 / 10);
         Ok(Self {
-            connect: Arc::new(ConnectOptions::new(tls, connect_timeout)),
+            connect: Arc::new(ConnectOptions::new(
+                tls,
+                options.egress.clone(),
+                connect_timeout,
+            )),
             request_timeout: options.request_timeout,
         })
     }
 
-    /// A client for the calling thread, with an empty pool of connections, all encrypted
-    /// (`secure`) or none.
-    pub(super) fn build(&self, secure: bool) -> awc::Client {
-        let connector = PoolConnector::new(Arc::clone(&self.connect), secure);
+    /// The proxy on the way to an address.
+    pub(super) fn proxy_for(&self, uri: &Uri) -> Option<&Arc<Proxy>> {
+        let is_secure = uri.scheme_str() == Some("https");
+        is_secure.then(|| self.connect.proxy_for(uri, Pool::Secure))?
+    }
+
+    /// A client for the calling thread, with an empty pool of connections.
+    pub(super) fn build(&self, pool: Pool) -> awc::Client {
+        let connector = PoolConnector::new(Arc::clone(&self.connect), pool);
         let connector = awc::Connector::new()
             .connector(connector)
             // Our connector keeps to its own limit, and says more when it is reached.

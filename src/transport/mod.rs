@@ -20,4 +20,4 @@ pub use client::{HttpClient, Request, Response, Transport};
 pub use config::{TransportError, TransportOptions};
 pub use error::{Lost, SendError};
 pub use headers::{date, retry_after};
-pub use unreachable::{TlsProblem, Unreachable};
+pub use unreachable::{ProxyFailure, ProxyProblem, TlsProblem, Unreachable};

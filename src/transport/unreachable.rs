@@ -1,5 +1,9 @@
 //! Why a server could not be reached. No byte of a request was sent then.
 
+use std::sync::Arc;
+
+use crate::domain::Proxy;
+
 /// Why a request could not even be started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
@@ -15,9 +19,95 @@ pub enum Unreachable {
     /// The TLS handshake failed.
     #[error("the TLS handshake failed: {0}")]
     Tls(TlsProblem),
+    /// The proxy on the way did not open a tunnel.
+    #[error("{0}")]
+    Proxy(Arc<ProxyFailure>),
     /// The request itself could not be built.
     #[error("the request could not be built")]
     Request,
+}
+
+impl Unreachable {
+    /// Whether it took too long.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::Timeout => true,
+            Self::Proxy(failure) => failure.problem == ProxyProblem::Timeout,
+            Self::Name | Self::Connect | Self::Tls(_) | Self::Request => false,
+        }
+    }
+}
+
+/// What happened at a proxy, and what to do about it.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error(
+    "the proxy {proxy} ({}) {problem}: {}",
+    proxy.key,
+    problem.remedy(proxy.key, target)
+)]
+pub struct ProxyFailure {
+    /// The proxy.
+    pub proxy: Arc<Proxy>,
+    /// The host and port that a tunnel was wanted to.
+    pub target: String,
+    /// What happened.
+    pub problem: ProxyProblem,
+}
+
+impl Eq for ProxyFailure {}
+
+/// Why a proxy opened no tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyProblem {
+    /// Its name is unknown.
+    #[error("has a host name that could not be resolved")]
+    Name,
+    /// It could not be connected to.
+    #[error("accepted no connection")]
+    Connect,
+    /// It did not accept or answer in time.
+    #[error("did not answer in time")]
+    Timeout,
+    /// The handshake with the proxy itself failed.
+    #[error("was not trusted, or speaks no TLS ({0})")]
+    Tls(TlsProblem),
+    /// It answered with another status than 2xx.
+    #[error("refused a tunnel ({0})")]
+    Refused(u16),
+    /// It ended the connection.
+    #[error("closed the connection without an answer")]
+    Closed,
+    /// Its answer was not HTTP.
+    #[error("answered with something that is not HTTP/1.1")]
+    NotHttp,
+    /// The head of its answer had no end.
+    #[error("answered with a head that is too long")]
+    HeadTooLong,
+    /// It accepted, and sent something of its own.
+    #[error("answered with a page instead of a tunnel")]
+    NotATunnel,
+}
+
+impl ProxyProblem {
+    fn remedy(self, key: &str, target: &str) -> String {
+        match self {
+            Self::Name => format!("check the host in {key}, and this machine's DNS"),
+            Self::Connect | Self::Timeout | Self::Closed => {
+                format!("check host and port in {key}, and the firewall")
+            }
+            Self::Tls(problem) => problem.remedy("ca_file"),
+            Self::Refused(401 | 407) => format!("check user and password in {key}"),
+            Self::Refused(500..) => {
+                format!("check that it can reach {target}, or add that to outbound.no_proxy")
+            }
+            Self::Refused(_) => {
+                format!("let it allow CONNECT to {target}, or add that to outbound.no_proxy")
+            }
+            Self::NotHttp => format!("check scheme and port in {key}"),
+            Self::HeadTooLong | Self::NotATunnel => format!("check that {key} is an HTTP proxy"),
+        }
+    }
 }
 
 /// Why a TLS handshake failed.

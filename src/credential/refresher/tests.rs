@@ -59,6 +59,7 @@ async fn with_refresher(wait: Duration, test: impl AsyncFnOnce(&Handle, &Path)) 
         connect_timeout: SECOND,
         request_timeout: SECOND,
         tls: false,
+        egress: crate::domain::Egress::default(),
     });
     let http = transport.unwrap().client();
     let run = async {

@@ -195,6 +195,7 @@ async fn get(
         headers,
         body: Bytes::new(),
         max_answer: MAX_DOCUMENT,
+        direct: false,
     };
     let answer = http
         .send(request)

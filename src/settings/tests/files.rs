@@ -117,7 +117,7 @@ fn every_key_of_base_is_of_the_right_type() {
         let own = |line: &&String| credential(line) && !line.contains(": belongs to kind ");
         let found: Vec<String> = problems.iter().filter(own).cloned().collect();
         assert_eq!(short(&found), expected.join("\n"), "{kind}");
-        assert_eq!(problems.iter().filter(|line| !credential(line)).count(), 6);
+        assert_eq!(problems.iter().filter(|line| !credential(line)).count(), 7);
     }
     let scene = Fixture::empty().file("t.toml", switched_on());
     let problems = scene.problems();
@@ -129,6 +129,9 @@ fn every_key_of_base_is_of_the_right_type() {
         [
             format!("t.toml: identity.jwt[0].bearer_token_file: {missing}"),
             format!("t.toml: identity.jwt[0].ca_file: {missing}"),
+            "t.toml: outbound.proxy_url_file: outbound.proxy_url is set too (t.toml); remove one \
+             of them"
+                .into(),
             format!("t.toml: portal.ca_file: {missing}"),
             format!("t.toml: server.tls.cert_file: {missing}"),
             format!("t.toml: server.tls.client_ca_file: {missing}"),

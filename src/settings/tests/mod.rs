@@ -12,6 +12,7 @@ mod identity;
 mod layers;
 mod leaks;
 mod managed;
+mod outbound;
 mod reload;
 mod secrets;
 mod tls;

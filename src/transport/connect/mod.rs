@@ -1,15 +1,16 @@
 //! Connections below awc, which pools what this module connects.
 //!
 //! From a host's name to a stream that is ready for requests: the shared look-up, the race
-//! between the addresses, and TLS, all within one time limit. Nothing of a request is sent
-//! in here, so everything that fails in here is [`Unreachable`].
+//! between the addresses, a proxy's tunnel, and TLS, all within one time limit. Nothing of a
+//! request is sent in here, so everything that fails in here is [`Unreachable`].
 
 mod lookup;
 mod race;
 mod stream;
 mod tls;
+mod tunnel;
 
-use std::future::Future;
+use std::cell::Cell;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ use tokio_rustls::TlsConnector;
 
 use self::lookup::Lookups;
 use self::stream::{Channel, Connected};
-use super::unreachable::{TlsProblem, Unreachable};
+use super::unreachable::{ProxyFailure, ProxyProblem, TlsProblem, Unreachable};
+use crate::domain::{Egress, Proxy};
 
 pub(super) use self::stream::Stale;
 pub(super) use self::tls::client_config;
@@ -43,45 +45,111 @@ fn wrap(connected: Connected) -> Stream {
 pub(super) struct ConnectOptions {
     /// None: nothing is encrypted, and `https` is refused.
     pub(super) tls: Option<Arc<rustls::ClientConfig>>,
+    /// The way out.
+    pub(super) egress: Egress,
     /// For everything from the look-up to the end of the handshake.
     pub(super) timeout: Duration,
     lookups: Arc<Lookups>,
 }
 
 impl ConnectOptions {
-    pub(super) fn new(tls: Option<Arc<rustls::ClientConfig>>, timeout: Duration) -> Self {
+    pub(super) fn new(
+        tls: Option<Arc<rustls::ClientConfig>>,
+        egress: Egress,
+        timeout: Duration,
+    ) -> Self {
         Self {
             tls,
+            egress,
             timeout,
             lookups: Lookups::shared(),
         }
     }
+
+    /// The proxy on the way to an address.
+    pub(super) fn proxy_for(&self, uri: &Uri, pool: Pool) -> Option<&Arc<Proxy>> {
+        match pool {
+            Pool::Secure => {
+                let (host, port) = (host(uri)?, uri.port_u16().unwrap_or(443));
+                self.egress.proxy_for(host, port)
+            }
+            // A proxy wants other requests for plain HTTP, and reads them: it would see tokens
+            // that `allow_plain_http` gave to the network in between alone.
+            Pool::Plain | Pool::SecureDirect => None,
+        }
+    }
 }
 
-/// Makes the connections of one of awc's pools: all encrypted, or none.
+/// What the connections of one of awc's pools have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pool {
+    /// Not encrypted, and never by a proxy.
+    Plain,
+    /// Encrypted, and by the proxy if there is one for the host.
+    Secure,
+    /// Encrypted, and never by a proxy.
+    SecureDirect,
+}
+
+/// Makes the connections of one of awc's pools.
 #[derive(Clone)]
 pub(super) struct PoolConnector {
     options: Arc<ConnectOptions>,
-    secure: bool,
+    pool: Pool,
 }
 
 impl PoolConnector {
-    pub(super) fn new(options: Arc<ConnectOptions>, secure: bool) -> Self {
-        Self { options, secure }
+    pub(super) fn new(options: Arc<ConnectOptions>, pool: Pool) -> Self {
+        Self { options, pool }
     }
 
     async fn connect(&self, uri: &Uri) -> Result<Stream, Unreachable> {
-        let host = uri.host().ok_or(Unreachable::Request)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = uri.port_u16().unwrap_or(if self.secure { 443 } else { 80 });
-        let mut channel = self.reach(host, port).await?;
-        if self.secure {
-            channel = self
-                .encrypt(channel, host)
-                .await
-                .map_err(Unreachable::Tls)?;
+        let host = host(uri).ok_or(Unreachable::Request)?;
+        let proxy = self.options.proxy_for(uri, self.pool);
+        // Where time runs out: not at the proxy once that has opened a tunnel.
+        let at_proxy = Cell::new(proxy);
+        let failed = |proxy: &Arc<Proxy>, problem| {
+            Unreachable::Proxy(Arc::new(ProxyFailure {
+                proxy: Arc::clone(proxy),
+                target: target(uri),
+                problem,
+            }))
+        };
+        let connecting = async {
+            let mut channel = match proxy {
+                Some(proxy) => {
+                    let tunnel = self.tunnel(proxy, &target(uri)).await;
+                    at_proxy.set(None);
+                    tunnel.map_err(|problem| failed(proxy, problem))?
+                }
+                None => self.reach(host, port(uri, self.pool)).await?,
+            };
+            if self.pool != Pool::Plain {
+                let encrypted = self.encrypt(channel, host).await;
+                channel = encrypted.map_err(Unreachable::Tls)?;
+            }
+            Ok(wrap(Connected::new(channel)))
+        };
+        let connected = timeout(self.options.timeout, connecting).await;
+        connected.unwrap_or_else(|_elapsed| {
+            Err(match at_proxy.get() {
+                Some(proxy) => failed(proxy, ProxyProblem::Timeout),
+                None => Unreachable::Timeout,
+            })
+        })
+    }
+
+    async fn tunnel(&self, proxy: &Proxy, target: &str) -> Result<Channel, ProxyProblem> {
+        let reached = self.reach(&proxy.host, proxy.port).await;
+        let mut channel = reached.map_err(|cause| match cause {
+            Unreachable::Name => ProxyProblem::Name,
+            _ => ProxyProblem::Connect,
+        })?;
+        if proxy.secure {
+            let encrypted = self.encrypt(channel, &proxy.host).await;
+            channel = encrypted.map_err(ProxyProblem::Tls)?;
         }
-        Ok(wrap(Connected::new(channel)))
+        tunnel::open(channel, proxy, target).await
     }
 
     /// Connects to a port of a host, at the first of its addresses that accepts.
@@ -120,8 +188,7 @@ impl Service<ConnectInfo<Uri>> for PoolConnector {
         let this = self.clone();
         async move {
             let uri = info.request().clone();
-            let connected = within(this.options.timeout, this.connect(&uri)).await;
-            match connected {
+            match this.connect(&uri).await {
                 Ok(stream) => Ok(Connection::new(uri, stream)),
                 Err(cause) => Err(ConnectError::Io(io::Error::other(cause))),
             }
@@ -130,11 +197,22 @@ impl Service<ConnectInfo<Uri>> for PoolConnector {
     }
 }
 
-async fn within<T>(
-    limit: Duration,
-    connecting: impl Future<Output = Result<T, Unreachable>>,
-) -> Result<T, Unreachable> {
-    timeout(limit, connecting)
-        .await
-        .unwrap_or(Err(Unreachable::Timeout))
+/// The host of an address, without the brackets that IPv6 has there.
+fn host(uri: &Uri) -> Option<&str> {
+    let host = uri.host()?;
+    Some(host.trim_start_matches('[').trim_end_matches(']'))
+}
+
+fn port(uri: &Uri, pool: Pool) -> u16 {
+    let default = match pool {
+        Pool::Plain => 80,
+        Pool::Secure | Pool::SecureDirect => 443,
+    };
+    uri.port_u16().unwrap_or(default)
+}
+
+/// Where a tunnel for an encrypted connection leads.
+fn target(uri: &Uri) -> String {
+    let host = uri.host().unwrap_or_default();
+    format!("{host}:{}", port(uri, Pool::Secure))
 }
