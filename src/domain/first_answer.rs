@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Operation, PortalError, ProblemCode, Status};
+use super::{Operation, PortalError, ProblemCode};
 
 /// The first answer to a request with an idempotency key: everything that a replay
 /// needs.
@@ -52,10 +52,9 @@ impl Operation {
     /// the same refusal for a day.
     #[must_use]
     pub fn consumes_idempotency_key(&self) -> bool {
-        let refused = self.status == Status::Failed && self.outcome.is_none();
         let code = self.error.as_ref().map(|error| error.code);
         let unanswered = self.portal.http_status.is_none();
-        !(refused && (unanswered || code == Some(ProblemCode::PortalThrottled)))
+        !(self.is_refused() && (unanswered || code == Some(ProblemCode::PortalThrottled)))
     }
 }
 

@@ -39,7 +39,7 @@ pub use glob::{Glob, InvalidGlob};
 pub use idempotency::{Digest, Idempotency};
 pub use ids::{InvalidId, OfferId, OperationId, PublisherId, RequestId};
 pub use jwt::{ClaimMatch, JWT_ALGORITHMS, TokenRules};
-pub use limits::{CallerLimits, RateLimit};
+pub use limits::{CallerLimits, Limit, Pools, RateLimit};
 pub use operation::{
     Delivered, Operation, OperationError, Outcome, PortalError, PortalFacts, Status, now,
 };

@@ -268,6 +268,12 @@ impl Operation {
         self.touch();
     }
 
+    /// Whether it ended without an outcome: the vendor refused it, or never received it.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.status == Status::Failed && self.outcome.is_none()
+    }
+
     /// Every change has its own time, later than the one before even if the clock goes back:
     /// it identifies the states of an operation.
     fn touch(&mut self) {

@@ -125,7 +125,7 @@ codes! {
     PortalBadResponse = Portal 502 "portal-bad-response" "The vendor's answer could not be understood"
         "The request may have been carried out: follow operationLocation.",
     PortalFailed = Portal 502 "portal-failed" "The vendor failed or could not be reached"
-        "Unless delivered is \"no\", the request may have been carried out: follow operationLocation.",
+        "If retryable is true, nothing was done: repeat the request after the time in Retry-After. Otherwise it may have been carried out: follow operationLocation.",
     CredentialUnavailable = IdentityProvider 503 "credential-unavailable" "The gateway has no usable token at the moment"
         "Repeat the request after the time in Retry-After. The operator finds the reason in /readyz and in the log.",
     IssuerUnavailable = IdentityProvider 503 "issuer-unavailable" "The keys of the token's issuer are not available at the moment"
@@ -137,8 +137,8 @@ codes! {
     Draining = Gateway 503 "draining" "This gateway is shutting down"
         "Repeat the request: another instance, or this one's successor, will answer.",
     PortalTimeout = Portal 504 "portal-timeout" "The vendor could not be reached in time"
-        "Nothing was sent; repeat the request.",
-    // Codes of operations only, which are answered with 200.
+        "Nothing was sent: repeat the request after the time in Retry-After. The operator can raise portal.connect_timeout_ms.",
+    // Codes of operations only: the answer that shows one is 200.
     AlreadyCompleted = Portal 200 "already-completed" "The publish completed before the cancel could take effect"
         "The offer was published; publish again if that is not what you want.",
     NotCanceled = Portal 200 "not-canceled" "The publish is still running after the cancel"
@@ -148,6 +148,12 @@ codes! {
 }
 
 impl ProblemCode {
+    /// Whether it is the code of an operation only, never of a problem.
+    #[must_use]
+    pub fn is_of_operation(self) -> bool {
+        self.status() < 400
+    }
+
     /// Whether repeating the request can help, as far as the code alone says.
     #[must_use]
     pub fn is_retryable(self) -> bool {

@@ -12,7 +12,7 @@ use super::connection::LongLivedResponse;
 use super::extract::reauthenticate;
 use super::quota::CallerSlot;
 use super::{AppState, Problem};
-use crate::domain::{CallerName, Operation};
+use crate::domain::{CallerName, Limit, Operation};
 
 /// A waiting request's slot.
 pub struct WaitSlot {
@@ -21,13 +21,34 @@ pub struct WaitSlot {
     _response: LongLivedResponse,
 }
 
+/// Why there is no slot.
+#[derive(Debug, thiserror::Error)]
+pub enum NoWaitSlot {
+    /// The caller has as many as it may have.
+    #[error("of this caller (max_waits = {}{})", .0.count, match .0.is_default {
+        true => ", by default half of all",
+        false => "",
+    })]
+    OfCaller(Limit),
+    /// All callers together have as many as there may be.
+    #[error("of all callers together (nine tenths of server.max_connections)")]
+    OfAll,
+}
+
 impl WaitSlot {
-    /// A slot for this caller's request, if one is free.
-    #[must_use]
-    pub fn acquire(request: &HttpRequest, state: &AppState, caller: &CallerName) -> Option<Self> {
-        let _of_the_caller = state.access.load().quotas.wait_slot(caller)?;
-        let _of_all = state.long_polls.acquire()?;
-        Some(Self {
+    /// A slot for this caller's request.
+    ///
+    /// # Errors
+    /// The limit that has been reached.
+    pub fn acquire(
+        request: &HttpRequest,
+        state: &AppState,
+        caller: &CallerName,
+    ) -> Result<Self, NoWaitSlot> {
+        let _of_the_caller = state.access.load().quotas.wait_slot(caller);
+        let _of_the_caller = _of_the_caller.map_err(NoWaitSlot::OfCaller)?;
+        let _of_all = state.long_polls.acquire().ok_or(NoWaitSlot::OfAll)?;
+        Ok(Self {
             _of_all,
             _of_the_caller,
             _response: LongLivedResponse::begin(request),
@@ -57,8 +78,8 @@ pub async fn hold(
         return Ok((operation, Some(wait)));
     }
     match WaitSlot::acquire(request, state, &operation.requested_by) {
-        Some(_slot) => until_finished(request, state, operation, wait).await,
-        None => Ok((operation, None)),
+        Ok(_slot) => until_finished(request, state, operation, wait).await,
+        Err(_none) => Ok((operation, None)),
     }
 }
 

@@ -15,24 +15,24 @@ use governor::{Quota as Pace, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Problem;
-use crate::domain::{CallerLimits, CallerName, ProblemCode, RateLimit};
+use crate::domain::{CallerLimits, CallerName, Limit, Pools, ProblemCode, RateLimit};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
 
-/// The limits of all callers that have limits, and their current use.
-#[derive(Default)]
+/// The limits of all callers, and their current use.
 pub struct Quotas {
+    pools: Pools,
     rates: HashMap<CallerName, Arc<(RateLimit, Limiter)>>,
     actions: ConcurrencyLimits,
     waits: ConcurrencyLimits,
 }
 
-/// The limit of each caller that has one, and its free slots.
+/// The limit of each caller, and its free slots.
 #[derive(Default)]
-struct ConcurrencyLimits(HashMap<CallerName, (usize, Arc<Semaphore>)>);
+struct ConcurrencyLimits(HashMap<CallerName, (Limit, Arc<Semaphore>)>);
 
 /// The remaining quota of a caller's rate, for the headers of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,20 +41,18 @@ pub struct RateLimitState {
     requests: u32,
 }
 
-/// A caller's slot, returned when dropped; none where there is no limit.
+/// A caller's slot, returned when dropped; none for a caller that is not configured.
 pub type CallerSlot = Option<OwnedSemaphorePermit>;
 
-/// How many requests may wait, over all threads: fewer than there may be connections, so
-/// that the rest stay free for requests that do not wait.
+/// How many requests may wait, over all threads.
 #[derive(Clone)]
 pub struct LongPollLimit(Arc<Semaphore>);
 
 impl LongPollLimit {
-    /// The limit of a gateway with this many connections.
+    /// This many, with the open event streams.
     #[must_use]
-    pub fn among(connections: usize) -> Self {
-        let waiting = connections - connections / 10;
-        Self(Arc::new(Semaphore::new(waiting)))
+    pub fn new(waits: usize) -> Self {
+        Self(Arc::new(Semaphore::new(waits)))
     }
 
     /// A slot, if one is free.
@@ -66,13 +64,19 @@ impl LongPollLimit {
 
 impl Quotas {
     /// The limits of these callers. Of a limit that is the same as `earlier`, as much is used
-    /// as before.
+    /// as before. The pools are those that the gateway started with.
     #[must_use]
     pub fn new(
         limits: impl IntoIterator<Item = (CallerName, CallerLimits)>,
+        pools: Pools,
         earlier: Option<&Self>,
     ) -> Self {
-        let mut new = Self::default();
+        let mut new = Self {
+            pools: earlier.map_or(pools, |earlier| earlier.pools),
+            rates: HashMap::new(),
+            actions: ConcurrencyLimits::default(),
+            waits: ConcurrencyLimits::default(),
+        };
         for (name, limits) in limits {
             let CallerLimits {
                 rate,
@@ -85,8 +89,10 @@ impl Quotas {
                 let limiter = known.unwrap_or_else(|| Arc::new((rate, limiter(rate))));
                 new.rates.insert(name.clone(), limiter);
             }
+            let actions = Limit::of(actions, new.pools.actions);
             new.actions
                 .add(&name, actions, earlier.map(|quotas| &quotas.actions));
+            let waits = Limit::of(waits, new.pools.waits);
             new.waits
                 .add(&name, waits, earlier.map(|quotas| &quotas.waits));
         }
@@ -123,33 +129,40 @@ impl Quotas {
     /// 429 `rate-limited` if none is free.
     pub fn action_slot(&self, caller: &CallerName) -> Result<CallerSlot, Problem> {
         self.actions.acquire(caller).map_err(|limit| {
+            let Limit { count, is_default } = limit;
+            let default = match is_default {
+                true => ", by default half of server.max_in_flight_actions",
+                false => "",
+            };
             let detail = format!(
-                "Too many concurrent actions for this caller (max_in_flight_actions = {limit}). \
-                 Retry after 1 s."
+                "Too many concurrent actions for this caller (max_in_flight_actions = \
+                 {count}{default}); nothing was sent. Retry after 1 s."
             );
             Problem::new(ProblemCode::RateLimited, detail).retry_after(Duration::from_secs(1))
         })
     }
 
-    /// A slot among the caller's waiting requests and streams, if one is free.
-    #[must_use]
-    pub fn wait_slot(&self, caller: &CallerName) -> Option<CallerSlot> {
-        self.waits.acquire(caller).ok()
+    /// A slot among the caller's waiting requests and streams.
+    ///
+    /// # Errors
+    /// The limit if none is free.
+    pub fn wait_slot(&self, caller: &CallerName) -> Result<CallerSlot, Limit> {
+        self.waits.acquire(caller)
     }
 }
 
 impl ConcurrencyLimits {
     /// Limits this caller. If it had the same limit `earlier`, the same slots are in use.
-    fn add(&mut self, caller: &CallerName, count: Option<usize>, earlier: Option<&Self>) {
-        let Some(count) = count else { return };
+    fn add(&mut self, caller: &CallerName, limit: Limit, earlier: Option<&Self>) {
         let known = earlier.and_then(|earlier| earlier.0.get(caller));
-        let known = known.filter(|known| known.0 == count).cloned();
-        let slots = known.unwrap_or_else(|| (count, Arc::new(Semaphore::new(count))));
-        self.0.insert(caller.clone(), slots);
+        let known = known.filter(|known| known.0.count == limit.count);
+        let slots = known.map(|known| Arc::clone(&known.1));
+        let slots = slots.unwrap_or_else(|| Arc::new(Semaphore::new(limit.count)));
+        self.0.insert(caller.clone(), (limit, slots));
     }
 
     /// A slot of this caller; the limit if none is free.
-    fn acquire(&self, caller: &CallerName) -> Result<CallerSlot, usize> {
+    fn acquire(&self, caller: &CallerName) -> Result<CallerSlot, Limit> {
         match self.0.get(caller) {
             None => Ok(None),
             Some((limit, slots)) => Arc::clone(slots)
@@ -203,6 +216,10 @@ mod tests {
     fn quotas(limits: CallerLimits, earlier: Option<&Quotas>) -> Quotas {
         Quotas::new(
             [(name("a"), limits), (name("free"), CallerLimits::default())],
+            Pools {
+                actions: 5,
+                waits: 8,
+            },
             earlier,
         )
     }
@@ -271,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_returned_and_only_limited_callers_need_one() {
+    fn slots_are_returned_and_every_caller_has_a_limit() {
         let limits = CallerLimits {
             rate: None,
             actions: Some(2),
@@ -287,6 +304,26 @@ mod tests {
         assert_eq!(refused.code(), ProblemCode::RateLimited);
         drop(one);
         assert!(quotas.action_slot(&name("a")).is_ok());
-        assert!(matches!(quotas.action_slot(&name("free")), Ok(None)));
+        assert!(matches!(quotas.action_slot(&name("unknown")), Ok(None)));
+        // Half of five, and of eight.
+        let free = name("free");
+        let _actions = [quotas.action_slot(&free), quotas.action_slot(&free)].map(Result::unwrap);
+        assert!(quotas.action_slot(&free).is_err());
+        let _waits = [(); 4].map(|()| quotas.wait_slot(&free).unwrap());
+        let limit = quotas.wait_slot(&free).unwrap_err();
+        assert!(limit.is_default && limit.count == 4);
+    }
+
+    #[test]
+    fn a_reload_does_not_change_the_pools() {
+        let first = quotas(CallerLimits::default(), None);
+        let larger = Pools {
+            actions: 5000,
+            waits: 8000,
+        };
+        let limits = [(name("free"), CallerLimits::default())];
+        let second = Quotas::new(limits, larger, Some(&first));
+        let slots = std::iter::from_fn(|| second.action_slot(&name("free")).ok());
+        assert_eq!(slots.take(100).collect::<Vec<_>>().len(), 2);
     }
 }

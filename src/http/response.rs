@@ -7,6 +7,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue};
 use crate::operation::Reply;
 
 const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
+const AZURE_ASYNC_OPERATION: HeaderName = HeaderName::from_static("azure-asyncoperation");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// Says that the answer is that of an earlier request with the same idempotency key.
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -21,7 +22,13 @@ pub fn response(reply: Reply) -> HttpResponse {
     if let Some(seconds) = reply.retry_after {
         response.insert_header((header::RETRY_AFTER, seconds));
     }
-    if let Some(location) = reply.operation_location {
+    // It is the configured address and an id, hence a valid value.
+    let location = reply.operation_location.map(HeaderValue::try_from);
+    if let Some(Ok(location)) = location {
+        if reply.has_arm_location {
+            response.insert_header((header::LOCATION, location.clone()));
+            response.insert_header((AZURE_ASYNC_OPERATION, location.clone()));
+        }
         response.insert_header((OPERATION_LOCATION, location));
     }
     if let Some(seconds) = reply.preference_applied {

@@ -96,7 +96,8 @@ fn apply_failure(
 ) -> Option<ProblemAndWait> {
     match failure {
         CallFailure::Portal(SendError::Lost(lost)) => {
-            tracing::warn!(operation = %operation.id, %lost, "no answer from the vendor; polling the operation");
+            let limit = (lost == Lost::Timeout).then_some("portal.request_timeout_ms");
+            tracing::warn!(operation = %operation.id, %lost, limit, "no answer from the vendor; polling the operation");
             operation.follow(Delivered::Unknown);
             match lost {
                 // Something answered, but it was not the vendor's API.
@@ -111,7 +112,12 @@ fn apply_failure(
                 _ if cause.is_timeout() => ProblemCode::PortalTimeout,
                 _ => ProblemCode::PortalFailed,
             };
-            let message = format!("The vendor could not be reached: {cause}. Nothing was done.");
+            let limit = match cause.is_timeout() {
+                true => " (portal.connect_timeout_ms)",
+                false => "",
+            };
+            let message =
+                format!("The vendor could not be reached: {cause}{limit}. Nothing was done.");
             Some(refuse(operation, delivered, code, message))
         }
         CallFailure::NoToken(cause) => {

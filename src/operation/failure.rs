@@ -22,9 +22,10 @@ pub struct RequestFailure {
     pub detail: Cow<'static, str>,
     /// The party at fault.
     pub origin: Origin,
-    /// Whether repeating the request can help.
+    /// Whether repeating the request can help; never if the action may have been carried
+    /// out.
     pub retryable: bool,
-    /// When to repeat it.
+    /// When to repeat it, if it can be; the default is five seconds.
     pub retry_after: Option<Duration>,
     /// The operation that was recorded for the request. It knows whether the vendor
     /// received anything, and what the vendor answered.
@@ -57,6 +58,8 @@ impl RequestFailure {
             _ => Cow::Borrowed(may_have_acted(problem.code)),
         };
         Self {
+            retryable: operation.is_refused()
+                && (problem.code.is_retryable() || problem.code == ProblemCode::PortalFailed),
             operation: Some(Arc::clone(operation)),
             said: problem.said,
             ..Self::new(problem.code, detail)
@@ -91,7 +94,7 @@ impl RequestFailure {
             | LedgerError::InUse => Self::new(ProblemCode::LedgerUnavailable, detail),
         };
         Self {
-            retry_after: failure.retryable.then_some(RETRY),
+            retry_after: Some(RETRY),
             ..failure
         }
     }

@@ -18,6 +18,10 @@ use crate::domain::{
 const USUAL_BYTES: usize = 1024;
 /// The longest `instance` that is repeated, in bytes.
 const MAX_INSTANCE: usize = 1024;
+/// `Retry-After` of a failure that can be retried and has no time of its own.
+const DEFAULT_RETRY: Duration = Duration::from_secs(5);
+/// The longest `Retry-After`, in seconds.
+const MAX_RETRY_AFTER: u64 = 3600;
 
 /// An answer, before it becomes one of the web framework's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +32,9 @@ pub struct Reply {
     pub content_type: &'static str,
     /// `Operation-Location`
     pub operation_location: Option<String>,
+    /// Whether `Location` and `Azure-AsyncOperation` have the same address: older pollers of
+    /// Azure's SDKs know only these.
+    pub has_arm_location: bool,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
     /// `Preference-Applied`: the seconds of `wait`.
@@ -43,8 +50,6 @@ pub struct ReplyConfig {
     pub public_url: Arc<str>,
     /// Where the vendor is, without a trailing slash.
     pub portal_url: Arc<str>,
-    /// The suggested interval between requests for an unfinished operation.
-    pub poll: Duration,
 }
 
 /// The request that a problem is the answer to.
@@ -59,23 +64,32 @@ pub struct ProblemContext<'a> {
 }
 
 /// The answer to an action: 200 with a finished operation, 202 with an unfinished one.
-/// `waited` is the applied `Prefer: wait`.
+/// `waited` is the applied `Prefer: wait`, `next_poll` the time until the gateway polls the
+/// operation next.
 #[must_use]
-pub fn action(operation: &Operation, waited: Option<Duration>, config: &ReplyConfig) -> Reply {
-    let status = if operation.status.is_final() {
-        200
-    } else {
-        202
-    };
+pub fn action(
+    operation: &Operation,
+    waited: Option<Duration>,
+    next_poll: Duration,
+    config: &ReplyConfig,
+) -> Reply {
+    let is_final = operation.status.is_final();
     Reply {
-        status,
-        ..monitor(operation, waited, config)
+        status: if is_final { 200 } else { 202 },
+        has_arm_location: !is_final,
+        ..monitor(operation, waited, next_poll, config)
     }
 }
 
-/// The answer of the status monitor: always 200 with the operation.
+/// The answer of the status monitor: always 200 with the operation. The arguments are those
+/// of [`action`].
 #[must_use]
-pub fn monitor(operation: &Operation, waited: Option<Duration>, config: &ReplyConfig) -> Reply {
+pub fn monitor(
+    operation: &Operation,
+    waited: Option<Duration>,
+    next_poll: Duration,
+    config: &ReplyConfig,
+) -> Reply {
     let mut body = Vec::with_capacity(USUAL_BYTES);
     let location = location(operation.id, &config.public_url);
     write_json(operation, &location, config, &mut body);
@@ -83,7 +97,10 @@ pub fn monitor(operation: &Operation, waited: Option<Duration>, config: &ReplyCo
         status: 200,
         content_type: "application/json",
         operation_location: Some(location),
-        retry_after: (!operation.status.is_final()).then(|| seconds(config.poll)),
+        has_arm_location: false,
+        // A second for the poll itself.
+        retry_after: (!operation.status.is_final())
+            .then(|| retry_after(next_poll.saturating_add(Duration::from_secs(1)))),
         preference_applied: waited.map(|wait| wait.as_secs()),
         body,
     }
@@ -128,20 +145,24 @@ pub fn problem(failure: &RequestFailure, context: &ProblemContext<'_>) -> Reply 
     Reply {
         status: code.status(),
         content_type: "application/problem+json",
-        retry_after: failure.retry_after.map(seconds),
+        // HTTP libraries repeat a request by themselves if they see this header.
+        retry_after: (failure.retryable)
+            .then(|| retry_after(failure.retry_after.unwrap_or(DEFAULT_RETRY))),
         preference_applied: None,
         // Serializing these types cannot fail; an empty body would still carry the status.
         body: serde_json::to_vec(&document).unwrap_or_default(),
         operation_location: location,
+        has_arm_location: false,
     }
 }
 
-/// The first answer to a request, once more. `path` is that of the repeated request.
+/// The first answer to a request, once more. `path` is that of the repeated request, and
+/// `next_poll` as in [`action`].
 #[must_use]
-pub fn replay(first: &FirstAnswer, path: &str, config: &ReplyConfig) -> Reply {
+pub fn replay(first: &FirstAnswer, path: &str, next_poll: Duration, config: &ReplyConfig) -> Reply {
     let operation = &first.operation;
     match &first.problem {
-        None => action(operation, first.waited, config),
+        None => action(operation, first.waited, next_poll, config),
         Some(said) => {
             let failure = RequestFailure::of_operation(said.clone(), operation);
             let context = ProblemContext {
@@ -167,9 +188,12 @@ pub fn write_json(operation: &Operation, location: &str, config: &ReplyConfig, i
     let _ = serde_json::to_writer(into, &view);
 }
 
-/// Whole seconds, rounded up, at least one.
-fn seconds(wait: Duration) -> u64 {
-    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+/// Whole seconds, rounded up, from one to an hour.
+fn retry_after(wait: Duration) -> u64 {
+    let seconds = wait
+        .as_secs()
+        .saturating_add(u64::from(wait.subsec_nanos() > 0));
+    seconds.clamp(1, MAX_RETRY_AFTER)
 }
 
 /// An operation as callers see it.

@@ -20,7 +20,7 @@ use super::authorized_portal::AuthorizedPortal;
 use super::failure::RequestFailure;
 use super::poller::PollerHandle;
 use crate::domain::{
-    Delivered, Email, FirstAnswer, Operation, OperationError, ProblemCode, RequestId,
+    Delivered, Email, FirstAnswer, Operation, OperationError, OperationId, ProblemCode, RequestId,
 };
 use crate::ledger::{Claim, LedgerClient, LedgerError, Write};
 use crate::policy::{Permit, Right};
@@ -93,6 +93,13 @@ impl OperationService {
             ledger,
             portal,
         }
+    }
+
+    /// How long until this operation is polled next, as far as is known; see
+    /// [`PollerHandle::next_poll`].
+    #[must_use]
+    pub fn next_poll(&self, id: OperationId) -> Duration {
+        self.shared.poller.next_poll(id)
     }
 
     /// Carries out an action, in a task of its own: dropping the returned future stops

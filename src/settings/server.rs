@@ -9,6 +9,7 @@ use super::context::Context;
 use super::reader::{Table, all};
 use super::tls::{self, TlsSettings};
 use super::url;
+use crate::domain::Pools;
 
 /// The public listener and its limits.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +47,18 @@ pub struct ServerSettings {
     pub max_header_bytes: usize,
     /// Whether core dumps and debuggers may read this process's memory.
     pub allow_debugger: bool,
+}
+
+impl ServerSettings {
+    /// What all callers share. Fewer may wait than there may be connections, so that the
+    /// rest stay free for requests that do not wait.
+    #[must_use]
+    pub fn pools(&self) -> Pools {
+        Pools {
+            actions: self.max_in_flight_actions,
+            waits: self.max_connections - self.max_connections / 10,
+        }
+    }
 }
 
 pub fn read(t: &mut Table<'_, '_>, context: &mut Context) -> Option<ServerSettings> {

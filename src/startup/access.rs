@@ -178,5 +178,6 @@ fn known_caller(caller: &CallerSettings) -> Arc<Caller> {
 fn quotas(settings: &Settings, earlier: Option<&Access>) -> Quotas {
     let callers = settings.callers.iter();
     let limits = callers.map(|caller| (caller.name.clone(), caller.limits));
-    Quotas::new(limits, earlier.map(|access| &access.quotas))
+    let pools = settings.server.pools();
+    Quotas::new(limits, pools, earlier.map(|access| &access.quotas))
 }

@@ -124,11 +124,10 @@ impl Gateway {
             reply: ReplyConfig {
                 public_url: public_url.as_str().into(),
                 portal_url: settings.portal.base_url.as_str().into(),
-                poll: settings.operations.poll,
             },
             max_wait: settings.server.max_wait,
             keepalive: settings.server.events_beat,
-            long_polls: LongPollLimit::among(settings.server.max_connections),
+            long_polls: LongPollLimit::new(settings.server.pools().waits),
             limits: options::limits(&settings.server),
         };
         let admin = serve_admin(admin, health.clone())?;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::text::{actions, listed, shown};
 use crate::cli::config_args::ConfigArgs;
+use crate::domain::{CallerLimits, Limit, Pools};
 use crate::settings::{CallerSettings, Settings};
 
 /// Between two columns.
@@ -36,14 +37,16 @@ fn table(settings: &Settings) -> String {
         .map(str::to_owned),
     ];
     rules.extend(settings.callers.iter().flat_map(rows));
-    let mut limits = vec![["CALLER", "REQUESTS", "CONCURRENT ACTIONS"].map(str::to_owned)];
-    limits.extend(settings.callers.iter().filter_map(limit));
-    let mut text = aligned(&rules);
-    if limits.len() > 1 {
-        text.push('\n');
-        text.push_str(&aligned(&limits));
-    }
-    text
+    let columns = [
+        "CALLER",
+        "REQUESTS",
+        "CONCURRENT ACTIONS",
+        "WAITS AND STREAMS",
+    ];
+    let mut rows = vec![columns.map(str::to_owned)];
+    let pools = settings.server.pools();
+    rows.extend(settings.callers.iter().map(|caller| limits(caller, pools)));
+    format!("{}\n{}", aligned(&rules), aligned(&rows))
 }
 
 /// One row for each of the caller's rules, or a single row for a caller without rules.
@@ -82,17 +85,25 @@ fn credentials(caller: &CallerSettings) -> String {
     listed([keys, jwt, certificate].into_iter().flatten())
 }
 
-fn limit(caller: &CallerSettings) -> Option<[String; 3]> {
-    if caller.limits.rate.is_none() && caller.limits.actions.is_none() {
-        return None;
-    }
-    let none = || "-".to_owned();
-    let requests = caller.limits.rate.map_or_else(none, |rate| {
+fn limits(caller: &CallerSettings, pools: Pools) -> [String; 4] {
+    let CallerLimits {
+        rate,
+        actions,
+        waits,
+    } = caller.limits;
+    let requests = rate.map_or("-".to_owned(), |rate| {
         format!("{} per second, burst {}", rate.per_second, rate.burst)
     });
-    let actions = caller.limits.actions;
-    let actions = actions.map_or_else(none, |count| count.to_string());
-    Some([caller.name.to_string(), requests, actions])
+    let shown = |own, pool| match Limit::of(own, pool) {
+        Limit {
+            count,
+            is_default: true,
+        } => format!("{count} (default)"),
+        Limit { count, .. } => count.to_string(),
+    };
+    let name = caller.name.to_string();
+    let (actions, waits) = (shown(actions, pools.actions), shown(waits, pools.waits));
+    [name, requests, actions, waits]
 }
 
 /// The rows as text, each column as wide as its widest cell.

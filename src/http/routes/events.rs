@@ -20,7 +20,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::operations;
 use crate::domain::{CallerName, Operation, ProblemCode};
-use crate::http::long_poll::{WaitSlot, check_rights, take_newer};
+use crate::http::long_poll::{NoWaitSlot, WaitSlot, check_rights, take_newer};
 use crate::http::{AppState, Problem, extract};
 use crate::ledger::Subscription;
 use crate::operation::reply;
@@ -50,7 +50,7 @@ pub async fn stream(
         return Ok(HttpResponse::NoContent().finish());
     }
     let caller = operation.requested_by.clone();
-    let slot = WaitSlot::acquire(&request, &state, &caller).ok_or_else(no_slot)?;
+    let slot = WaitSlot::acquire(&request, &state, &caller).map_err(no_slot)?;
     let updates = state.ledger.subscribe(operation.id);
     // The subscription does not bring what was published before it.
     let found = state.ledger.find(operation.id).await?;
@@ -73,9 +73,8 @@ pub async fn stream(
         .streaming(events.into_stream()))
 }
 
-fn no_slot() -> Problem {
-    let detail = "Too many waiting requests and streams, of this caller (max_waits) or of all \
-                  together (nine tenths of server.max_connections). Retry after 5 s.";
+fn no_slot(reached: NoWaitSlot) -> Problem {
+    let detail = format!("Too many waiting requests and streams {reached}. Retry after 5 s.");
     Problem::new(ProblemCode::RateLimited, detail).retry_after(NO_SLOT_RETRY)
 }
 

@@ -89,7 +89,8 @@ async fn answer(
             (operation, None)
         }
     };
-    let answer = response(reply::action(&operation, waited, &state.reply));
+    let next_poll = state.operations.next_poll(operation.id);
+    let answer = response(reply::action(&operation, waited, next_poll, &state.reply));
     if let Some(claim) = claim {
         let first = FirstAnswer {
             waited,
@@ -111,7 +112,8 @@ fn replay(
     let code = first.problem.as_ref().map(|problem| problem.code.as_str());
     log.problem.set(code);
     log.replayed.set(true);
-    let reply = reply::replay(first, request.path(), &state.reply);
+    let next_poll = state.operations.next_poll(first.operation.id);
+    let reply = reply::replay(first, request.path(), next_poll, &state.reply);
     replayed(response(reply))
 }
 

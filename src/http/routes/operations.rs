@@ -23,7 +23,9 @@ pub async fn show(
     let operation = load_owned(&request, &state, &log).await?;
     let wait = extract::preferred_wait(request.headers(), state.max_wait);
     let (operation, waited) = long_poll::hold(&request, &state, operation, wait).await?;
-    Ok(response(reply::monitor(&operation, waited, &state.reply)))
+    let next_poll = state.operations.next_poll(operation.id);
+    let reply = reply::monitor(&operation, waited, next_poll, &state.reply);
+    Ok(response(reply))
 }
 
 /// The operation in the path, if the caller is the one that requested it.

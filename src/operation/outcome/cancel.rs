@@ -16,16 +16,14 @@ const NO_DATE: &str = "No publish was seen running, and the vendor's answer had 
 const NO_CHANGED_TIME: &str =
     "No publish was seen running, and the vendor does not report when the last one ended.";
 
-const NOT_SETTLED: &str = "The deadline came before a second reading of the vendor's list of submissions could confirm that no publish was running.";
+const NOT_SETTLED: &str = "The deadline (operations.give_up_seconds) came before a second reading of the vendor's list of submissions could confirm that no publish was running.";
 const DISAPPEARED: &str =
     "The publish that the cancel applied to is no longer in the vendor's list of submissions.";
 const UNKNOWN_STATE: &str =
     "The vendor reports the publish in a state that this version of offergate does not know.";
-const ACCEPTED: &str =
-    "The vendor accepted the cancel, but the publish was still running at the deadline.";
-const RECEIVED: &str = "The vendor received the cancel but did not confirm that it accepted it, and the publish was still running at the deadline.";
-const MAYBE_LOST: &str =
-    "The vendor may never have received the cancel; the publish was still running at the deadline.";
+const ACCEPTED: &str = "The vendor accepted the cancel, but the publish was still running at the deadline (operations.give_up_seconds).";
+const RECEIVED: &str = "The vendor received the cancel but did not confirm that it accepted it, and the publish was still running at the deadline (operations.give_up_seconds).";
+const MAYBE_LOST: &str = "The vendor may never have received the cancel; the publish was still running at the deadline (operations.give_up_seconds).";
 const COMPLETED: &str = "The publish completed before the cancel took effect.";
 
 /// Judges a list of submissions. At the deadline the result is final, if only `unknown`.

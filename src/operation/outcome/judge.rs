@@ -6,9 +6,9 @@ use super::cancel;
 use super::terms::{Deadlines, Facts, MissingReason, Observation, Verdict, reached};
 use crate::domain::{Action, Evidence};
 
-const READ_FAILED: &str = "The vendor's list of submissions could not be read at the deadline.";
-const THROTTLED: &str = "The vendor was throttling (429) or unavailable when the deadline came, so the last state could not be read.";
-const NO_CAPACITY: &str = "Too many other operations were waiting to be polled when the deadline came, so the last state could not be read.";
+const READ_FAILED: &str = "The vendor's list of submissions could not be read at the deadline (operations.give_up_seconds).";
+const THROTTLED: &str = "The vendor was throttling (429) or unavailable when the deadline came (operations.give_up_seconds), so the last state could not be read.";
+const NO_CAPACITY: &str = "Too many other operations were waiting to be polled when the deadline came (operations.give_up_seconds), so the last state could not be read.";
 const NOT_JUDGED: &str = "This version of offergate cannot judge the outcome of this action.";
 
 /// Weighs one more observation. Updates `evidence`, which is all that is remembered.

@@ -1,11 +1,14 @@
 //! A handle to the poller for any thread.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+use super::poll_times::PollTimes;
 use super::state_writer::operation_of;
-use crate::domain::Operation;
+use crate::domain::{Operation, OperationId};
 use crate::ledger::{Claim, Write};
 
 /// A message to the poller: record this, and poll its operation while that is unfinished.
@@ -19,13 +22,23 @@ pub struct Enqueue {
 
 /// Hands operations to the poller. Cheap to clone, usable from any thread.
 #[derive(Clone)]
-pub struct PollerHandle(mpsc::UnboundedSender<Enqueue>);
+pub struct PollerHandle {
+    sender: mpsc::UnboundedSender<Enqueue>,
+    times: PollTimes,
+}
 
 impl PollerHandle {
     /// A handle, and the receiver of what is sent through it and its clones.
-    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Enqueue>) {
+    pub(super) fn new(times: PollTimes) -> (Self, mpsc::UnboundedReceiver<Enqueue>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
+        (Self { sender, times }, receiver)
+    }
+
+    /// The time until this operation is polled next. While its poll is overdue, as long as
+    /// that; zero if it is not polled, because it has ended, or is about to be.
+    #[must_use]
+    pub fn next_poll(&self, id: OperationId) -> Duration {
+        self.times.remaining(id, Instant::now())
     }
 
     /// Records an operation's state, the first answer under its idempotency key, or both
@@ -48,7 +61,7 @@ impl PollerHandle {
             claim,
             is_recorded,
         };
-        if let Err(returned) = self.0.send(message) {
+        if let Err(returned) = self.sender.send(message) {
             // Only at the very end of a shutdown.
             let operation = operation_of(&returned.0.write).map(tracing::field::display);
             tracing::warn!(

@@ -10,6 +10,7 @@ mod interval;
 mod now;
 mod offer;
 mod poll;
+mod poll_times;
 mod run;
 mod scheduler;
 mod state_writer;

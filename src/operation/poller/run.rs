@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::handle::{Enqueue, PollerHandle};
 use super::now::Now;
 use super::poll::{PollResult, poll};
+use super::poll_times::PollTimes;
 use super::scheduler::{PollTask, Scheduler};
 use super::state_writer::StateWriter;
 use crate::domain::Operation;
@@ -35,6 +36,7 @@ pub struct Poller {
     ledger: Ledger,
     options: PollerOptions,
     incoming: mpsc::UnboundedReceiver<Enqueue>,
+    times: PollTimes,
     stop: CancellationToken,
 }
 
@@ -55,11 +57,13 @@ impl Poller {
         options: PollerOptions,
         stop: CancellationToken,
     ) -> (Self, PollerHandle) {
-        let (handle, incoming) = PollerHandle::new();
+        let times = PollTimes::default();
+        let (handle, incoming) = PollerHandle::new(times.clone());
         let poller = Self {
             ledger,
             options,
             incoming,
+            times,
             stop,
         };
         (poller, handle)
@@ -69,7 +73,7 @@ impl Poller {
     pub async fn run(mut self, portal: AuthorizedPortal) {
         let mut running = RunningPoller {
             portal: Rc::new(portal),
-            scheduler: Scheduler::new(self.options.poll, self.options.deadlines),
+            scheduler: Scheduler::new(self.options, self.times),
             writer: StateWriter::new(self.ledger),
             polls: FuturesUnordered::new(),
         };

@@ -15,10 +15,12 @@ use super::interval::PollInterval;
 use super::now::Now;
 use super::offer::{PollKind, TrackedOffer, texts_to_read};
 use super::poll::PollResult;
+use super::poll_times::PollTimes;
+use super::run::PollerOptions;
 use super::throttle::Throttle;
 use super::tracked::{Phase, PollRules, TrackedOperation};
 use crate::domain::{Operation, OperationId, PublisherId, Target};
-use crate::operation::outcome::{Deadlines, Effect, MissingReason};
+use crate::operation::outcome::{Effect, MissingReason};
 use crate::portal::Location;
 
 /// First polls in flight, which prove most when they are prompt.
@@ -44,6 +46,7 @@ pub struct PollTask {
 /// All operations that are polled.
 pub struct Scheduler {
     rules: PollRules,
+    times: PollTimes,
     operations: HashMap<OperationId, TrackedOperation>,
     offers: HashMap<Rc<Target>, TrackedOffer>,
     throttle: Throttle,
@@ -56,12 +59,13 @@ pub struct Scheduler {
 impl Scheduler {
     /// A scheduler without operations.
     #[must_use]
-    pub fn new(poll: Duration, deadlines: Deadlines) -> Self {
+    pub fn new(options: PollerOptions, times: PollTimes) -> Self {
         Self {
             rules: PollRules {
-                interval: PollInterval::new(poll),
-                deadlines,
+                interval: PollInterval::new(options.poll),
+                deadlines: options.deadlines,
             },
+            times,
             operations: HashMap::new(),
             offers: HashMap::new(),
             throttle: Throttle::new(),
@@ -93,7 +97,9 @@ impl Scheduler {
         let offer = self.offers.entry(Rc::clone(&target)).or_default();
         offer.members.push(id);
         let hold = self.throttle.hold(&target, PollKind::First, now.instant);
-        let mut tracked = TrackedOperation::new(operation, &target, self.rules.deadlines, now);
+        let place = self.times.enter(id);
+        let mut tracked =
+            TrackedOperation::new(operation, &target, place, self.rules.deadlines, now);
         if tracked.was_polled() {
             tracked.resume(self.rules, now);
         } else if !hold.is_zero() {
@@ -152,7 +158,7 @@ impl Scheduler {
             for id in &offer.members {
                 let tracked = self.operations.get_mut(id);
                 if let Some(tracked) = tracked.filter(|one| one.is_due(now)) {
-                    tracked.due = now.instant;
+                    tracked.set_due(now.instant);
                 }
             }
             self.enqueue(target, PollKind::Further);

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::interval::{Bounds, PollInterval};
 use super::now::Now;
 use super::poll::PollResult;
+use super::poll_times::PollTime;
 use crate::domain::Operation;
 use crate::domain::Target;
 use crate::operation::authorized_portal::ReadFailure;
@@ -60,6 +61,8 @@ pub struct TrackedOperation {
     pub text_asked: u64,
     /// What its interval is computed from.
     since: Instant,
+    /// Where `due` is published.
+    poll_time: PollTime,
     has_logged_failure: bool,
 }
 
@@ -69,9 +72,11 @@ impl TrackedOperation {
     pub fn new(
         operation: Arc<Operation>,
         target: &Rc<Target>,
+        poll_time: PollTime,
         deadlines: Deadlines,
         now: Now,
     ) -> Self {
+        poll_time.set(now.instant);
         let gives_up = now.instant + until(outcome::gives_up_at(&operation, deadlines), now);
         let location = operation.portal.location.as_deref();
         Self {
@@ -84,6 +89,7 @@ impl TrackedOperation {
             ends: gives_up + deadlines.grace(),
             text_asked: 0,
             since: now.instant,
+            poll_time,
             has_logged_failure: false,
         }
     }
@@ -102,7 +108,7 @@ impl TrackedOperation {
             .unwrap_or_default();
         self.since = now.instant.checked_sub(elapsed).unwrap_or(now.instant);
         let due = now.instant + rules.interval.spread(elapsed, fastrand::f64());
-        self.due = due.min(self.gives_up);
+        self.set_due(due.min(self.gives_up));
         self.phase = Phase::Waiting;
     }
 
@@ -128,7 +134,7 @@ impl TrackedOperation {
             let elapsed = now.instant.saturating_duration_since(self.since);
             rules.interval.pause(elapsed, bounds, fastrand::f64())
         };
-        self.due = now.instant + pause;
+        self.set_due(now.instant + pause);
         self.phase = Phase::Waiting;
     }
 
@@ -138,7 +144,13 @@ impl TrackedOperation {
             return self.schedule_next(rules, hold, now);
         }
         let left = self.gives_up - now.instant;
-        self.due = now.instant + rules.interval.held(hold, fastrand::f64()).min(left);
+        self.set_due(now.instant + rules.interval.held(hold, fastrand::f64()).min(left));
+    }
+
+    /// It is polled next at this time.
+    pub fn set_due(&mut self, due: Instant) {
+        self.due = due;
+        self.poll_time.set(due);
     }
 
     /// Whether its next poll is due.

@@ -28,7 +28,8 @@ fn id(answer: &Answer) -> String {
 
 /// The parts of an answer that do not depend on the single request.
 fn essence(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
-    let own = ["date", "x-request-id", "idempotent-replayed"];
+    // `Retry-After` says when to ask next, as of now.
+    let own = ["date", "x-request-id", "idempotent-replayed", "retry-after"];
     let mut headers = answer.headers.clone();
     headers.retain(|(name, _)| !own.contains(&&**name));
     headers.sort();
@@ -44,6 +45,7 @@ fn assert_replay(again: &Answer, first: &Answer) {
         "{again:?}"
     );
     assert_eq!(essence(again), essence(first));
+    assert_eq!(again.retry_after().is_some(), first.retry_after().is_some());
     assert_ne!(again.header("x-request-id"), first.header("x-request-id"));
 }
 
@@ -171,7 +173,12 @@ async fn refusals_by_the_gateway_leave_the_key_free() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_after_the_key_was_claimed_leave_it_free() {
-    let world = spawn_toml("[server]\nmax_in_flight_actions = 1").await;
+    let world = spawn_with(Setup {
+        toml: "[server]\nmax_in_flight_actions = 1".into(),
+        tune: |settings| settings.callers[0].limits.actions = Some(10),
+        ..Setup::default()
+    })
+    .await;
     let slow = json!({"kind": "delay", "ms": 1500});
     let order = json!({"on": "cancel", "offer": "sync-slow", "fault": slow});
     world.vendor.order(order).await;

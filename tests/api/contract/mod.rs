@@ -10,5 +10,7 @@ mod operations;
 mod outcome;
 mod refused;
 mod request_id;
+mod retry_after;
+mod sdk;
 mod sent;
 mod waiting;

@@ -1,6 +1,7 @@
 //! Requests that the gateway refuses: each gets a problem, and none of them reaches the
 //! vendor.
 
+use offergate::domain::ProblemCode;
 use serde_json::json;
 
 use crate::client::{self, assert_not_delivered, raw_cancel, send_raw};
@@ -262,4 +263,21 @@ async fn every_problem_code_has_a_page() {
         Some("text/plain; charset=utf-8")
     );
     assert!(answer.body.contains("X-Api-Key"), "{}", answer.body);
+    let page = async |code: &str| {
+        let path = format!("/problems/{code}");
+        let answer = client::send(world.address(), "GET", &path, &[], "").await;
+        assert_eq!(answer.status, 200, "{code}");
+        answer.body
+    };
+    for code in ProblemCode::ALL {
+        let (text, page) = (code.as_str(), page(code.as_str()).await);
+        let where_to = match text {
+            "already-completed" | "not-canceled" | "outcome-unknown" => {
+                "error.code of an operation".to_owned()
+            }
+            _ => code.status().to_string(),
+        };
+        assert!(page.starts_with(&format!("{text} ({where_to}")), "{page}");
+        assert!(page.contains(code.title()) && page.contains(code.help()));
+    }
 }

@@ -36,6 +36,7 @@ name = "reader"
 default_publisher = "fabrikam"
 api_key_sha256 = ["$reader", "e49ce7dd5984e33f229dd820a814850c037f06391bb4dff69ac9e145406744db"]
 rate_limit = { per_second = 100, burst = 1000 }
+max_waits = 30
 allow = [{ actions = ["*"], publishers = ["fab*"], offers = ["sync-a"] }]
 [[callers]]
 name = "nobody"
@@ -193,16 +194,14 @@ pipeline  key          cancel, publish  contoso     sync-a*, *-b  ./test.toml: c
 reader    2 keys       *                fab*        sync-a        ./test.toml: callers[1].allow[0]
 nobody    key          none
 
-CALLER    REQUESTS                    CONCURRENT ACTIONS
-pipeline  50 per second, burst 100    16
-reader    100 per second, burst 1000  -
+CALLER    REQUESTS                    CONCURRENT ACTIONS  WAITS AND STREAMS
+pipeline  50 per second, burst 100    16                  4500 (default)
+reader    100 per second, burst 1000  128 (default)       30
+nobody    -                           128 (default)       4500 (default)
 ";
     assert_eq!(ended.stdout, expected, "{ended:?}");
     assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
-    // The second table is omitted without limits, and both without callers.
-    std::fs::write(directory.path().join("test.toml"), "").unwrap();
-    let ended = run(directory.path(), &arguments).await;
-    assert_eq!(ended.stdout.lines().count(), 4, "{ended:?}");
+    // Both are omitted without callers.
     std::fs::write(directory.path().join("test.toml"), "callers = []").unwrap();
     let ended = run(directory.path(), &arguments).await;
     let expected = "No callers are configured ([[callers]]), so every request is rejected.\n";

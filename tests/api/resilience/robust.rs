@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::client::{self, assert_not_delivered, read_answer, send_raw};
-use crate::helpers::{KEY, World, spawn, spawn_toml};
+use crate::helpers::{KEY, Setup, World, spawn, spawn_toml, spawn_with};
 
 async fn delay(world: &World, offer: &str, ms: u64) {
     let fault = json!({"kind": "delay", "ms": ms});
@@ -55,7 +55,12 @@ async fn a_disconnected_client_does_not_stop_its_action() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn actions_above_the_limit_are_refused_and_reads_are_not() {
-    let world = spawn_toml("[server]\nmax_in_flight_actions = 2").await;
+    let world = spawn_with(Setup {
+        toml: "[server]\nmax_in_flight_actions = 2".into(),
+        tune: |settings| settings.callers[0].limits.actions = Some(10),
+        ..Setup::default()
+    })
+    .await;
     let known = world.cancel("sync-0").await.json();
     for offer in ["sync-1", "sync-2"] {
         delay(&world, offer, 1200).await;

@@ -113,7 +113,13 @@ async fn an_unsent_request_is_reported_as_not_delivered() {
         let problem = answer.problem(status, code);
         assert_eq!(problem["delivered"], "no", "{base}");
         assert_eq!(problem["origin"], "portal");
-        assert_eq!(problem["retryable"], status == 504);
+        assert_eq!(problem["retryable"], true);
+        assert_eq!(answer.retry_after(), Some(5));
+        let is_late = problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("portal.connect_timeout_ms");
+        assert_eq!(is_late, status == 504, "{problem}");
         let operation = ended_operation(&world, &answer, code).await;
         assert!(operation["portal"]["httpStatus"].is_null());
     }
@@ -133,6 +139,8 @@ async fn a_vendor_without_tls_receives_nothing() {
     let answer = world.cancel("migrated-1").await;
     let problem = answer.problem(502, "portal-failed");
     assert_eq!(problem["delivered"], "no");
+    assert_eq!(problem["retryable"], true);
+    assert!(answer.retry_after().is_some());
     ended_operation(&world, &answer, "portal-failed").await;
 }
 

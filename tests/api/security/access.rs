@@ -1,9 +1,10 @@
 //! Credentials in the log, and the limits of a caller.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::client;
-use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, Setup, spawn_with};
+use crate::client::{self, Answer};
+use crate::helpers::{KEY, NOBODY_KEY, READER_KEY, Setup, spawn_toml, spawn_with};
 use crate::idp::Idp;
 use crate::jwt::toml;
 use crate::mint::Signer;
@@ -117,4 +118,49 @@ async fn a_caller_has_its_own_limits() {
         world.send_as(READER_KEY, "POST", CANCEL, "").await.status,
         200
     );
+}
+
+/// The defaults leave room for others, whatever one caller does.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_limits_a_caller_gets_half_of_what_all_share() {
+    let world = spawn_toml(&format!(
+        "[server]\nmax_in_flight_actions = 4\nmax_connections = 20\n\
+         [[callers]]\nname = \"greedy\"\ndefault_publisher = \"contoso\"\n\
+         api_key_sha256 = [\"$pipeline\"]\nallow = [ {ALL} ]\n\
+         [[callers]]\nname = \"other\"\ndefault_publisher = \"contoso\"\n\
+         api_key_sha256 = [\"$reader\"]\nallow = [ {ALL} ]\n"
+    ))
+    .await;
+    let cancel = |offer: &str| format!("/offers/{offer}/cancel");
+    let known = world.send("POST", &cancel("stubborn-1"), "").await.json();
+    let monitor = format!("/operations/{}", known["id"].as_str().unwrap());
+
+    // Actions: two of four.
+    let slow = json!({"on": "cancel", "times": 0, "fault": {"kind": "delay", "ms": 1200}});
+    world.vendor.order(slow).await;
+    let paths = ["sync-1", "sync-2"].map(cancel);
+    let own = join_all(paths.iter().map(|path| world.send("POST", path, "")));
+    let others = async {
+        world.vendor.receives("/cancel", 3).await;
+        let refused = world.send("POST", &cancel("sync-3"), "").await;
+        let problem = refused.problem(429, "rate-limited");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("(max_in_flight_actions = 2, by default half of server.max_in"),
+            "{detail}"
+        );
+        let other = world
+            .send_as(READER_KEY, "POST", &cancel("sync-4"), "")
+            .await;
+        assert_eq!(other.status, 200);
+    };
+    let (own, ()) = tokio::join!(own, others);
+    assert!(own.iter().all(|answer| answer.status == 200), "{own:?}");
+
+    // Waits and streams: nine of eighteen. The tenth is answered at once.
+    let wait = [("Prefer", "wait=2")];
+    let waiting = (0..10).map(|_| world.send_with("GET", &monitor, &wait, ""));
+    let waited = join_all(waiting).await;
+    let held = |answer: &&Answer| answer.header("preference-applied").is_some();
+    assert_eq!(waited.iter().filter(held).count(), 9);
 }

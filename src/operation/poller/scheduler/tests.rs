@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::{Action, CallerName, Delivered, Outcome, RequestId};
 use crate::operation::authorized_portal::{ReadFailure, SubmissionsSnapshot};
+use crate::operation::outcome::Deadlines;
 use crate::portal::{ReadError, RunState, Submission, Submissions};
 
 mod scale;
@@ -18,6 +19,11 @@ const POLL: Duration = Duration::from_secs(5);
 const DEADLINES: Deadlines = Deadlines {
     settle: Duration::from_secs(30),
     give_up: Duration::from_secs(1800),
+};
+
+const OPTIONS: PollerOptions = PollerOptions {
+    poll: POLL,
+    deadlines: DEADLINES,
 };
 
 /// A scheduler, and a clock for evidence beside tokio's.
@@ -31,7 +37,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         Self {
-            scheduler: Scheduler::new(POLL, DEADLINES),
+            scheduler: Scheduler::new(OPTIONS, PollTimes::default()),
             started: Now::read(),
             texts_retry_after: None,
         }
