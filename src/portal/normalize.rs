@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use jiff::Timestamp;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::location::Location;
 use super::wire::{self, RunState};
@@ -91,7 +92,10 @@ pub fn action_answer(
     now: Timestamp,
 ) -> Answer {
     let document = ParsedBody::of(body);
-    let location = location(headers, &document, target);
+    let location = location(headers, &document, target).filter(|location| match location {
+        Location::Operation(id) => !redactor.knows(id.as_bytes()),
+        Location::Preview => true,
+    });
     let meaning = match status {
         200..=299 if matches!(body, Body::Cut) => Meaning::Cut,
         200 if !names_location(headers) && location.is_none() && document.says_done() => {
@@ -198,7 +202,16 @@ fn correlation_id(headers: &HeaderMap, redactor: &Redactor) -> Option<String> {
     let text = headers.get(CORRELATION_ID)?.to_str().ok()?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     let legal = (1..=128).contains(&text.len()) && text.bytes().all(plain);
-    legal.then(|| redactor.redact(text).into_owned())
+    if !legal {
+        return None;
+    }
+    // Nearly always a GUID, which cannot be anything else than its 16 bytes.
+    match Uuid::try_parse(text) {
+        Ok(id) if !redactor.knows(id.as_bytes()) && !redactor.knows(text.as_bytes()) => {
+            Some(text.to_owned())
+        }
+        _ => Some(redactor.redact(text).into_owned()),
+    }
 }
 
 fn said(document: &ParsedBody, redactor: &Redactor) -> PortalError {
@@ -207,7 +220,7 @@ fn said(document: &ParsedBody, redactor: &Redactor) -> PortalError {
     };
     let text = wire::error_text(value);
     let clean = |text: Option<String>| {
-        text.map(|text| plain_text(&text, MAX_TEXT, redactor))
+        text.map(|text| redactor.plain_text(&text, MAX_TEXT))
             .filter(|text| !text.is_empty())
     };
     PortalError {
@@ -219,22 +232,7 @@ fn said(document: &ParsedBody, redactor: &Redactor) -> PortalError {
 /// The vendor's status text, cleaned.
 #[must_use]
 pub fn status_text(text: &str, redactor: &Redactor) -> String {
-    plain_text(text, MAX_STATUS, redactor)
-}
-
-/// Removes control characters first, so that they cannot hide a secret, then secrets; then
-/// shortens.
-fn plain_text(text: &str, max: usize, redactor: &Redactor) -> String {
-    let visible: String = text.chars().filter(|c| !is_disruptive(*c)).collect();
-    let mut clean = redactor.redact(&visible).into_owned();
-    clean.truncate(clean.floor_char_boundary(max));
-    clean
-}
-
-/// Characters that break a line or change the writing direction.
-fn is_disruptive(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    redactor.plain_text(text, MAX_STATUS)
 }
 
 #[cfg(test)]
