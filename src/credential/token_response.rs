@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use actix_web::http::header::HeaderValue;
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::error::TokenFetchError;
 use super::token::Grant;
-use crate::domain::TokenHistory;
+use crate::domain::{TokenHistory, parse_json};
 use crate::transport::{Body, Response, date, retry_after};
 
 /// The longest token that is accepted, in bytes; Entra's are below 4 KiB.
@@ -40,34 +39,32 @@ const ERROR_CODES: [&str; 16] = [
     "too_many_requests",
 ];
 
-/// Either of the two. Version 1 writes numbers as strings.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct TokenDocument {
-    access_token: Option<String>,
-    token_type: Option<String>,
-    expires_in: Option<Seconds>,
-    expires_on: Option<Seconds>,
-    error: Option<String>,
-    error_codes: Vec<u32>,
-    /// Managed identities give Entra's number in here only.
-    error_description: Value,
-}
+/// Either of the two. Each member is read by itself: one that is odd, or unknown, costs
+/// nothing else.
+#[derive(Default)]
+struct TokenDocument(Map<String, Value>);
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Seconds {
-    Number(f64),
-    Text(String),
-}
+impl TokenDocument {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
 
-impl Seconds {
-    fn value(&self) -> Option<f64> {
-        let seconds = match self {
-            Self::Number(number) => *number,
-            Self::Text(text) => text.trim().parse().ok()?,
+    /// A number, which version 1 writes as a string.
+    fn seconds(&self, name: &str) -> Option<f64> {
+        let seconds = match self.0.get(name)? {
+            Value::Number(number) => number.as_f64()?,
+            Value::String(text) => text.trim().parse().ok()?,
+            _ => return None,
         };
-        (seconds.is_finite() && seconds >= 0.0).then_some(seconds)
+        seconds.is_finite().then_some(seconds)
+    }
+
+    /// The token, which leaves the document.
+    fn take_token(&mut self) -> Option<Zeroizing<String>> {
+        match self.0.remove("access_token")? {
+            Value::String(token) if !token.is_empty() => Some(Zeroizing::new(token)),
+            _ => None,
+        }
     }
 }
 
@@ -78,7 +75,7 @@ impl Seconds {
 pub(super) fn read(response: &Response, history: &TokenHistory) -> Result<Grant, TokenFetchError> {
     let status = response.status().as_u16();
     let document: Option<TokenDocument> = match &response.body {
-        Body::Whole(bytes) | Body::Unverified(bytes) => serde_json::from_slice(bytes).ok(),
+        Body::Whole(bytes) | Body::Unverified(bytes) => parse_json(bytes).ok().map(TokenDocument),
         Body::Cut | Body::Unreadable => None,
     };
     match status {
@@ -97,31 +94,25 @@ pub(super) fn read(response: &Response, history: &TokenHistory) -> Result<Grant,
             Err(TokenFetchError::Refused {
                 status,
                 aadsts: aadsts(&document),
-                error: document.error.as_deref().and_then(error_code),
+                error: document.text("error").and_then(error_code),
             })
         }
     }
 }
 
 fn grant(
-    document: TokenDocument,
+    mut document: TokenDocument,
     now: Timestamp,
     history: &TokenHistory,
 ) -> Result<Grant, TokenFetchError> {
     let token = document
-        .access_token
-        .map(Zeroizing::new)
-        .filter(|token| !token.is_empty())
+        .take_token()
         .ok_or(TokenFetchError::InvalidResponse("it has no access_token"))?;
-    let is_bearer = |kind: &String| kind.eq_ignore_ascii_case("bearer");
-    if !document.token_type.as_ref().is_none_or(is_bearer) {
+    let kind = document.text("token_type").map(str::trim);
+    if kind.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err(TokenFetchError::InvalidResponse("token_type is not Bearer"));
     }
-    bearer(
-        &token,
-        lifetime(document.expires_in, document.expires_on, now)?,
-        history,
-    )
+    bearer(&token, lifetime(&document, now), history)
 }
 
 /// A token as a header value that no `Debug` prints.
@@ -150,33 +141,37 @@ pub(super) fn bearer(
 }
 
 /// `expires_in` depends on no clock and is preferred. `expires_on` is compared with the
-/// endpoint's clock, `now`.
-fn lifetime(
-    expires_in: Option<Seconds>,
-    expires_on: Option<Seconds>,
-    now: Timestamp,
-) -> Result<Duration, TokenFetchError> {
-    if expires_in.is_none() && expires_on.is_none() {
-        return Ok(UNSTATED_LIFETIME);
-    }
-    let until = |at: f64| (at - now.as_duration().as_secs_f64()).max(0.0);
-    let left = expires_in.and_then(|seconds| seconds.value());
-    let left = left.or_else(|| expires_on.and_then(|seconds| seconds.value()).map(until));
-    left.and_then(|left| Duration::try_from_secs_f64(left.min(LONGEST_LIFETIME.as_secs_f64())).ok())
-        .ok_or(TokenFetchError::InvalidResponse(
-            "expires_in or expires_on is not a number of seconds",
-        ))
+/// endpoint's clock, `now`. A text that is no number says nothing.
+fn lifetime(document: &TokenDocument, now: Timestamp) -> Duration {
+    let until = |at: f64| at - now.as_duration().as_secs_f64();
+    let left = document.seconds("expires_in");
+    let left = left.or_else(|| document.seconds("expires_on").map(until));
+    left.map_or(UNSTATED_LIFETIME, |left| {
+        Duration::from_secs_f64(left.clamp(0.0, LONGEST_LIFETIME.as_secs_f64()))
+    })
 }
 
 /// Entra's error number. The rest of its text is not shown: it could repeat a part of
 /// the request.
 fn aadsts(document: &TokenDocument) -> Option<u32> {
-    if let Some(code) = document.error_codes.first() {
-        return Some(*code);
+    let listed = match document.0.get("error_codes") {
+        Some(Value::Array(codes)) => codes.iter().find_map(number),
+        Some(code) => number(code),
+        None => None,
+    };
+    // Managed identities give it in the text only.
+    listed.or_else(|| {
+        let (_, rest) = document.text("error_description")?.split_once("AADSTS")?;
+        let end = rest.find(|c: char| !c.is_ascii_digit());
+        rest.get(..end.unwrap_or(rest.len()))?.parse().ok()
+    })
+}
+
+fn number(value: &Value) -> Option<u32> {
+    match value {
+        Value::String(text) => text.trim().trim_start_matches("AADSTS").parse().ok(),
+        value => u32::try_from(value.as_u64()?).ok(),
     }
-    let (_, rest) = document.error_description.as_str()?.split_once("AADSTS")?;
-    let end = rest.find(|c: char| !c.is_ascii_digit());
-    rest.get(..end.unwrap_or(rest.len()))?.parse().ok()
 }
 
 fn error_code(code: &str) -> Option<&'static str> {
@@ -188,7 +183,7 @@ mod tests {
     use super::*;
 
     fn granted(json: &str) -> Result<Duration, TokenFetchError> {
-        let document = serde_json::from_str(json).unwrap();
+        let document = TokenDocument(parse_json(json.as_bytes()).unwrap());
         grant(document, Timestamp::now(), &TokenHistory::default()).map(|grant| grant.lifetime)
     }
 
@@ -203,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lifetime_may_be_missing_but_not_nonsense() {
+    fn a_lifetime_may_be_missing() {
         assert_eq!(granted(r#"{"access_token":"t"}"#), Ok(UNSTATED_LIFETIME));
         assert_eq!(
             granted(r#"{"access_token":"t","expires_in":0}"#),
@@ -213,8 +208,10 @@ mod tests {
             granted(r#"{"access_token":"t","expires_on":"1"}"#),
             Ok(Duration::ZERO)
         );
-        assert!(granted(r#"{"access_token":"t","expires_in":"soon"}"#).is_err());
-        assert!(granted(r#"{"access_token":"t","expires_in":-5}"#).is_err());
+        assert_eq!(
+            granted(r#"{"access_token":"t","expires_in":-5}"#),
+            Ok(Duration::ZERO)
+        );
         assert_eq!(
             granted(r#"{"access_token":"t","expires_in":1e300}"#),
             Ok(Duration::from_secs(86_400))
@@ -222,10 +219,51 @@ mod tests {
     }
 
     #[test]
+    fn an_odd_member_costs_nothing_else() {
+        for odd in ["null", "{}", "[]", "[7]", "true", r#""soon""#, "7.5"] {
+            for name in [
+                "ext_expires_in",
+                "not_before",
+                "resource",
+                "scope",
+                "refresh_token",
+                "error",
+                "error_codes",
+                "error_description",
+                "unknown",
+            ] {
+                let json = format!(r#"{{"access_token":"t","expires_in":60,"{name}":{odd}}}"#);
+                assert_eq!(granted(&json), Ok(Duration::from_secs(60)), "{json}");
+            }
+        }
+        for odd in [
+            "null",
+            "{}",
+            "[3599]",
+            "true",
+            r#""soon""#,
+            r#""inf""#,
+            r#""""#,
+        ] {
+            let json = format!(r#"{{"access_token":"t","expires_in":{odd}}}"#);
+            assert_eq!(granted(&json), Ok(UNSTATED_LIFETIME), "{json}");
+            let json = format!(r#"{{"access_token":"t","expires_in":{odd},"expires_on":9e12}}"#);
+            assert_eq!(granted(&json), Ok(LONGEST_LIFETIME), "{json}");
+        }
+        for kind in ["null", "7", "{}", r#""BEARER""#, r#""bearer ""#] {
+            let json = format!(r#"{{"access_token":"t","token_type":{kind}}}"#);
+            assert_eq!(granted(&json), Ok(UNSTATED_LIFETIME), "{json}");
+        }
+    }
+
+    #[test]
     fn a_200_without_a_usable_token_is_an_error() {
         for json in [
             "{}",
             r#"{"access_token":""}"#,
+            r#"{"access_token":null}"#,
+            r#"{"access_token":["t"]}"#,
+            r#"{"error":"invalid_client"}"#,
             r#"{"access_token":"a b"}"#,
             "{\"access_token\":\"a\\r\\nX: y\"}",
             r#"{"access_token":"t","token_type":"mac"}"#,
@@ -252,18 +290,32 @@ mod tests {
             (r#"{"error_description":"AADSTS: é"}"#, None),
             (r#"{"error_description":"AADSTS99999999999"}"#, None),
             (r#"{"error_description":{"AADSTS90002":1}}"#, None),
+            (
+                r#"{"error_codes":null,"error_description":"AADSTS7000215: x"}"#,
+                Some(7_000_215),
+            ),
+            (r#"{"error_codes":["7000215"]}"#, Some(7_000_215)),
+            (r#"{"error_codes":[null,7000215]}"#, Some(7_000_215)),
+            (r#"{"error_codes":7000215}"#, Some(7_000_215)),
+            (r#"{"error_codes":"AADSTS7000215"}"#, Some(7_000_215)),
+            (r#"{"error_codes":[-1],"error":7}"#, None),
             ("{}", None),
         ] {
-            assert_eq!(aadsts(&serde_json::from_str(json).unwrap()), code, "{json}");
+            let document = TokenDocument(parse_json(json.as_bytes()).unwrap());
+            assert_eq!(aadsts(&document), code, "{json}");
         }
     }
 
     #[test]
     fn a_grant_does_not_print_its_token() {
-        let document = serde_json::from_str(r#"{"access_token":"hunter2hunter2hunter2"}"#).unwrap();
-        let grant = grant(document, Timestamp::now(), &TokenHistory::default())
-            .ok()
-            .unwrap();
+        let document = parse_json(br#"{"access_token":"hunter2hunter2hunter2"}"#).unwrap();
+        let grant = grant(
+            TokenDocument(document),
+            Timestamp::now(),
+            &TokenHistory::default(),
+        )
+        .ok()
+        .unwrap();
         assert_eq!(format!("{:?}", grant.authorization), "Sensitive");
     }
 }

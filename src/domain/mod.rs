@@ -15,6 +15,7 @@ mod first_answer;
 mod glob;
 mod idempotency;
 mod ids;
+mod json;
 mod jwt;
 mod limits;
 mod operation;
@@ -38,6 +39,7 @@ pub use first_answer::{FirstAnswer, PortalProblem};
 pub use glob::{Glob, InvalidGlob};
 pub use idempotency::{Digest, Idempotency};
 pub use ids::{InvalidId, OfferId, OperationId, PublisherId, RequestId};
+pub use json::parse_json;
 pub use jwt::{ClaimMatch, JWT_ALGORITHMS, TokenRules};
 pub use limits::{CallerLimits, Limit, Pools, RateLimit};
 pub use operation::{

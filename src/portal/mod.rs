@@ -3,6 +3,7 @@
 //! A call carries the gateway's token, `api-version`, `Content-Type` and `User-Agent`, and never a
 //! header of the caller.
 
+mod finished;
 mod location;
 mod normalize;
 mod wire;
@@ -15,7 +16,7 @@ use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::web::Bytes;
 use jiff::Timestamp;
 
-use crate::domain::{Email, PublisherId, Redactor, Target};
+use crate::domain::{Email, PublisherId, Redactor, Target, parse_json};
 use crate::transport::{Body, HttpClient, Request, Transport, date, retry_after};
 
 pub use location::Location;
@@ -172,7 +173,7 @@ impl Portal {
     ) -> Result<(), ReadError> {
         let path = format!("/api/publishers/{publisher}/offers");
         let body = self.read(&path, authorization).await?;
-        serde_json::from_slice::<Vec<serde::de::IgnoredAny>>(&body)
+        parse_json::<Vec<serde::de::IgnoredAny>>(&body)
             .map(drop)
             .map_err(|_| ReadError::Malformed)
     }

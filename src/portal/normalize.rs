@@ -10,9 +10,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::finished::is_canceled_or_nothing;
 use super::location::Location;
-use super::wire::{self, RunState};
-use crate::domain::{PortalError, Redactor, Target};
+use super::wire;
+use crate::domain::{PortalError, Redactor, Target, parse_json};
 use crate::transport::{Body, date, retry_after};
 
 /// The longest text from the vendor that is shown, in bytes.
@@ -23,6 +24,7 @@ const MAX_STATUS: usize = 64;
 const MAX_DEPTH: usize = 4;
 
 const OPERATION_LOCATION: HeaderName = HeaderName::from_static("operation-location");
+const AZURE_ASYNC_OPERATION: HeaderName = HeaderName::from_static("azure-asyncoperation");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-ms-correlation-request-id");
 
 /// The vendor's answer to an action.
@@ -98,7 +100,10 @@ pub fn action_answer(
     });
     let meaning = match status {
         200..=299 if matches!(body, Body::Cut) => Meaning::Cut,
-        200 if !names_location(headers) && location.is_none() && document.says_done() => {
+        200 if !names_location(headers)
+            && location.is_none()
+            && document.is_canceled_or_nothing() =>
+        {
             Meaning::Finished
         }
         200..=299 => Meaning::Accepted,
@@ -128,56 +133,53 @@ pub fn action_answer(
 }
 
 /// A body, parsed.
-enum ParsedBody {
+enum ParsedBody<'a> {
     /// Empty, as announced.
     Empty,
-    /// Complete JSON.
-    Json(Value),
+    /// Complete JSON, and its text.
+    Json(Value, &'a [u8]),
     /// Anything else.
     Other,
 }
 
-impl ParsedBody {
-    fn of(body: &Body) -> Self {
+impl<'a> ParsedBody<'a> {
+    fn of(body: &'a Body) -> Self {
         match body {
             Body::Whole(bytes) if bytes.is_empty() => Self::Empty,
             Body::Whole(bytes) | Body::Unverified(bytes) => {
-                serde_json::from_slice(bytes).map_or(Self::Other, Self::Json)
+                parse_json(bytes).map_or(Self::Other, |value| Self::Json(value, bytes))
             }
             Body::Cut | Body::Unreadable => Self::Other,
         }
     }
 
-    /// Whether a 200 with this body means that the action is over: it is empty, or an
-    /// object without an error and without the status of something unfinished.
-    fn says_done(&self) -> bool {
+    /// Whether a 200 with this body means that the action is over.
+    fn is_canceled_or_nothing(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Json(Value::Object(members)) => {
-                let text = members.get("status").and_then(Value::as_str);
-                !members.contains_key("error")
-                    && text.is_none_or(|text| RunState::of(text).has_ended())
-            }
-            Self::Json(_) | Self::Other => false,
+            Self::Json(_, text) => is_canceled_or_nothing(text),
+            Self::Other => false,
         }
     }
 }
 
 /// Whether the headers name any location, recognized or not: then the action goes on.
 fn names_location(headers: &HeaderMap) -> bool {
-    headers.contains_key(OPERATION_LOCATION) || headers.contains_key(header::LOCATION)
+    [OPERATION_LOCATION, AZURE_ASYNC_OPERATION, header::LOCATION]
+        .iter()
+        .any(|name| headers.contains_key(name))
 }
 
 /// The first recognized location, in the headers of either API version or else in any
 /// string of the body. The documentation shows the value but not the member's name.
-fn location(headers: &HeaderMap, document: &ParsedBody, target: &Target) -> Option<Location> {
+fn location(headers: &HeaderMap, document: &ParsedBody<'_>, target: &Target) -> Option<Location> {
     let recognize = |text: &str| Location::recognize(text, target);
-    let in_header = [OPERATION_LOCATION, header::LOCATION]
+    let in_header = [OPERATION_LOCATION, AZURE_ASYNC_OPERATION, header::LOCATION]
         .into_iter()
         .filter_map(|name| headers.get(name)?.to_str().ok())
         .find_map(recognize);
     in_header.or_else(|| match document {
-        ParsedBody::Json(value) => find_string(value, MAX_DEPTH, &recognize),
+        ParsedBody::Json(value, _) => find_string(value, MAX_DEPTH, &recognize),
         ParsedBody::Empty | ParsedBody::Other => None,
     })
 }
@@ -214,8 +216,8 @@ fn correlation_id(headers: &HeaderMap, redactor: &Redactor) -> Option<String> {
     }
 }
 
-fn said(document: &ParsedBody, redactor: &Redactor) -> PortalError {
-    let ParsedBody::Json(value) = document else {
+fn said(document: &ParsedBody<'_>, redactor: &Redactor) -> PortalError {
+    let ParsedBody::Json(value, _) = document else {
         return PortalError::default();
     };
     let text = wire::error_text(value);

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
+
+use crate::domain::parse_json;
 
 /// An entry of `GET …/submissions`: one publishing run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +87,7 @@ struct SubmissionEntry {
 /// # Errors
 /// When it is not a complete JSON array of submissions with GUIDs.
 pub fn submissions(body: &[u8]) -> Result<Vec<Submission>, serde_json::Error> {
-    let entries: Vec<SubmissionEntry> = serde_json::from_slice(body)?;
+    let entries: Vec<SubmissionEntry> = parse_json(body)?;
     let read = |entry: SubmissionEntry| Submission {
         id: entry.id,
         state: RunState::of(entry.submission_state.as_str().unwrap_or_default()),
@@ -103,28 +105,17 @@ pub fn vendor_time(text: &str) -> Option<Timestamp> {
     })
 }
 
-#[derive(Deserialize)]
-struct Monitor {
-    #[serde(default)]
-    status: Option<String>,
-}
-
 /// The status text at an operation's location: in an object, or, as the reference shows
-/// it, in an array with one object.
+/// it, in an array with one object. Anything but a text reads as none.
 ///
 /// # Errors
 /// When the body is neither.
 pub fn monitor_status(body: &[u8]) -> Result<Option<String>, serde_json::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(Monitor),
-        Many(Vec<Monitor>),
+    let status = |monitor: &Map<String, Value>| Some(monitor.get("status")?.as_str()?.to_owned());
+    if let Ok(monitors) = parse_json::<Vec<Map<String, Value>>>(body) {
+        return Ok(monitors.first().and_then(status));
     }
-    Ok(match serde_json::from_slice(body)? {
-        OneOrMany::One(monitor) => monitor.status,
-        OneOrMany::Many(monitors) => monitors.into_iter().next().and_then(|m| m.status),
-    })
+    parse_json(body).map(|monitor| status(&monitor))
 }
 
 /// The texts of an error document, not cleaned yet.
@@ -229,7 +220,11 @@ mod tests {
         let text = Some("running".to_owned());
         assert_eq!(monitor_status(br#"{"status":"running"}"#).unwrap(), text);
         assert_eq!(monitor_status(br#"[{"status":"running"}]"#).unwrap(), text);
-        assert_eq!(monitor_status(b"[]").unwrap(), None);
+        let marked = "\u{feff}{\"status\":\"running\"}".as_bytes();
+        assert_eq!(monitor_status(marked).unwrap(), text);
+        for none in ["[]", "{}", r#"{"status":3}"#, r#"{"status":null}"#] {
+            assert_eq!(monitor_status(none.as_bytes()).unwrap(), None, "{none}");
+        }
         assert!(monitor_status(b"<html>").is_err());
     }
 

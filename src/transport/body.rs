@@ -8,6 +8,9 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
+/// A server that applies more codings than this to one body is not understood.
+const MAX_CODINGS: usize = 3;
+
 /// A body, and what is known about its completeness.
 pub enum Body {
     /// As long as announced.
@@ -93,20 +96,39 @@ pub(super) fn check_framing(
     }
 }
 
-/// Undoes gzip, which some front ends apply without being asked.
+/// Undoes the codings, the last one that was applied first (RFC 9110 section 8.4).
 fn decode(bytes: Bytes, headers: &HeaderMap, max: usize) -> Result<Bytes, Body> {
-    let Some(encoding) = headers.get(header::CONTENT_ENCODING) else {
-        return Ok(bytes);
-    };
-    if bytes.is_empty() || encoding.as_bytes().eq_ignore_ascii_case(b"identity") {
+    // Nothing is encoded as nothing by front ends that do not look at the body.
+    if bytes.is_empty() || !headers.contains_key(header::CONTENT_ENCODING) {
         return Ok(bytes);
     }
-    if !encoding.as_bytes().eq_ignore_ascii_case(b"gzip") {
+    let named = headers.get_all(header::CONTENT_ENCODING);
+    let codings: Vec<&[u8]> = named
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+        .collect();
+    if codings.len() > MAX_CODINGS {
         return Err(Body::Unreadable);
     }
+    let mut bytes = bytes;
+    for coding in codings.into_iter().rev() {
+        let is_gzip = [&b"gzip"[..], b"x-gzip"]
+            .iter()
+            .any(|name| coding.eq_ignore_ascii_case(name));
+        if !is_gzip {
+            return Err(Body::Unreadable);
+        }
+        bytes = gunzip(&bytes, max)?;
+    }
+    Ok(bytes)
+}
+
+/// Undoes gzip: all members (RFC 1952 section 2.2), and nothing may be left over.
+fn gunzip(bytes: &[u8], max: usize) -> Result<Bytes, Body> {
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
     let mut plain = Vec::new();
-    match flate2::read::GzDecoder::new(&bytes[..])
+    match flate2::bufread::MultiGzDecoder::new(bytes)
         .take(limit)
         .read_to_end(&mut plain)
     {
@@ -158,21 +180,78 @@ mod tests {
         assert!(matches!(checked(Framing::Chunked), Body::Unverified(_)));
     }
 
-    #[test]
-    fn gzip_is_undone_within_bounds() {
+    fn gzip(plain: &[u8]) -> Vec<u8> {
         use std::io::Write;
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(&[b'x'; 1000]).unwrap();
-        let gz = Bytes::from(encoder.finish().unwrap());
-        let gzip = headers(&[(header::CONTENT_ENCODING, "gzip")]);
-        assert_eq!(decode(gz.clone(), &gzip, 1000).ok().unwrap().len(), 1000);
-        assert!(matches!(
-            decode(gz.clone(), &gzip, 999),
-            Err(Body::Unreadable)
-        ));
-        let cut = decode(gz.slice(..gz.len() - 9), &gzip, 1000);
-        assert!(matches!(cut, Err(Body::Cut)));
-        let br = headers(&[(header::CONTENT_ENCODING, "br")]);
-        assert!(matches!(decode(gz, &br, 1000), Err(Body::Unreadable)));
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// What becomes of an encoded body: its text, `cut` or `unreadable`.
+    fn decoded(codings: &[&'static str], body: &[u8], max: usize) -> String {
+        let mut map = HeaderMap::new();
+        for coding in codings {
+            let value = HeaderValue::from_static(coding);
+            map.append(header::CONTENT_ENCODING, value);
+        }
+        match decode(Bytes::copy_from_slice(body), &map, max) {
+            Ok(plain) => String::from_utf8(plain.to_vec()).unwrap(),
+            Err(Body::Cut) => "cut".into(),
+            Err(_) => "unreadable".into(),
+        }
+    }
+
+    #[test]
+    fn codings_are_undone_in_the_order_that_they_were_applied_in() {
+        let (plain, gz) = (b"{\"a\":1}", gzip(b"{\"a\":1}"));
+        let twice = gzip(&gz);
+        let four = gzip(&gzip(&twice));
+        let table: &[(&[&str], &[u8], &str)] = &[
+            (&[], plain, "{\"a\":1}"),
+            (&[""], plain, "{\"a\":1}"),
+            (&["identity"], plain, "{\"a\":1}"),
+            (&["Identity, ,IDENTITY"], plain, "{\"a\":1}"),
+            (&["gzip"], &gz, "{\"a\":1}"),
+            (&["GZip"], &gz, "{\"a\":1}"),
+            (&["x-gzip"], &gz, "{\"a\":1}"),
+            (&[" gzip ,identity,"], &gz, "{\"a\":1}"),
+            (&["gzip, x-gzip"], &twice, "{\"a\":1}"),
+            (&["gzip", "gzip"], &twice, "{\"a\":1}"),
+            (&["gzip, gzip"], &gz, "cut"),
+            (&["gzip"], b"", ""),
+            (&["gzip, gzip"], &gzip(b""), "cut"),
+            (&["gzip"], b"{\"longer\":\"than a header\"}", "unreadable"),
+            (&["br"], &gz, "unreadable"),
+            (&["gzip, br"], &gz, "unreadable"),
+            (&["br, gzip"], &gz, "unreadable"),
+            (&["gzip;q=1"], &gz, "unreadable"),
+            (&["gzip,gzip,gzip,gzip"], &four, "unreadable"),
+        ];
+        for (codings, body, expected) in table {
+            assert_eq!(decoded(codings, body, 1000), *expected, "{codings:?}");
+        }
+    }
+
+    #[test]
+    fn gzip_is_read_to_its_last_byte_and_within_bounds() {
+        let (nothing, busy) = (gzip(b""), gzip(b"busy"));
+        let member = |parts: &[&[u8]]| decoded(&["gzip"], &parts.concat(), 8);
+        assert_eq!(member(&[&nothing, &busy]), "busy");
+        assert_eq!(member(&[&busy, &nothing, &busy, &nothing]), "busybusy");
+        assert_eq!(member(&[&busy, &busy, &busy]), "unreadable");
+        for junk in [&b"x"[..], b"\0", b"{\"error\":1}", b"\r\n", b"PK\x03\x04"] {
+            assert_ne!(member(&[&busy, junk]), "busy", "{junk:?}");
+        }
+        for kept in 1..busy.len() {
+            assert_eq!(member(&[&busy[..kept]]), "cut", "{kept}");
+            assert_eq!(member(&[&busy, &busy[..kept]]), "cut", "{kept}");
+        }
+        let mut wrong = busy.clone();
+        let checksum = wrong.len() - 8;
+        wrong[checksum] ^= 1;
+        assert_eq!(member(&[&wrong]), "unreadable");
+        let large = gzip(&[b'x'; 1000]);
+        assert_eq!(decoded(&["gzip"], &large, 1000).len(), 1000);
+        assert_eq!(decoded(&["gzip"], &large, 999), "unreadable");
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::uri::Scheme;
 use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::web::Bytes;
@@ -14,6 +14,9 @@ use super::config::{ClientConfig, TransportError, TransportOptions};
 use super::connect::Pool;
 use super::error::{Lost, SendError, classify, is_stale};
 use super::unreachable::Unreachable;
+
+/// The codings of an answer that are understood.
+const CODINGS: HeaderValue = HeaderValue::from_static("gzip, identity");
 
 /// What clients are made from; shared by all threads.
 #[derive(Clone)]
@@ -54,7 +57,7 @@ pub struct Request {
     pub method: Method,
     /// Absolute.
     pub uri: Uri,
-    /// Everything but Host and Content-Length.
+    /// Everything but Host, Content-Length and Accept-Encoding.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body; an empty one is sent as `Content-Length: 0` on POST and PUT.
     pub body: Bytes,
@@ -207,6 +210,7 @@ impl HttpClient {
             _ => pools.plain.request(request.method.clone(), &request.uri),
         }
         .timeout(time_limit);
+        sent.headers_mut().insert(header::ACCEPT_ENCODING, CODINGS);
         for (name, value) in &request.headers {
             sent.headers_mut().insert(name.clone(), value.clone());
         }

@@ -11,6 +11,7 @@ use actix_web::web::Bytes;
 use serde::Deserialize;
 
 use super::jwks::{InvalidKeySet, KeySet};
+use crate::domain::parse_json;
 use crate::transport::{Body, HttpClient, Request, SendError};
 
 /// The longest document that is read, in bytes.
@@ -126,7 +127,7 @@ impl KeySource {
         let url = format!("{base}/.well-known/openid-configuration");
         let document = get(http, &url, ACCEPT_JSON, bearer, "the discovery document").await?;
         let found: DiscoveryDocument =
-            serde_json::from_slice(&document).map_err(|_| KeyFetchError::Discovery)?;
+            parse_json(&document).map_err(|_| KeyFetchError::Discovery)?;
         if found.issuer != self.issuer {
             return Err(KeyFetchError::OtherIssuer);
         }

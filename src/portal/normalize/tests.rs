@@ -55,7 +55,9 @@ fn the_table_of_answers() {
         (200, chunked(""), Accepted),
         (200, chunked(r#"{"status":"#), Accepted),
         (200, whole(r#"{"status":"running"}"#), Accepted),
-        (200, whole(r#"{"status":"resting"}"#), Accepted),
+        (200, whole(r#"{"Status":"Running"}"#), Accepted),
+        (200, whole(r#"{"status":"completed"}"#), Accepted),
+        (200, whole(r#"{"status":3}"#), Accepted),
         (200, whole(r#"{"error":{"code":"x"}}"#), Accepted),
         (200, whole("[]"), Accepted),
         (200, whole("\"ok\""), Accepted),
@@ -113,8 +115,12 @@ fn finds_the_location_wherever_it_is() {
 #[test]
 fn a_200_that_names_an_operation_is_not_synchronous() {
     for location in [PATH, "/api/publishers/contoso/offers/other/operations/1"] {
-        let answer = heard(200, &[("operation-location", location)], &whole(""));
-        assert_eq!(answer.meaning, Meaning::Accepted, "{location}");
+        for name in ["operation-location", "azure-asyncoperation", "location"] {
+            for body in ["", "{}", r#"{"status":"canceled"}"#] {
+                let answer = heard(200, &[(name, location)], &whole(body));
+                assert_eq!(answer.meaning, Meaning::Accepted, "{name}: {location}");
+            }
+        }
     }
 }
 

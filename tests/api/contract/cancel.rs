@@ -120,6 +120,14 @@ async fn a_2xx_finishes_the_operation_or_is_polled() {
         ("migrated", json!({"kind": "gzip"}), Followed(Some(202), "yes")),
         ("migrated", json!({"kind": "stale"}), Followed(Some(202), "yes")),
         ("migrated", status(202, json!({})), Followed(Some(202), "yes")),
+        ("migrated", status(200, json!({"Status": "CANCELED"})), Done),
+        ("migrated", status(200, json!({"properties": {"provisioningState": "Cancelled"}})), Done),
+        ("migrated", status(200, json!({"Status": "Running"})), Followed(Some(200), "yes")),
+        ("migrated", status(200, json!({"status": "succeeded"})), Followed(Some(200), "yes")),
+        ("migrated", status(200, json!({"status": 3})), Followed(Some(200), "yes")),
+        ("migrated", status(200, json!({"errors": [{"code": "Busy"}]})), Followed(Some(200), "yes")),
+        ("migrated", status(200, json!({"properties": {"provisioningState": "InProgress"}})), Followed(Some(200), "yes")),
+        ("migrated", status(200, json!({"status": "canceled", "operationId": "7"})), Followed(Some(200), "yes")),
         ("migrated", status(200, json!([])), Followed(Some(200), "yes")),
         ("migrated", status(200, json!("\"done\"")), Followed(Some(200), "yes")),
         ("migrated", status(200, json!("done")), Followed(Some(200), "yes")),
@@ -193,6 +201,7 @@ async fn a_refusal_is_its_problem_and_final() {
         ("migrated", status(422, bare), Refused(422, "portal-validation-failed", 422)),
         ("migrated", throttle("seconds"), Refused(429, "portal-throttled", 429)),
         ("migrated", throttle("date"), Refused(429, "portal-throttled", 429)),
+        ("migrated", json!({"kind": "throttle", "retryAfterSeconds": u32::MAX}), Refused(429, "portal-throttled", 429)),
     ];
     let world = spawn().await;
     let answers = check_all(&world, rows).await;
@@ -208,6 +217,8 @@ async fn a_refusal_is_its_problem_and_final() {
     assert_eq!(answers[8].retry_after(), Some(40));
     let until_date = answers[9].retry_after().unwrap();
     assert!((35..=41).contains(&until_date), "{until_date}");
+    // However long the vendor asks for, callers are told an hour at most.
+    assert_eq!(answers[10].retry_after(), Some(3600));
 }
 
 #[tokio::test(flavor = "multi_thread")]
