@@ -56,6 +56,7 @@ async fn alive_and_ready() {
             "ends": null,
             "endsInDays": null,
         }],
+        "issuers": [],
     });
     assert_eq!(readiness, expected);
 }
@@ -89,6 +90,7 @@ async fn not_ready_before_there_is_a_token_but_alive() {
             "ends": null,
             "endsInDays": null,
         }],
+        "issuers": [],
     });
     assert_eq!(readiness.json(), expected);
     assert_eq!(world.admin("/healthz").await.status, 200);
