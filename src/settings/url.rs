@@ -34,6 +34,8 @@ pub(super) enum AddressScope {
     Metadata,
     /// Not beyond a router: IPv4 link-local (RFC 3927).
     Link,
+    /// Not beyond a private network: RFC 1918, RFC 6598, RFC 4193, and IPv6 link-local.
+    Private,
     /// Anywhere.
     Network,
 }
@@ -45,6 +47,7 @@ impl AddressScope {
             Self::Loopback => "loopback",
             Self::Metadata => "loopback and 169.254.169.254",
             Self::Link => "loopback and 169.254.0.0/16",
+            Self::Private => "loopback and private addresses",
             Self::Network => "all addresses",
         }
     }
@@ -150,7 +153,7 @@ pub fn parse_resource(text: &str, query: Query) -> Result<HttpUrl, &'static str>
 pub fn parse_authority(text: &str) -> Option<(String, Option<u16>)> {
     let text = text.to_ascii_lowercase();
     let host = host(&text)?;
-    scope(host)?;
+    scope_of(host)?;
     let port = text[host.len()..].strip_prefix(':');
     let host = host.trim_start_matches('[').trim_end_matches(']');
     Some((host.to_owned(), port.and_then(|port| port.parse().ok())))
@@ -197,7 +200,7 @@ fn split(text: &str) -> Option<(HttpUrl, &str)> {
         None => (rest, ""),
     };
     let authority = authority.to_ascii_lowercase();
-    let scope = scope(host(&authority)?)?;
+    let scope = scope_of(host(&authority)?)?;
     let scheme = if secure { "https" } else { "http" };
     let url = HttpUrl {
         text: format!("{scheme}://{authority}"),
@@ -220,20 +223,26 @@ fn host(authority: &str) -> Option<&str> {
 }
 
 /// How far the host is; none if it is not a host.
-fn scope(host: &str) -> Option<AddressScope> {
-    let loopback_if = |is_loopback| match is_loopback {
-        true => AddressScope::Loopback,
-        false => AddressScope::Network,
+fn scope_of(host: &str) -> Option<AddressScope> {
+    let scope = |is_loopback, is_private| match (is_loopback, is_private) {
+        (true, _) => AddressScope::Loopback,
+        (false, true) => AddressScope::Private,
+        (false, false) => AddressScope::Network,
     };
     if let Some(inner) = host.strip_prefix('[') {
         let address: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
-        return Some(loopback_if(address.is_loopback()));
+        let is_private = address.is_unique_local() || address.is_unicast_link_local();
+        return Some(scope(address.is_loopback(), is_private));
     }
     if let Ok(address) = host.parse::<Ipv4Addr>() {
         return Some(match address {
             METADATA => AddressScope::Metadata,
             address if address.is_link_local() => AddressScope::Link,
-            address => loopback_if(address.is_loopback()),
+            address => {
+                // 100.64.0.0/10, as inside Azure Container Apps.
+                let is_shared = matches!(address.octets(), [100, 64..=127, ..]);
+                scope(address.is_loopback(), address.is_private() || is_shared)
+            }
         });
     }
     let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
@@ -243,5 +252,5 @@ fn scope(host: &str) -> Option<AddressScope> {
     let is_name = host.len() <= 253
         && host.split('.').all(label)
         && !last.starts_with(|c: char| c.is_ascii_digit());
-    is_name.then(|| loopback_if(host == "localhost"))
+    is_name.then(|| scope(host == "localhost", false))
 }

@@ -40,8 +40,9 @@ fn endpoint(t: &mut Table<'_, '_>, allow_plain_http: bool) -> Option<ManagedEndp
     }
     let url = t.optional("endpoint", |text| url::parse_resource(text, Query::Refused));
     if let Some(Some(url)) = &url {
+        // The platform says so itself, in both of its variables: then the address is its own.
         let exempt = if is_app_service {
-            AddressScope::Link
+            AddressScope::Private
         } else {
             AddressScope::Metadata
         };

@@ -89,14 +89,14 @@ fn a_header_makes_it_app_service() {
 fn a_header_must_fit_into_one() {
     let lines = "endpoint = \"http://127.0.0.1:7070/msi/token\"\n";
     let bad = "must hold 1 to 1024 visible ASCII characters";
-    for header in ["a b", "a\\nb", "é", &"a".repeat(1025)] {
+    for header in ["a b", "é", &"a".repeat(1025)] {
         let inline = scene(&format!("{lines}identity_header = \"{header}\"\n"));
         assert_eq!(
             inline.problems_of_credential(),
             format!("identity_header: {bad}")
         );
         let in_file = scene(&format!("{lines}identity_header_file = \"h\"\n"));
-        let in_file = in_file.file("h", header.replace("\\n", "\n"));
+        let in_file = in_file.file("h", header);
         protect(&in_file.path("h"), 0o600);
         assert_eq!(
             in_file.problems_of_credential(),
@@ -124,7 +124,14 @@ fn plain_http_is_for_the_platform_only() {
         ("http://localhost:42356/msi/token", true, true),
         ("http://[::1]/x", true, true),
         ("http://169.254.130.2:8081/msi/token", false, true),
-        ("http://10.0.0.1/x", false, false),
+        ("http://10.0.0.1/x", false, true),
+        ("http://172.18.0.2:42356/msi/token", false, true),
+        ("http://192.168.0.9/x", false, true),
+        ("http://100.100.0.4:42356/msi/token", false, true),
+        ("http://[fd12::1]/x", false, true),
+        ("http://20.0.0.1/x", false, false),
+        ("http://[2001:db8::1]/x", false, false),
+        ("http://msi.internal/x", false, false),
         ("http://tokens.example/msi", false, false),
         ("http://169.254.169.254.example/x", false, false),
     ] {
@@ -137,7 +144,7 @@ fn plain_http_is_for_the_platform_only() {
             (
                 platform(url),
                 fine_from_platform,
-                format!("IDENTITY_ENDPOINT: endpoint: {must} loopback and 169.254.0.0/16, {or}"),
+                format!("IDENTITY_ENDPOINT: endpoint: {must} loopback and private addresses, {or}"),
             ),
         ] {
             if fine {
@@ -150,6 +157,22 @@ fn plain_http_is_for_the_platform_only() {
                 assert!(warnings.ends_with(end), "{url}: {warnings}");
             }
         }
+    }
+}
+
+#[test]
+fn a_private_address_counts_only_as_the_platforms_own() {
+    let url = "http://10.0.0.1/msi/token";
+    // One of the two variables, or an endpoint of ours, is not the platform's pair.
+    let key = "OFFERGATE_CREDENTIALS__CONTOSO__ENDPOINT";
+    for scene in [
+        scene("").variable(key, url),
+        in_app_service("").variable(key, url),
+        in_app_service(&format!("endpoint = \"{url}\"\n")),
+        in_app_service("identity_header = \"h\"\n").variable(key, url),
+    ] {
+        let problems = scene.problems_of_credential();
+        assert!(problems.contains("endpoint: must be https"), "{problems}");
     }
 }
 

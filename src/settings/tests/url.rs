@@ -4,7 +4,7 @@ use crate::settings::url::*;
 
 #[test]
 fn reads_origins() {
-    use AddressScope::{Link, Loopback, Metadata, Network};
+    use AddressScope::{Link, Loopback, Metadata, Network, Private};
     let table = [
         ("https://cloudpartner.azure.com", "", true, Network),
         (
@@ -26,7 +26,19 @@ fn reads_origins() {
         ("http://127.0.0.1.example.com", "", false, Network),
         ("http://localhost.example.com", "", false, Network),
         ("http://[::ffff:127.0.0.1]", "", false, Network),
-        ("http://10.0.0.1", "", false, Network),
+        ("http://10.0.0.1", "", false, Private),
+        ("http://172.16.0.1", "", false, Private),
+        ("http://172.31.255.255", "", false, Private),
+        ("http://172.32.0.1", "", false, Network),
+        ("http://192.168.7.7:42356", "", false, Private),
+        ("http://100.64.0.1", "", false, Private),
+        ("http://100.127.255.255", "", false, Private),
+        ("http://100.128.0.1", "", false, Network),
+        ("http://100.63.255.255", "", false, Network),
+        ("http://[fd00::1]:8081", "", false, Private),
+        ("http://[fe80::1]", "", false, Private),
+        ("http://[2001:db8::1]", "", false, Network),
+        ("http://11.0.0.1", "", false, Network),
         ("http://169.254.169.254", "", false, Metadata),
         ("http://169.254.169.254:80", "", false, Metadata),
         ("http://169.254.130.2:8081", "", false, Link),
