@@ -76,9 +76,20 @@ fn read_now(path: &Path) -> Result<Zeroizing<String>, TokenFetchError> {
     if length as u64 > MAX_TEXT {
         return Err(TokenFetchError::File("it is longer than 16 KiB"));
     }
-    match text.trim_ascii() {
+    token_text(&text).map(|token| Zeroizing::new(token.to_owned()))
+}
+
+/// The token in a file's content; white space around it does not count.
+fn token_text(content: &str) -> Result<&str, TokenFetchError> {
+    match content.trim_ascii() {
         "" => Err(TokenFetchError::File("it is empty")),
-        text => Ok(Zeroizing::new(text.to_owned())),
+        token if token.bytes().all(|b| b.is_ascii_graphic()) => Ok(token),
+        token if token.starts_with('\u{feff}') => Err(TokenFetchError::File(
+            "it begins with a byte order mark; write it without one",
+        )),
+        _ => Err(TokenFetchError::File(
+            "it holds something else than a token: one line of visible ASCII characters",
+        )),
     }
 }
 
@@ -115,6 +126,22 @@ mod tests {
         }
         for none in ["{}", "{\"exp\":\"soon\"}", "[]"] {
             assert!(lifetime(none).await.is_err(), "{none}");
+        }
+    }
+
+    #[test]
+    fn a_file_holds_a_token_and_nothing_else() {
+        assert_eq!(token_text(" abc.def-_~+/= \r\n"), Ok("abc.def-_~+/="));
+        for other in [
+            "",
+            " \n",
+            "\u{feff}abc",
+            "two words",
+            "two\nlines",
+            "a\0b",
+            "\u{e9}",
+        ] {
+            assert!(token_text(other).is_err(), "{other:?}");
         }
     }
 

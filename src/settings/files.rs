@@ -4,17 +4,23 @@
 //! opened later. An error names neither the path nor the content: a path is a configured
 //! value too, and may be a secret in the wrong key.
 
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
+use super::findings::Layer;
 use super::reader::{At, Table};
+use super::secret_text;
 use crate::domain::Secret;
 
 /// The longest secret, in bytes; a wrong file may be endless.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 const READABLE_BY_ALL: &str = "names a file that every user can read; restrict it to the \
                                gateway's user (chmod 600)";
+/// The client secret that `config/sandbox.toml` publishes.
+const SAMPLE_SECRET: &str = "sandbox-secret";
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,12 +29,12 @@ pub(super) enum FileError {
     Unreadable(#[from] io::Error),
     #[error("names a file that is longer than {0} bytes")]
     TooLong(u64),
-    #[error("names a file that is not UTF-8 text")]
-    NotText,
-    #[error("names {0}, not a file")]
-    NotFile(&'static str),
+    #[error("names a file that {0}")]
+    Text(secret_text::Fault),
     #[error("names an empty file")]
     Empty,
+    #[error("names {0}, not a file")]
+    NotFile(&'static str),
 }
 
 /// What a file that is read again and again contains.
@@ -107,8 +113,7 @@ impl Table<'_, '_> {
                 self.problem(file_name, message);
                 None
             }
-            (Some((at, "")), None) => self.reading.good(&at, Err("must not be empty")),
-            (Some((_, text)), None) => Some(Some(Secret::new(text.to_owned()))),
+            (Some((at, text)), None) => self.inline_secret(name, file_name, &at, text).map(Some),
             (None, Some(_)) => {
                 let (at, path) = self.path(file_name)??;
                 self.read_secret(&at, &path).map(Some)
@@ -116,35 +121,68 @@ impl Table<'_, '_> {
         }
     }
 
+    fn inline_secret(
+        &mut self,
+        name: &'static str,
+        file_name: &'static str,
+        at: &At,
+        text: &str,
+    ) -> Option<Secret> {
+        let usable = match secret_text::fault(text) {
+            _ if text.is_empty() => Err("must not be empty".to_owned()),
+            Some(fault) => Err(fault.to_string()),
+            None => Ok(()),
+        };
+        self.reading.good(at, usable)?;
+        if let Some(other) = self.reading.layers.hidden_by_variable(&at.key) {
+            let message = format!("{name} is set too ({other}); remove one of them");
+            return self.reading.good(at, Err(message));
+        }
+        if secret_text::has_outer_blanks(text) {
+            self.reading.warn(at, secret_text::OUTER_BLANKS);
+        }
+        if let Layer::File(file) = self.reading.layer(at)
+            && text != SAMPLE_SECRET
+            && fs::metadata(file).is_ok_and(|metadata| is_readable_by_all(&metadata))
+        {
+            let message = format!(
+                "is a secret in a file that every user can read; restrict the file to the \
+                 gateway's user (chmod 600), or use {file_name}"
+            );
+            self.reading.warn(at, message);
+        }
+        Some(Secret::new(text.to_owned()))
+    }
+
     /// The secret in a file; that others can read the file is worth a warning.
     pub fn read_secret(&mut self, at: &At, path: &Path) -> Option<Secret> {
+        let bytes = self.read_private(at, path)?;
+        let text = self
+            .reading
+            .good(at, secret_text::of_file(&bytes).map_err(FileError::Text))?;
+        if secret_text::has_outer_blanks(text) {
+            let message = format!("names a file whose content {}", secret_text::OUTER_BLANKS);
+            self.reading.warn(at, message);
+        }
+        Some(Secret::new(text.to_owned()))
+    }
+
+    /// The bytes of a file for the gateway's user alone.
+    pub fn read_private(&mut self, at: &At, path: &Path) -> Option<Zeroizing<Vec<u8>>> {
         let (bytes, metadata) = self.reading.good(at, read(path, MAX_SECRET_BYTES))?;
-        let secret = self.reading.good(at, without_newline(bytes))?;
+        if bytes.trim_ascii().is_empty() {
+            return self.reading.good(at, Err(FileError::Empty));
+        }
         if is_readable_by_all(&metadata) {
             self.reading.warn(at, READABLE_BY_ALL);
         }
-        Some(secret)
+        Some(Zeroizing::new(bytes))
     }
-}
-
-fn without_newline(bytes: Vec<u8>) -> Result<Secret, FileError> {
-    let mut text = String::from_utf8(bytes).map_err(|_| FileError::NotText)?;
-    // One newline, as an editor or `echo` adds it; a second one is part of the secret.
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
-        }
-    }
-    if text.is_empty() {
-        return Err(FileError::Empty);
-    }
-    Ok(Secret::new(text))
 }
 
 fn open(path: &Path) -> Result<(File, Metadata), FileError> {
     // Examined before it is opened: opening a pipe would wait for its other end.
-    let metadata = std::fs::metadata(path)?;
+    let metadata = fs::metadata(path)?;
     if metadata.is_dir() {
         return Err(FileError::NotFile("a directory"));
     }

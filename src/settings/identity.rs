@@ -104,7 +104,7 @@ fn issuer(t: &mut Table<'_, '_>, text: Option<String>) -> Option<JwtIssuerSettin
         rules,
         jwks_url: jwks_url(t),
         ca_file: t.openable("ca_file"),
-        bearer_token_file: t.reread("bearer_token_file", FileContent::Assertion),
+        bearer_token_file: t.reread("bearer_token_file", FileContent::Secret),
         refresh: refresh.map(|s| Duration::from_secs(s.unwrap_or(DEFAULT_REFRESH_SECONDS))),
     })
 }

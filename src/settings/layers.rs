@@ -39,6 +39,8 @@ pub(super) struct Layers {
     pub(super) tree: Map<String, Value>,
     /// The variables of platforms, which some kinds of credentials fall back to.
     pub(super) platform: Map<String, Value>,
+    /// The layers whose values of these keys a variable has replaced.
+    hidden_by_variables: BTreeMap<String, usize>,
     /// All layers. The origin of a [`Value`] is its layer's index here.
     layers: Vec<Layer>,
     last_file: usize,
@@ -50,6 +52,7 @@ impl Layers {
         let mut layers = Self {
             tree: Map::new(),
             platform: Map::new(),
+            hidden_by_variables: BTreeMap::new(),
             layers: Vec::new(),
             last_file: 0,
         };
@@ -142,9 +145,20 @@ impl Layers {
                 Value::new(Some(&origin), ValueKind::Table(table))
             });
             if let ValueKind::Table(table) = value.kind {
+                let levels: Vec<String> = levels.iter().map(|l| l.to_ascii_lowercase()).collect();
+                if let Some(replaced) = value_at(&self.tree, &levels) {
+                    let layer = self.index_of(replaced);
+                    self.hidden_by_variables.insert(levels.join("."), layer);
+                }
                 merge(&mut self.tree, table);
             }
         }
+    }
+
+    /// The file whose value of this key a variable has replaced.
+    pub fn hidden_by_variable(&self, key: &str) -> Option<&Layer> {
+        let layer = self.layer(*self.hidden_by_variables.get(key)?);
+        matches!(layer, Layer::File(_)).then_some(layer)
     }
 
     /// The layer that a value came from, by its index.
@@ -173,6 +187,17 @@ fn merge(below: &mut Map<String, Value>, above: Map<String, Value>) {
         } else {
             below.insert(key, value);
         }
+    }
+}
+
+/// What is written under these names, one inside the other.
+fn value_at<'v>(table: &'v Map<String, Value>, names: &[String]) -> Option<&'v Value> {
+    let (first, rest) = names.split_first()?;
+    let value = table.get(first)?;
+    match (rest, &value.kind) {
+        ([], _) => Some(value),
+        (rest, ValueKind::Table(table)) => value_at(table, rest),
+        _ => None,
     }
 }
 

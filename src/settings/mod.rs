@@ -26,6 +26,7 @@ mod publishers;
 mod reader;
 mod restart;
 mod root;
+mod secret_text;
 mod server;
 mod telemetry;
 #[cfg(test)]

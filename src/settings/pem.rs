@@ -39,7 +39,8 @@ pub fn certificates(
     };
     let read = files::read(&path, MAX_CERTIFICATES_BYTES);
     let (bytes, _) = t.reading.good(&at, read)?;
-    let found: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let sections = CertificateDer::pem_slice_iter(without_mark(&bytes));
+    let found: Result<Vec<_>, pem::Error> = sections.collect();
     let found = match found {
         Ok(found) if found.is_empty() => Err("names a file without a certificate; PEM is expected"),
         // The parser's error would quote the file.
@@ -72,8 +73,9 @@ pub fn private_key(
     let Some((at, path)) = t.path(name)? else {
         return Some(None);
     };
-    let text = t.read_secret(&at, &path)?;
-    let der = PrivateKeyDer::from_pem_slice(text.expose().as_bytes()).map_err(|_| {
+    // Around the key there may be text in any encoding (RFC 7468 section 2).
+    let bytes = t.read_private(&at, &path)?;
+    let der = PrivateKeyDer::from_pem_slice(without_mark(&bytes)).map_err(|_| {
         "names a file without a private key; PEM is expected: PKCS#8, PKCS#1 or SEC1, not encrypted"
     });
     let der = t.reading.good(&at, der)?;
@@ -82,6 +84,11 @@ pub fn private_key(
     let key = key.filter(|key| accepts(key.algorithm()));
     let wrong = || format!("names a file with an unsupported private key: {accepted}");
     t.reading.good(&at, key.ok_or_else(wrong)).map(Some)
+}
+
+/// A byte order mark would be taken for a part of the first line.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// Joins a chain and its private key, if they belong together.

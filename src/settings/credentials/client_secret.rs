@@ -14,14 +14,27 @@ use crate::settings::reader::{Table, all};
 
 pub fn read(t: &mut Table<'_, '_>, allow_plain_http: bool) -> Option<CredentialMethod> {
     let secret = t.secret("client_secret", "client_secret_file");
-    if let Some(None) = secret {
-        t.missing("client_secret", ", or client_secret_file");
+    match &secret {
+        Some(None) => t.missing("client_secret", ", or client_secret_file"),
+        Some(Some(secret)) if !is_printable(secret.expose()) => {
+            let names = ["client_secret", "client_secret_file"];
+            let name = names.into_iter().find(|name| t.has(name));
+            t.problem(name.unwrap_or(names[0]), NOT_PRINTABLE);
+        }
+        Some(Some(_)) | None => {}
     }
     all!(CredentialMethod::ClientSecret {
         application: application::read(t, allow_plain_http),
         secret: secret.flatten().map(Arc::new),
         expires: expires(t),
     })
+}
+
+const NOT_PRINTABLE: &str = "must consist of printable ASCII characters (RFC 6749 appendix A.2); \
+                             copy the secret's value again";
+
+fn is_printable(secret: &str) -> bool {
+    secret.bytes().all(|b| matches!(b, b' '..=b'~'))
 }
 
 /// The day on which the secret ends. Entra does not tell its users, so it is configured.

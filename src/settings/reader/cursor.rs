@@ -27,7 +27,7 @@ pub enum KeyKind {
 
 /// One pass over the configuration: what it reads, and what it has found.
 pub(in crate::settings) struct Reading<'v> {
-    pub(super) layers: &'v Layers,
+    pub(in crate::settings) layers: &'v Layers,
     pub(in crate::settings) findings: Findings,
     /// A running gateway reads its configuration again.
     pub(in crate::settings) is_reload: bool,

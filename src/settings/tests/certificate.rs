@@ -77,6 +77,25 @@ fn both_may_be_in_one_file_and_of_any_form() {
 }
 
 #[test]
+fn text_around_the_pem_may_be_anything() {
+    let (key, cert) = (KEY.serialize_pem(), fresh());
+    let bag = b"Bag Attributes\r\n    friendlyName: Schl\xfcssel \xff\xfe\0 \x1b\n";
+    let around = |pem: &str| [&bag[..], pem.as_bytes(), b"\n\xc3\x28 the end"].concat();
+    let marked = |pem: &str| [b"\xef\xbb\xbf", pem.as_bytes()].concat();
+    for (cert, key) in [
+        (around(&cert), around(&key)),
+        (marked(&cert), marked(&key)),
+        (
+            cert.replace('\n', "\r\n").into(),
+            key.replace('\n', "\r\n").into(),
+        ),
+    ] {
+        let scene = Fixture::of(TABLE).file("cert", cert).file("key", key);
+        assert_eq!(scene.warnings(), [""; 0]);
+    }
+}
+
+#[test]
 fn an_assertion_is_signed_in_one_of_two_ways() {
     for (word, expected) in [
         ("PS256", AssertionAlgorithm::Ps256),

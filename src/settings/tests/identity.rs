@@ -81,6 +81,28 @@ fn every_key_of_an_issuer_is_read() {
     assert_eq!(issuer.refresh.as_secs(), 60);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_bearer_token_that_everyone_can_read_is_worth_a_warning() {
+    let text = jwt(&format!("{DISCOVERED}\nbearer_token_file = \"token\""));
+    let scene = Fixture::over_good(&text).file("token", "t");
+    let about = |scene: &Fixture| {
+        let warnings = scene.warnings().into_iter();
+        warnings
+            .filter(|line| line.contains("bearer_token_file"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(about(&scene), [""; 0]);
+    protect(&scene.path("token"), 0o644);
+    assert_eq!(
+        about(&scene),
+        [
+            "t.toml: identity.jwt[0].bearer_token_file: names a file that every user can read; \
+             restrict it to the gateway's user (chmod 600)"
+        ]
+    );
+}
+
 #[test]
 fn an_issuer_says_who_it_is_and_whom_it_means() {
     assert_eq!(wrong(""), "audience: is required\nissuer: is required");

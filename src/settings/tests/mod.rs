@@ -87,8 +87,10 @@ impl Fixture {
         }
     }
 
+    /// Readable for its user alone.
     fn file(self, name: &str, content: impl AsRef<[u8]>) -> Self {
-        fs::write(self.dir.path().join(name), content).unwrap();
+        fs::write(self.path(name), content).unwrap();
+        protect(&self.path(name), 0o600);
         self
     }
 
