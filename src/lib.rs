@@ -15,7 +15,7 @@
 //! interprets the vendor's answer, and `operation::poller` polls an unfinished operation
 //! until it ends.
 //!
-//! Every module may import [`domain`] and [`telemetry`]; all other imports have one
+//! Every module may import [`domain`], [`files`] and [`telemetry`]; all other imports have one
 //! direction, which `tests/layering` checks. [`startup`] builds the gateway, and [`cli`]
 //! starts it.
 
@@ -23,6 +23,7 @@ pub mod admin;
 pub mod cli;
 pub mod credential;
 pub mod domain;
+pub mod files;
 pub mod http;
 pub mod identity;
 pub mod ledger;

@@ -34,7 +34,7 @@ enum NextAttempt {
 impl Candidate {
     pub(super) fn new(source: TokenSource) -> Self {
         Self {
-            trigger: RefreshTrigger::watch(source.watched()),
+            trigger: RefreshTrigger::new(source.watched()),
             source: Arc::new(source),
             attempt: NextAttempt::Due(Instant::now()),
             backoff: Backoff::default(),
@@ -60,7 +60,7 @@ impl Candidate {
                         () = sleep_until(*at) => {}
                         () = self.trigger.fired() => {}
                     }
-                    self.trigger = RefreshTrigger::watch(self.source.watched());
+                    self.trigger = RefreshTrigger::watch(self.source.watched()).await;
                     let source = Arc::clone(&self.source);
                     let (http, history) = (Rc::clone(http), history.clone());
                     let fetch = async move { source.fetch(&http, &history).await };

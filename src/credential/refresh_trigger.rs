@@ -1,11 +1,12 @@
 //! Events that renew a token before it is due: its file has changed, or the machine was
 //! suspended, during which the token aged but the monotonic clock stood still.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
+
+use crate::files::{self, FileStamp};
 
 /// Time between two checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -15,18 +16,26 @@ const SHORTEST_SUSPENSION: Duration = Duration::from_secs(2);
 /// The observed file and clock, with their initial state.
 pub(super) struct RefreshTrigger {
     file: Option<PathBuf>,
-    stamp: Option<[i64; 6]>,
+    /// The file as it was before the fetch; none until it has answered.
+    stamp: Option<Option<FileStamp>>,
     suspended: Duration,
 }
 
 impl RefreshTrigger {
-    /// Starts detecting suspensions and changes of `file`.
-    pub(super) fn watch(file: Option<&Path>) -> Self {
+    /// Detects suspensions from now on, and changes of `file` once it has been looked at.
+    pub(super) fn new(file: Option<&Path>) -> Self {
         Self {
             file: file.map(Path::to_path_buf),
-            stamp: file.and_then(stamp),
+            stamp: None,
             suspended: suspended(),
         }
+    }
+
+    /// Detects suspensions and changes of `file` from now on.
+    pub(super) async fn watch(file: Option<&Path>) -> Self {
+        let mut trigger = Self::new(file);
+        trigger.has_changed().await;
+        trigger
     }
 
     /// Completes at the first such event.
@@ -39,25 +48,22 @@ impl RefreshTrigger {
                 tracing::info!("the machine was suspended; renewing the token");
                 return;
             }
-            if self.file.as_deref().and_then(stamp) != self.stamp {
+            if self.has_changed().await {
                 return;
             }
         }
     }
-}
 
-/// Identity, size and times of a file: one of them changes when the file does.
-fn stamp(path: &Path) -> Option<[i64; 6]> {
-    let file = std::fs::metadata(path).ok()?;
-    let whole = |number: u64| i64::from_ne_bytes(number.to_ne_bytes());
-    Some([
-        whole(file.ino()),
-        whole(file.size()),
-        file.mtime(),
-        file.mtime_nsec(),
-        file.ctime(),
-        file.ctime_nsec(),
-    ])
+    /// Looks at the file. One that does not answer counts as unchanged.
+    async fn has_changed(&mut self) -> bool {
+        let Some(file) = &self.file else {
+            return false;
+        };
+        let Ok(now) = files::stamp_async(file.clone()).await else {
+            return false;
+        };
+        *self.stamp.get_or_insert(now) != now
+    }
 }
 
 /// How long the machine has been suspended since it was started, which is the difference

@@ -75,7 +75,7 @@ impl TokenRefresher {
         let history = redactor.token_history(&name);
         let handle = Handle::new(name, &source, wait, sender);
         let refresher = Self {
-            trigger: RefreshTrigger::watch(source.watched()),
+            trigger: RefreshTrigger::new(source.watched()),
             source: Arc::new(source),
             candidate: None,
             history,
@@ -106,7 +106,7 @@ impl TokenRefresher {
     /// Fetches a token; returns when to do so again.
     async fn renew(&mut self, http: &HttpClient) -> Instant {
         self.update_status(|status| status.next_attempt = None);
-        self.trigger = RefreshTrigger::watch(self.source.watched());
+        self.trigger = RefreshTrigger::watch(self.source.watched()).await;
         let outcome = self.source.fetch(http, &self.history).await;
         let (pause, failure) = match outcome.and_then(|grant| self.install(grant)) {
             Ok(pause) => (pause, None),

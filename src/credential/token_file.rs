@@ -1,7 +1,5 @@
 //! A file with a token for the vendor, which another program renews.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,12 +12,10 @@ use super::error::TokenFetchError;
 use super::token::Grant;
 use super::token_response;
 use crate::domain::TokenHistory;
+use crate::files::{self, FileReadError};
 
 /// The longest token or assertion, in bytes.
 const MAX_TEXT: u64 = 16 * 1024;
-
-/// Time limit for reading a file.
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A file with the vendor's token.
 #[derive(Debug)]
@@ -53,30 +49,19 @@ impl TokenFile {
 /// # Errors
 /// [`TokenFetchError::File`], which quotes nothing of the content.
 pub(super) async fn read_text(path: &Path) -> Result<Zeroizing<String>, TokenFetchError> {
-    let path = path.to_path_buf();
-    // A pipe or a network file system may block; this thread has other tasks.
-    let reading = tokio::task::spawn_blocking(move || read_now(&path));
-    match tokio::time::timeout(READ_TIMEOUT, reading).await {
-        Ok(Ok(text)) => text,
-        Ok(Err(_)) | Err(_) => Err(TokenFetchError::File("it cannot be read in 5 s")),
-    }
-}
-
-fn read_now(path: &Path) -> Result<Zeroizing<String>, TokenFetchError> {
-    let is_file = std::fs::metadata(path).map_or(true, |file| file.is_file());
-    if !is_file {
-        return Err(TokenFetchError::File("it is not a regular file"));
-    }
-    let mut text = Zeroizing::new(String::new());
-    let file = File::open(path).map_err(|_| TokenFetchError::File("it cannot be opened"))?;
-    let length = file
-        .take(MAX_TEXT + 1)
-        .read_to_string(&mut text)
+    let read = files::read_async(path.to_owned(), MAX_TEXT).await;
+    let content = read.map_err(|error| {
+        TokenFetchError::File(match error {
+            FileReadError::Unreadable(_) => "it cannot be read",
+            FileReadError::TooLong(_) => "it is longer than 16 KiB",
+            FileReadError::NotFile(_) => "it is not a regular file",
+            FileReadError::Late => "it does not answer; check the mount that it is on",
+        })
+    })?;
+    let bytes = Zeroizing::new(content.bytes);
+    let text = std::str::from_utf8(&bytes)
         .map_err(|_| TokenFetchError::File("it cannot be read as text"))?;
-    if length as u64 > MAX_TEXT {
-        return Err(TokenFetchError::File("it is longer than 16 KiB"));
-    }
-    token_text(&text).map(|token| Zeroizing::new(token.to_owned()))
+    token_text(text).map(|token| Zeroizing::new(token.to_owned()))
 }
 
 /// The token in a file's content; white space around it does not count.

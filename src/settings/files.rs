@@ -4,8 +4,6 @@
 //! opened later. An error names neither the path nor the content: a path is a configured
 //! value too, and may be a secret in the wrong key.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -14,6 +12,7 @@ use super::findings::Layer;
 use super::reader::{At, Table};
 use super::secret_text;
 use crate::domain::Secret;
+use crate::files::{self, FileContent, FileReadError};
 
 /// The longest secret, in bytes; a wrong file may be endless.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
@@ -25,10 +24,8 @@ const SAMPLE_SECRET: &str = "sandbox-secret";
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
-    #[error("names a file that cannot be read: {0}")]
-    Unreadable(#[from] io::Error),
-    #[error("names a file that is longer than {0} bytes")]
-    TooLong(u64),
+    #[error("names a file that {0}")]
+    Unread(FileReadError),
     #[error("names a file that {0}")]
     Text(secret_text::Fault),
     #[error("names an empty file")]
@@ -37,9 +34,18 @@ pub(super) enum FileError {
     NotFile(&'static str),
 }
 
+impl From<FileReadError> for FileError {
+    fn from(error: FileReadError) -> Self {
+        match error {
+            FileReadError::NotFile(what) => Self::NotFile(what),
+            error => Self::Unread(error),
+        }
+    }
+}
+
 /// What a file that is read again and again contains.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum FileContent {
+pub(super) enum RereadContent {
     /// An assertion: the platform decides who may read it.
     Assertion,
     /// A secret for the gateway's user alone.
@@ -61,24 +67,24 @@ impl Table<'_, '_> {
         let Some((at, path)) = self.path(name)? else {
             return Some(None);
         };
-        self.reading.good(&at, open(&path))?;
+        self.reading.good(&at, probe(&path))?;
         Some(Some(path))
     }
 
     /// The path of a file that its user reads again and again: another content is not
     /// another configuration.
-    pub fn reread(&mut self, name: &'static str, content: FileContent) -> Option<Option<PathBuf>> {
+    pub fn reread(&mut self, name: &'static str, content: RereadContent) -> Option<Option<PathBuf>> {
         let Some((at, path)) = self.located(name)? else {
             return Some(None);
         };
-        if self.reading.is_reload && !path.exists() {
+        if self.reading.is_reload && matches!(files::stamp(&path), Ok(None)) {
             // It may be replaced at this moment, which must not delay a reload.
             self.reading
                 .warn(&at, "names a file that does not exist at present");
             return Some(Some(path));
         }
-        let (_, metadata) = self.reading.good(&at, open(&path))?;
-        if content == FileContent::Secret && is_readable_by_all(&metadata) {
+        let is_public = self.reading.good(&at, probe(&path))?;
+        if content == RereadContent::Secret && is_public {
             self.reading.warn(&at, READABLE_BY_ALL);
         }
         Some(Some(path))
@@ -143,7 +149,7 @@ impl Table<'_, '_> {
         }
         if let Layer::File(file) = self.reading.layer(at)
             && text != SAMPLE_SECRET
-            && fs::metadata(file).is_ok_and(|metadata| is_readable_by_all(&metadata))
+            && files::probe(file).unwrap_or(false)
         {
             let message = format!(
                 "is a secret in a file that every user can read; restrict the file to the \
@@ -169,51 +175,23 @@ impl Table<'_, '_> {
 
     /// The bytes of a file for the gateway's user alone.
     pub fn read_private(&mut self, at: &At, path: &Path) -> Option<Zeroizing<Vec<u8>>> {
-        let (bytes, metadata) = self.reading.good(at, read(path, MAX_SECRET_BYTES))?;
+        let FileContent { bytes, is_public } =
+            self.reading.good(at, read(path, MAX_SECRET_BYTES))?;
         if bytes.trim_ascii().is_empty() {
             return self.reading.good(at, Err(FileError::Empty));
         }
-        if is_readable_by_all(&metadata) {
+        if is_public {
             self.reading.warn(at, READABLE_BY_ALL);
         }
         Some(Zeroizing::new(bytes))
     }
 }
 
-fn open(path: &Path) -> Result<(File, Metadata), FileError> {
-    // Examined before it is opened: opening a pipe would wait for its other end.
-    let metadata = fs::metadata(path)?;
-    if metadata.is_dir() {
-        return Err(FileError::NotFile("a directory"));
-    }
-    if !metadata.is_file() {
-        return Err(FileError::NotFile("a pipe or device"));
-    }
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    Ok((file, metadata))
+fn probe(path: &Path) -> Result<bool, FileError> {
+    Ok(files::probe(path)?)
 }
 
 /// Everything in a file of at most `limit` bytes.
-pub fn read(path: &Path, limit: u64) -> Result<(Vec<u8>, Metadata), FileError> {
-    let (file, metadata) = open(path)?;
-    // Room for everything at once: a buffer that grows leaves copies of a secret behind.
-    let room = metadata.len().min(limit) + 1;
-    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
-    let length = file.take(limit + 1).read_to_end(&mut bytes)?;
-    if length as u64 > limit {
-        return Err(FileError::TooLong(limit));
-    }
-    Ok((bytes, metadata))
-}
-
-#[cfg(unix)]
-fn is_readable_by_all(metadata: &Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    metadata.permissions().mode() & 0o004 != 0
-}
-
-#[cfg(not(unix))]
-fn is_readable_by_all(_: &Metadata) -> bool {
-    false
+pub fn read(path: &Path, limit: u64) -> Result<FileContent, FileError> {
+    Ok(files::read(path, limit)?)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 
-use super::files::FileContent;
+use super::files::RereadContent;
 use super::reader::{At, Reading, Table, all, limited, one_of};
 use super::url::{self, HttpUrl, Query};
 use crate::domain::{JWT_ALGORITHMS, TokenRules};
@@ -104,7 +104,7 @@ fn issuer(t: &mut Table<'_, '_>, text: Option<String>) -> Option<JwtIssuerSettin
         rules,
         jwks_url: jwks_url(t),
         ca_file: t.openable("ca_file"),
-        bearer_token_file: t.reread("bearer_token_file", FileContent::Secret),
+        bearer_token_file: t.reread("bearer_token_file", RereadContent::Secret),
         refresh: refresh.map(|s| Duration::from_secs(s.unwrap_or(DEFAULT_REFRESH_SECONDS))),
     })
 }

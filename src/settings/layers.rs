@@ -6,16 +6,19 @@
 //! environment source forgets which variable a value came from.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
-use std::{fs, io};
 
 use config::{FileFormat, Format, Map, Value, ValueKind};
 
 use super::findings::{Findings, Layer};
+use crate::files::{self, FileReadError};
 
 /// The built-in defaults, the first layer: `config/base.toml` at build time.
 pub const BASE: &str = include_str!("../../config/base.toml");
 
+/// The longest configuration file, in bytes: room for tens of thousands of callers.
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// How the names of configuration variables begin.
 const PREFIX: &str = "OFFERGATE_";
 /// What separates the levels of a key in a variable's name.
@@ -73,8 +76,13 @@ impl Layers {
             }
             return;
         };
-        if !dir.is_dir() {
-            findings.problem(&Layer::File(dir.clone()), "", "is not a directory");
+        let found = match files::is_directory(dir) {
+            Ok(true) => None,
+            Ok(false) => Some("is not a directory".to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(problem) = found {
+            findings.problem(&Layer::File(dir.clone()), "", problem);
             // The directory may appear while a running gateway watches.
             findings.file(dir.join("base.toml"));
             return;
@@ -96,13 +104,18 @@ impl Layers {
 
     fn file(&mut self, path: PathBuf, optional: bool, findings: &mut Findings) {
         findings.file(path.clone());
-        match fs::read_to_string(&path) {
-            Ok(text) => self.text(Layer::File(path), &text, findings),
-            Err(error) if optional && error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                let message = format!("cannot be read: {error}");
-                findings.problem(&Layer::File(path), "", message);
+        let content = match files::read(&path, MAX_BYTES) {
+            Ok(content) => content,
+            Err(FileReadError::Unreadable(error))
+                if optional && error.kind() == io::ErrorKind::NotFound =>
+            {
+                return;
             }
+            Err(error) => return findings.problem(&Layer::File(path), "", error.to_string()),
+        };
+        match String::from_utf8(content.bytes) {
+            Ok(text) => self.text(Layer::File(path), &text, findings),
+            Err(_) => findings.problem(&Layer::File(path), "", "is not UTF-8 text"),
         }
     }
 

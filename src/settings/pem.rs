@@ -38,7 +38,7 @@ pub fn certificates(
         return Some(None);
     };
     let read = files::read(&path, MAX_CERTIFICATES_BYTES);
-    let (bytes, _) = t.reading.good(&at, read)?;
+    let bytes = t.reading.good(&at, read)?.bytes;
     let sections = CertificateDer::pem_slice_iter(without_mark(&bytes));
     let found: Result<Vec<_>, pem::Error> = sections.collect();
     let found = match found {

@@ -1,7 +1,5 @@
 //! Authentication, policy and limits, built from one version of the settings.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::options;
 use crate::admin::{IssuerHealth, LeftOutKeys};
 use crate::domain::{Caller, Egress};
+use crate::files;
 use crate::http::{Access, Quotas};
 use crate::identity::{
     ApiKeys, Authenticator, ClientCa, ClientCertificates, DuplicateKey, DuplicateSan, InvalidCa,
@@ -145,10 +144,8 @@ fn source(issuer: &JwtIssuerSettings) -> KeySource {
 /// A digest of a file of certificates. If the file has become unreadable, building the
 /// transport fails a moment later.
 fn digest(path: &Path) -> [u8; 32] {
-    let mut content = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_CA).read_to_end(&mut content));
-    let _unreadable = read;
-    Sha256::digest(content).into()
+    let content = files::read(path, MAX_CA).map(|content| content.bytes);
+    Sha256::digest(content.unwrap_or_default()).into()
 }
 
 fn client_ca(settings: &Settings) -> Result<Option<Arc<ClientCa>>, InvalidCa> {

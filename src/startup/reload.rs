@@ -6,12 +6,13 @@
 //! next restart, as the log and `/readyz` say.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::access;
 use super::background::KeyRefresherSpawner;
@@ -22,6 +23,7 @@ use crate::credential::Handle;
 use crate::domain::Redactor;
 use crate::http::CurrentAccess;
 use crate::settings::{self, ConfigSource, CredentialSettings, Finding, Loaded, Settings};
+use crate::transport::Backoff;
 
 /// The interval between two checks of the files.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -48,6 +50,8 @@ struct ReloaderState {
     running: Settings,
     parts: Reloadable,
     notices: ArcSwap<Vec<String>>,
+    /// Whether the last reload was refused.
+    is_refused: AtomicBool,
     /// The credentials as applied last. Locked during a reload, so that two cannot overlap.
     applied: Mutex<BTreeMap<String, CredentialSettings>>,
 }
@@ -61,6 +65,7 @@ impl Reloader {
             running,
             parts,
             notices: ArcSwap::default(),
+            is_refused: AtomicBool::new(false),
         }))
     }
 
@@ -76,6 +81,13 @@ impl Reloader {
     /// Reads the configuration again and applies it if it has no problem. Blocks while it
     /// reads files.
     pub fn reload(&self, source: &ConfigSource) -> FilesRead {
+        self.0.notices.store(Arc::default());
+        self.try_again(source)
+    }
+
+    /// As [`Self::reload`], but a refusal for the same reasons as the last one is not logged
+    /// again.
+    fn try_again(&self, source: &ConfigSource) -> FilesRead {
         let mut applied = self
             .0
             .applied
@@ -90,16 +102,17 @@ impl Reloader {
                 }
             }
             Err(error) => {
-                for problem in error.problems() {
-                    tracing::error!(
-                        place = problem.place,
-                        key = problem.key,
-                        problem = problem.message,
-                        "configuration refused"
-                    );
-                }
                 let refused = error.problems().iter();
-                self.set_notices(refused.map(|p| format!("{REFUSED}: {p}")));
+                if self.refuse(refused.map(|p| format!("{REFUSED}: {p}"))) {
+                    for problem in error.problems() {
+                        tracing::error!(
+                            place = problem.place,
+                            key = problem.key,
+                            problem = problem.message,
+                            "configuration refused"
+                        );
+                    }
+                }
                 FilesRead {
                     files: error.files().to_vec(),
                     complete: false,
@@ -121,8 +134,10 @@ impl Reloader {
         let (version, keepers) = match built {
             Ok(built) => built,
             Err(error) => {
-                tracing::error!(problem = error, "configuration refused");
-                return self.set_notices([format!("{REFUSED}: {error}")]);
+                if self.refuse([format!("{REFUSED}: {error}")]) {
+                    tracing::error!(problem = error, "configuration refused");
+                }
+                return;
             }
         };
         parts.key_refreshers.spawn(keepers);
@@ -146,19 +161,25 @@ impl Reloader {
             issuers = loaded.settings.jwt_issuers.len(),
             "configuration reloaded"
         );
-        self.set_notices(waiting.iter().map(|section| {
+        let waiting = waiting.iter().map(|section| {
             format!("configuration: {section} has changed; restart the gateway to apply it")
-        }));
+        });
+        self.0.notices.store(Arc::new(waiting.collect()));
+        self.0.is_refused.store(false, Ordering::Relaxed);
     }
 
-    fn set_notices(&self, notices: impl IntoIterator<Item = String>) {
-        self.0
-            .notices
-            .store(Arc::new(notices.into_iter().collect()));
+    /// Reports a refusal in `/readyz`; returns whether its reasons are new.
+    fn refuse(&self, reasons: impl IntoIterator<Item = String>) -> bool {
+        let reasons: Vec<String> = reasons.into_iter().collect();
+        self.0.is_refused.store(true, Ordering::Relaxed);
+        let earlier = self.0.notices.swap(Arc::new(reasons.clone()));
+        *earlier != reasons
     }
 
-    /// Reloads whenever one of the files changes, and at each request; runs forever.
-    /// `snapshot` has the files of the running version.
+    /// Reloads whenever one of the files changes, and at each request; runs forever. A
+    /// configuration that was refused is read again after a while, with growing pauses: what
+    /// was wrong may have been the disk, and a rule that is taken away must not stay in effect
+    /// because of that. `snapshot` has the files of the running version.
     pub async fn follow(
         self,
         source: ConfigSource,
@@ -167,21 +188,57 @@ impl Reloader {
     ) {
         let mut ticks = interval(CHECK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut backoff = Backoff::default();
+        let mut retry_at = Instant::now();
         loop {
-            let due = tokio::select! {
-                _ = ticks.tick() => snapshot.detect_change(),
+            let requested = tokio::select! {
+                _ = ticks.tick() => false,
                 Some(()) = requests.recv() => true,
             };
-            if !due {
-                continue;
-            }
-            let next = snapshot.renewed();
-            let (reloader, from) = (self.clone(), source.clone());
-            match tokio::task::spawn_blocking(move || reloader.reload(&from)).await {
-                Ok(read) => snapshot = next.with(read),
-                Err(error) => tracing::error!(%error, "panic while reloading the configuration"),
+            let (reloader, source) = (self.clone(), source.clone());
+            let is_retry_due = Instant::now() >= retry_at;
+            let checked = tokio::task::spawn_blocking(move || {
+                reloader.check(&source, snapshot, requested, is_retry_due)
+            });
+            let Ok((checked, has_read)) = checked.await else {
+                // Only a bug panics there. What is supervising this task notices its end.
+                return;
+            };
+            snapshot = checked;
+            if has_read && self.is_refused() {
+                retry_at = Instant::now() + backoff.pause();
+            } else if has_read {
+                backoff = Backoff::default();
             }
         }
+    }
+
+    /// One round of [`Self::follow`]: returns the snapshot to compare with next time, and
+    /// whether the configuration was read. Blocks.
+    fn check(
+        &self,
+        source: &ConfigSource,
+        mut snapshot: FileSnapshot,
+        requested: bool,
+        is_retry_due: bool,
+    ) -> (FileSnapshot, bool) {
+        let changed = snapshot.detect_change();
+        // Files that are being written are not read in between.
+        let retry = is_retry_due && self.is_refused() && snapshot.is_settled();
+        if !requested && !changed && !retry {
+            return (snapshot, false);
+        }
+        let next = snapshot.renewed();
+        let read = if requested || changed {
+            self.reload(source)
+        } else {
+            self.try_again(source)
+        };
+        (next.with(read), true)
+    }
+
+    fn is_refused(&self) -> bool {
+        self.0.is_refused.load(Ordering::Relaxed)
     }
 }
 

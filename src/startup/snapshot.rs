@@ -4,10 +4,10 @@
 //! are symbolic links that get replaced.
 
 use std::collections::BTreeMap;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::files::{self, FileStamp};
 
 /// A change counts once two checks in a row have seen the same state, so that several files
 /// can be written one after the other; but at the latest after this many checks, in case
@@ -16,12 +16,8 @@ const MAX_CHECKS: u32 = 10;
 /// The granularity of a file system's timestamps, in nanoseconds.
 const TIMESTAMP_GRANULARITY: i128 = 20_000_000;
 
-/// Device, inode, size, and the times of the last change of content and inode; none if
-/// there is no file.
-type FileStamp = Option<[i128; 5]>;
-/// Differs from the stamp of every file.
-const UNKNOWN: FileStamp = Some([-1; 5]);
-type FileStamps = BTreeMap<PathBuf, FileStamp>;
+/// The stamp of each file; none where there is no file.
+type FileStamps = BTreeMap<PathBuf, Option<FileStamp>>;
 
 /// The files that a reading of the configuration consulted.
 pub struct FilesRead {
@@ -54,9 +50,9 @@ impl FileSnapshot {
         }
     }
 
-    /// A new snapshot of the same files, to be taken before they are read again.
+    /// A new snapshot of the same files, to be taken before they are read again. Blocks.
     pub(super) fn renewed(&self) -> Self {
-        let read = stamps(self.read.keys().cloned());
+        let read = stamps(&self.read);
         Self {
             last: read.clone(),
             read,
@@ -65,7 +61,7 @@ impl FileSnapshot {
         }
     }
 
-    /// Completes the snapshot with the files that have been read since it was taken.
+    /// Completes the snapshot with the files that have been read since it was taken. Blocks.
     #[must_use]
     pub fn with(self, FilesRead { files, complete }: FilesRead) -> Self {
         let mut read = self.read;
@@ -75,10 +71,11 @@ impl FileSnapshot {
         for path in files {
             // A new file is stamped only after it was read. If it may have changed
             // meanwhile, the next check has to find a difference.
-            let settled = |stamp: &[i128; 5]| stamp[4] + TIMESTAMP_GRANULARITY < self.since;
-            let stamp = || match stamp(&path) {
-                Some(stamp) if !settled(&stamp) => UNKNOWN,
-                stamp => stamp,
+            let settled = |stamp: &FileStamp| stamp.changed + TIMESTAMP_GRANULARITY < self.since;
+            let stamp = || match files::stamp(&path) {
+                Ok(Some(stamp)) if settled(&stamp) => Some(stamp),
+                Ok(None) => None,
+                Ok(Some(_)) | Err(_) => Some(FileStamp::UNKNOWN),
             };
             let first = read.get(&path).copied().unwrap_or_else(stamp);
             read.insert(path, first);
@@ -90,9 +87,14 @@ impl FileSnapshot {
         }
     }
 
-    /// Checks the files; true once a change has settled.
+    /// Whether the last check found the same state as the one before it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.changed_checks == 0
+    }
+
+    /// Checks the files; true once a change has settled. Blocks.
     pub(super) fn detect_change(&mut self) -> bool {
-        let now = stamps(self.read.keys().cloned());
+        let now = stamps(&self.last);
         if now == self.read {
             self.changed_checks = 0;
         } else {
@@ -105,23 +107,13 @@ impl FileSnapshot {
     }
 }
 
-fn stamps(files: impl Iterator<Item = PathBuf>) -> FileStamps {
-    files.map(|path| (path.clone(), stamp(&path))).collect()
-}
-
-fn stamp(path: &Path) -> FileStamp {
-    std::fs::metadata(path).ok().map(|file| parts(&file))
-}
-
-fn parts(file: &Metadata) -> [i128; 5] {
-    let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-    [
-        file.dev().into(),
-        file.ino().into(),
-        file.size().into(),
-        nanos(file.mtime(), file.mtime_nsec()),
-        nanos(file.ctime(), file.ctime_nsec()),
-    ]
+/// The present stamps of these files. A file that does not answer counts as unchanged.
+fn stamps(earlier: &FileStamps) -> FileStamps {
+    let stamp = |path: &Path, earlier| files::stamp(path).unwrap_or(earlier);
+    let files = earlier.iter();
+    files
+        .map(|(path, earlier)| (path.clone(), stamp(path, *earlier)))
+        .collect()
 }
 
 fn now() -> i128 {

@@ -19,10 +19,11 @@ use contents::Contents;
 use package::Package;
 use source::{Source, rust_files};
 
-/// Which rooms a room may import, besides itself, `domain` and `telemetry`.
+/// Which rooms a room may import, besides itself, `domain`, `files` and `telemetry`.
 /// A change of this table is a change of the design.
 const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("files", &[]),
     ("telemetry", &[]),
     ("settings", &[]),
     ("policy", &[]),
@@ -67,10 +68,10 @@ const ALL_BUT_CLI: &[&str] = &[
     "transport",
 ];
 /// Rooms that all others may import.
-const COMMON: [&str; 2] = ["domain", "telemetry"];
+const COMMON: [&str; 3] = ["domain", "files", "telemetry"];
 /// Rooms that import not even the common ones: the bottom of the house, and the sandbox,
 /// which could not contradict the gateway if it shared its code.
-const ALONE: [&str; 3] = ["domain", "lib", "sandbox"];
+const ALONE: [&str; 4] = ["domain", "files", "lib", "sandbox"];
 
 /// A longer file holds two ideas.
 const MAX_LINES: usize = 400;

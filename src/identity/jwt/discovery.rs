@@ -1,8 +1,6 @@
 //! Fetches an issuer's keys: from its key set's address, which its discovery document
 //! names if the configuration does not (OpenID Connect Discovery 1.0 section 4).
 
-use std::fs::File;
-use std::io::Read;
 use std::path::PathBuf;
 
 use actix_web::http::header::{self, HeaderValue};
@@ -12,6 +10,7 @@ use serde::Deserialize;
 
 use super::jwks::{InvalidKeySet, KeySet};
 use crate::domain::parse_json;
+use crate::files::{self, FileReadError};
 use crate::transport::{Body, HttpClient, Request, SendError};
 
 /// The longest document that is read, in bytes.
@@ -78,7 +77,7 @@ pub enum KeyFetchError {
     #[error("{0}")]
     Keys(#[from] InvalidKeySet),
     /// The bearer token for the issuer is missing.
-    #[error("bearer_token_file cannot be read or is empty")]
+    #[error("bearer_token_file is empty")]
     Bearer,
     /// The bearer token for the issuer is none.
     #[error(
@@ -86,6 +85,9 @@ pub enum KeyFetchError {
          without a byte order mark"
     )]
     NoToken,
+    /// The file with it cannot be read.
+    #[error("bearer_token_file {0}")]
+    BearerFile(String),
 }
 
 #[derive(Deserialize)]
@@ -104,7 +106,7 @@ impl KeySource {
         http: &HttpClient,
         earlier: Option<&KeySet>,
     ) -> Result<KeySet, KeyFetchError> {
-        let bearer = self.bearer()?;
+        let bearer = self.bearer().await?;
         let (url, bearer) = match &self.jwks_url {
             Some(url) => (url.clone(), bearer),
             None => {
@@ -144,15 +146,16 @@ impl KeySource {
         }
     }
 
-    fn bearer(&self) -> Result<Option<HeaderValue>, KeyFetchError> {
+    async fn bearer(&self) -> Result<Option<HeaderValue>, KeyFetchError> {
         let Some(path) = &self.bearer_token_file else {
             return Ok(None);
         };
-        let mut text = Vec::new();
-        let read =
-            File::open(path).and_then(|file| file.take(MAX_BEARER + 1).read_to_end(&mut text));
-        read.map_err(|_| KeyFetchError::Bearer)?;
-        bearer(&text).map(Some)
+        let read = files::read_async(path.clone(), MAX_BEARER + 1).await;
+        let content = read.map_err(|error| match error {
+            FileReadError::TooLong(_) => KeyFetchError::NoToken,
+            error => KeyFetchError::BearerFile(error.to_string()),
+        })?;
+        bearer(&content.bytes).map(Some)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::application;
 use super::method::CredentialMethod;
-use crate::settings::files::FileContent;
+use crate::settings::files::RereadContent;
 use crate::settings::reader::{Table, all};
 
 pub fn read(t: &mut Table<'_, '_>, allow_plain_http: bool) -> Option<CredentialMethod> {
@@ -14,7 +14,7 @@ pub fn read(t: &mut Table<'_, '_>, allow_plain_http: bool) -> Option<CredentialM
         t.fall_back("client_id", "AZURE_CLIENT_ID");
         t.fall_back("assertion_file", "AZURE_FEDERATED_TOKEN_FILE");
     }
-    let assertion_file = t.reread("assertion_file", FileContent::Assertion);
+    let assertion_file = t.reread("assertion_file", RereadContent::Assertion);
     all!(CredentialMethod::WorkloadIdentity {
         application: application::read(t, allow_plain_http),
         assertion_file: t.needed("assertion_file", assertion_file),
