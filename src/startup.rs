@@ -6,6 +6,7 @@
 pub mod access;
 mod background;
 pub mod credentials;
+mod descriptors;
 mod error;
 mod gateway;
 mod listeners;

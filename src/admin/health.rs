@@ -3,6 +3,7 @@
 //! the process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
@@ -12,6 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::credential_health::{CredentialHealth, ServedCredential};
 use super::issuer_health::IssuerHealth;
 use crate::ledger::Ledger;
+use crate::telemetry::{Supervisor, log_stuck_for};
+
+/// An output that takes no line of the log for this long is reported.
+const LOG_STUCK: Duration = Duration::from_secs(5);
 
 /// What health is determined from. Cheap to clone.
 #[derive(Clone)]
@@ -20,22 +25,33 @@ pub struct HealthSources {
     pub ledger: Ledger,
     /// Every credential, with the publishers that it serves.
     pub credentials: Vec<ServedCredential>,
-    /// Set when the gateway is shutting down.
+    /// Set when the gateway is about to shut down: it still serves, but should get no more
+    /// traffic.
+    pub stopping: CancellationToken,
+    /// Set when it refuses new actions.
     pub draining: CancellationToken,
-    /// Set when the background thread has ended: no operation is polled and no token
-    /// renewed any more.
-    pub background_ended: CancellationToken,
+    /// Knows what has ended or hangs.
+    pub supervisor: Supervisor,
     /// The keys of the issuers of callers' tokens.
     pub issuers: Arc<dyn Fn() -> Vec<IssuerHealth> + Send + Sync>,
     /// Further warnings for an operator.
     pub warnings: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
 }
 
-/// `GET /healthz`: the process answers.
-pub async fn healthz() -> HttpResponse {
-    HttpResponse::Ok()
+/// `GET /healthz`: 200 if the process and all of its parts get on, else 503 with the reasons.
+pub async fn healthz(sources: web::Data<HealthSources>) -> HttpResponse {
+    let reasons = sources.supervisor.problems();
+    let (mut response, body) = if reasons.is_empty() {
+        (HttpResponse::Ok(), serde_json::json!({"status": "alive"}))
+    } else {
+        (
+            HttpResponse::ServiceUnavailable(),
+            serde_json::json!({"status": "failing", "reasons": reasons}),
+        )
+    };
+    response
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(serde_json::json!({"status": "alive"}))
+        .json(body)
 }
 
 /// The body of `/readyz`.
@@ -69,13 +85,15 @@ pub async fn readyz(sources: web::Data<HealthSources>) -> HttpResponse {
 fn readiness(sources: &HealthSources) -> Readiness {
     let mut reasons = Vec::new();
     let mut warnings = (sources.warnings)();
-    if sources.draining.is_cancelled() {
+    if sources.stopping.is_cancelled() {
         reasons.push("draining: the gateway is shutting down".to_owned());
     }
-    if sources.background_ended.is_cancelled() {
-        reasons.push(
-            "background: polling and token renewal have stopped; restart the gateway".to_owned(),
-        );
+    reasons.extend(sources.supervisor.problems());
+    if let Some(stuck) = log_stuck_for().filter(|stuck| *stuck >= LOG_STUCK) {
+        warnings.push(format!(
+            "log: standard output has taken nothing for {} s; further lines are dropped",
+            stuck.as_secs()
+        ));
     }
     if let Err(error) = sources.ledger.healthy() {
         reasons.push(error.to_string());

@@ -42,7 +42,7 @@ pub fn run(args: ConfigArgs) -> ExitCode {
         return unavailable(&error);
     }
     for warning in &loaded.warnings {
-        println!("warning  {warning}");
+        outln!("warning  {warning}");
     }
     block_on(async {
         let findings = LocalSet::new().run_until(examine(&loaded.settings)).await;
@@ -206,6 +206,6 @@ fn print_table(findings: &[CheckLine]) {
     } in findings
     {
         let mark = if *ok { "ok  " } else { "FAIL" };
-        println!("{mark}  {subject:width$}  {detail}");
+        outln!("{mark}  {subject:width$}  {detail}");
     }
 }

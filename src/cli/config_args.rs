@@ -53,7 +53,7 @@ impl ConfigArgs {
 pub fn load(source: &ConfigSource) -> Result<Loaded, ExitCode> {
     settings::load(source).map_err(|error| {
         let count = error.problems().len();
-        eprintln!("offergate: the configuration has {count} problem(s):\n{error}");
+        errln!("offergate: the configuration has {count} problem(s):\n{error}");
         ExitCode::from(EXIT_CONFIG)
     })
 }

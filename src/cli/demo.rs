@@ -54,7 +54,7 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 }
 
 async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
-    let mut shutdown = Shutdown::listen().map_err(|e| format!("signals cannot be handled: {e}"))?;
+    let shutdown = Shutdown::listen().map_err(|e| format!("signals cannot be handled: {e}"))?;
     let directory = TemporaryDirectory::new()
         .map_err(|e| format!("cannot create a temporary directory: {e}"))?;
     let sandbox = Sandbox::bind(Options {
@@ -79,6 +79,7 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
         Ok(guard) => guard,
         Err(code) => return Ok(code),
     };
+    shutdown.set_limit(Gateway::longest_shutdown(&settings.server));
     let gateway = Gateway::start(settings)
         .await
         .map_err(|error| match error {
@@ -88,15 +89,15 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
             _ => error.to_string(),
         })?;
 
-    println!("gateway  {}", gateway.public_url());
-    println!("health   http://{}/readyz", gateway.admin_address());
-    println!("vendor   {vendor} (emulated; its control routes: curl {vendor}/_sandbox/v1/)\n");
+    outln!("gateway  {}", gateway.public_url());
+    outln!("health   http://{}/readyz", gateway.admin_address());
+    outln!("vendor   {vendor} (emulated; its control routes: curl {vendor}/_sandbox/v1/)\n");
     let url = format!("{}/offers/{OFFER}/cancel", gateway.public_url());
-    println!("curl -i -X POST -H 'X-Api-Key: {key}' {url}\n");
+    outln!("curl -i -X POST -H 'X-Api-Key: {key}' {url}\n");
     let outcome = LocalSet::new().run_until(cancel(&url, &key)).await;
     let accepted = report(outcome);
     if !args.once {
-        println!(
+        outln!(
             "\nServing until Ctrl-C. GET the operationLocation above with the same X-Api-Key to see the outcome of the cancel."
         );
         shutdown.requested().await;
@@ -179,11 +180,11 @@ fn report(outcome: Result<(StatusCode, String), String>) -> bool {
             let pretty = serde_json::from_str::<serde_json::Value>(&body)
                 .and_then(|json| serde_json::to_string_pretty(&json))
                 .unwrap_or(body);
-            println!("HTTP {status}\n{pretty}");
+            outln!("HTTP {status}\n{pretty}");
             status.is_success()
         }
         Err(error) => {
-            eprintln!("offergate: no answer from the gateway: {error}");
+            errln!("offergate: no answer from the gateway: {error}");
             false
         }
     }
@@ -208,7 +209,7 @@ impl TemporaryDirectory {
 impl Drop for TemporaryDirectory {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!(
+            errln!(
                 "offergate: {} could not be removed: {error}",
                 self.0.display()
             );

@@ -12,6 +12,8 @@ pub const EXIT_SOFTWARE: u8 = 70;
 pub const EXIT_CONFIG: u8 = 78;
 /// Interrupted, as a shell reports a process that SIGINT has ended.
 pub const EXIT_INTERRUPTED: u8 = 130;
+/// Ended by SIGTERM, likewise.
+pub const EXIT_TERMINATED: u8 = 143;
 
 /// All exit codes, for `offergate --help`.
 pub const HELP: &str = "\
@@ -22,7 +24,8 @@ Exit codes:
   69   a dependency of the command is not available
   70   internal error
   78   the configuration has problems
-  130  interrupted by a second signal";
+  130  interrupted, by a second signal where the first begins a shutdown
+  143  terminated, as the first process of a container";
 
 /// Reports wrong usage.
 pub fn usage(message: &str) -> ExitCode {
@@ -35,6 +38,6 @@ pub fn unavailable(message: &str) -> ExitCode {
 }
 
 fn fail(code: u8, message: &str) -> ExitCode {
-    eprintln!("offergate: {message}");
+    errln!("offergate: {message}");
     ExitCode::from(code)
 }

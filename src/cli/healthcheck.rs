@@ -2,45 +2,87 @@
 //! that an image needs neither a shell nor curl.
 
 use std::io::ErrorKind;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use actix_web::http::{Method, Uri};
+use actix_web::http::{Method, StatusCode, Uri};
 use clap::Args;
+use serde_json::Value;
 use tokio::task::LocalSet;
 
+use super::config_args::ConfigArgs;
 use super::plain;
 use super::runtime::block_on;
+use crate::settings;
 
 /// Orchestrators ask every few seconds; a process that takes longer than this is not healthy.
 const TIMEOUT: Duration = Duration::from_secs(3);
-const GATEWAY: &str = "http://127.0.0.1:9090/healthz";
 const SANDBOX: &str = "http://127.0.0.1:7070/_sandbox/v1/health";
 
 #[derive(Args)]
 pub struct HealthcheckArgs {
-    /// URL to ask, plain HTTP; given several times, the first that accepts connections. The
-    /// defaults are those of `offergate serve` and `offergate sandbox`
-    #[arg(long, default_values = [GATEWAY, SANDBOX])]
+    /// Configuration of the gateway, for its admin.listen; what cannot be read is ignored
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Exit with 1 too if the gateway is alive, but not ready
+    #[arg(long)]
+    ready: bool,
+    /// URL to ask instead, plain HTTP; given several times, the first that accepts connections.
+    /// Without: /healthz at admin.listen, or else the health of `offergate sandbox`
+    #[arg(long)]
     url: Vec<String>,
 }
 
-pub fn run(args: &HealthcheckArgs) -> ExitCode {
-    let listening = args.url.iter().find(|url| !refuses_connections(url));
+pub fn run(args: HealthcheckArgs) -> ExitCode {
+    let admin = settings::admin_listen(&args.config.source());
+    let gateway = admin.map(|admin| format!("http://{}", reachable(admin)));
+    let liveness = gateway.as_ref().map(|gateway| format!("{gateway}/healthz"));
+    let urls: Vec<String> = if args.url.is_empty() {
+        let defaults = liveness.iter().cloned();
+        defaults.chain([SANDBOX.to_owned()]).collect()
+    } else {
+        args.url
+    };
+    let listening = urls.iter().find(|url| !refuses_connections(url));
     let Some(url) = listening else {
-        eprintln!("offergate: connection refused: {}", args.url.join(", "));
+        errln!("offergate: connection refused: {}", urls.join(", "));
         return ExitCode::FAILURE;
     };
+    // Whether it is ready is told too, and decides only if that is asked for.
+    let readiness = gateway
+        .filter(|_| liveness.as_ref() == Some(url))
+        .map(|gateway| format!("{gateway}/readyz"));
     block_on(async {
-        match LocalSet::new().run_until(ask(url)).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(reason) => {
-                eprintln!("offergate: not healthy: {url}: {reason}");
-                ExitCode::FAILURE
-            }
-        }
+        LocalSet::new()
+            .run_until(async {
+                if let Err(reason) = ask(url).await {
+                    errln!("offergate: not healthy: {url}: {reason}");
+                    return ExitCode::FAILURE;
+                }
+                match readiness {
+                    Some(url) => match ask(&url).await {
+                        Ok(()) => ExitCode::SUCCESS,
+                        Err(reason) => {
+                            errln!("offergate: alive, but not ready: {reason}");
+                            ExitCode::from(u8::from(args.ready))
+                        }
+                    },
+                    None => ExitCode::SUCCESS,
+                }
+            })
+            .await
     })
+}
+
+/// Where a listener on this machine can be reached.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        ip if !ip.is_unspecified() => ip,
+        ip if ip.is_ipv4() => Ipv4Addr::LOCALHOST.into(),
+        _ => Ipv6Addr::LOCALHOST.into(),
+    };
+    (ip, listen.port()).into()
 }
 
 /// Whether nothing listens there. Any other error is found by the request itself.
@@ -57,10 +99,24 @@ fn refuses_connections(url: &str) -> bool {
 }
 
 async fn ask(url: &str) -> Result<(), String> {
-    let (status, _body) = plain::send(Method::GET, url, Vec::new(), TIMEOUT).await?;
+    let (status, body) = plain::send(Method::GET, url, Vec::new(), TIMEOUT).await?;
     if status.is_success() {
-        Ok(())
+        return Ok(());
+    }
+    Err(reasons(status, &body))
+}
+
+/// What the answer gives as its reasons.
+fn reasons(status: StatusCode, body: &str) -> String {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let reasons = body["reasons"].as_array().into_iter().flatten();
+    let reasons: Vec<String> = reasons
+        .filter_map(Value::as_str)
+        .map(|reason| reason.escape_debug().to_string())
+        .collect();
+    if reasons.is_empty() {
+        format!("the response is {status}")
     } else {
-        Err(format!("the response is {status}"))
+        reasons.join("; ")
     }
 }

@@ -25,7 +25,7 @@ pub fn run(command: &KeysCommand) -> ExitCode {
     };
     match new_key() {
         Ok(key) => {
-            print!("{}", instructions(&name, &key));
+            outln!("{}", instructions(&name, &key).trim_end());
             ExitCode::SUCCESS
         }
         Err(error) => unavailable(&format!(

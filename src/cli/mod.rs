@@ -1,5 +1,8 @@
 //! The command line: one file per subcommand, and the files that they share.
 
+#[macro_use]
+mod output;
+
 mod check;
 mod config_args;
 mod demo;
@@ -38,7 +41,8 @@ enum Command {
     Sandbox(sandbox::SandboxArgs),
     /// Validate the configuration and check that every dependency answers
     Check(ConfigArgs),
-    /// Ask a running gateway for its health, for containers without a shell; exits 1 if unhealthy
+    /// Ask a running gateway or sandbox for its health, for containers without a shell; exits 1
+    /// if unhealthy
     Healthcheck(healthcheck::HealthcheckArgs),
     /// Inspect the vendor's tokens
     Token {
@@ -60,14 +64,22 @@ enum Command {
 /// Parses the command line and runs the command.
 #[must_use]
 pub fn run() -> ExitCode {
-    match Cli::parse().command {
+    let command = Cli::parse().command;
+    let runs_until_stopped = matches!(
+        command,
+        Command::Serve(_) | Command::Demo(_) | Command::Sandbox(_)
+    );
+    if !runs_until_stopped && let Err(error) = shutdown::end_by_signals() {
+        return exit::unavailable(&format!("signals cannot be handled: {error}"));
+    }
+    output::finish(match command {
         Command::Serve(args) => serve::run(args),
         Command::Demo(args) => demo::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Check(args) => check::run(args),
-        Command::Healthcheck(args) => healthcheck::run(&args),
+        Command::Healthcheck(args) => healthcheck::run(args),
         Command::Token { command } => token::run(command),
         Command::Keys { command } => keys::run(&command),
         Command::Policy { command } => policy::run(command),
-    }
+    })
 }

@@ -17,7 +17,7 @@ pub fn block_on(main: impl Future<Output = ExitCode>) -> ExitCode {
     match runtime {
         Ok(runtime) => {
             let code = runtime.block_on(main);
-            // A second signal ends the process without waiting for blocking tasks.
+            // Not waiting for blocking tasks, which may hang.
             runtime.shutdown_background();
             code
         }

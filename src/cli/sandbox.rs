@@ -54,12 +54,12 @@ pub fn run(args: &SandboxArgs) -> ExitCode {
     let ca = match configure_tls(args, &mut options) {
         Ok(ca) => ca,
         Err(reason) => {
-            eprintln!("offergate: {reason}");
+            errln!("offergate: {reason}");
             return ExitCode::from(EXIT_CONFIG);
         }
     };
     block_on(async {
-        let mut shutdown = match Shutdown::listen() {
+        let shutdown = match Shutdown::listen() {
             Ok(shutdown) => shutdown,
             Err(error) => return unavailable(&format!("signals cannot be handled: {error}")),
         };
@@ -77,10 +77,10 @@ pub fn run(args: &SandboxArgs) -> ExitCode {
             return unavailable(&format!("cannot write {}: {error}", path.display()));
         }
         let url = sandbox.base_url();
-        println!("The sandbox listens on {url}; its control routes: curl {url}/_sandbox/v1/");
+        outln!("The sandbox listens on {url}; its control routes: curl {url}/_sandbox/v1/");
         if let Some((path, _)) = &ca {
             let path = path.display();
-            println!(
+            outln!(
                 "Trust its CA in {path}: portal.ca_file of the gateway (portal and token endpoint), curl --cacert {path}, SSL_CERT_FILE={path} elsewhere."
             );
         }

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::config_args::{ConfigArgs, load};
-use super::exit::{EXIT_INTERRUPTED, EXIT_SOFTWARE, unavailable};
+use super::exit::{EXIT_SOFTWARE, unavailable};
 use super::harden::harden;
 use super::runtime::{block_on, log_to};
 use super::shutdown::Shutdown;
@@ -16,12 +16,17 @@ use crate::settings::{ConfigSource, Loaded};
 use crate::startup::{FileSnapshot, FilesRead, Gateway, log_warnings};
 
 pub fn run(args: ConfigArgs) -> ExitCode {
+    let shutdown = match Shutdown::listen() {
+        Ok(shutdown) => shutdown,
+        Err(error) => return unavailable(&format!("signals cannot be handled: {error}")),
+    };
     let source = args.source();
     let snapshot = FileSnapshot::begin();
     let loaded = match load(&source) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
+    shutdown.set_limit(Gateway::longest_shutdown(&loaded.settings.server));
     let _log = match log_to(loaded.settings.telemetry, io::stdout()) {
         Ok(guard) => guard,
         Err(code) => return code,
@@ -29,10 +34,15 @@ pub fn run(args: ConfigArgs) -> ExitCode {
     if let Err(error) = harden(&loaded.settings) {
         return unavailable(&error);
     }
-    block_on(serve(source, snapshot, loaded))
+    block_on(serve(shutdown, source, snapshot, loaded))
 }
 
-async fn serve(source: ConfigSource, snapshot: FileSnapshot, loaded: Loaded) -> ExitCode {
+async fn serve(
+    shutdown: Shutdown,
+    source: ConfigSource,
+    snapshot: FileSnapshot,
+    loaded: Loaded,
+) -> ExitCode {
     let Loaded {
         settings,
         warnings,
@@ -43,33 +53,34 @@ async fn serve(source: ConfigSource, snapshot: FileSnapshot, loaded: Loaded) -> 
         complete: true,
     });
     log_warnings(&warnings);
-    let signals = Shutdown::listen().and_then(|shutdown| Ok((shutdown, reload_requests()?)));
-    let (mut shutdown, reload_requests) = match signals {
-        Ok(signals) => signals,
+    let reload_requests = match reload_requests() {
+        Ok(requests) => requests,
         Err(error) => return unavailable(&format!("signals cannot be handled: {error}")),
     };
-    let gateway = match Gateway::start(settings).await {
+    let started = tokio::select! {
+        started = Gateway::start(settings) => started,
+        () = shutdown.requested() => return ExitCode::SUCCESS,
+    };
+    let gateway = match started {
         Ok(gateway) => gateway,
         Err(error) => {
             tracing::error!(%error, "the gateway cannot start");
             return unavailable(&error.to_string());
         }
     };
-    tokio::spawn(gateway.reloader().follow(source, snapshot, reload_requests));
+    let reloader = gateway.reloader();
+    let following = reloader.follow(source, snapshot, reload_requests);
+    gateway.spawn("watcher of the configuration", following);
     let code = tokio::select! {
         () = shutdown.requested() => ExitCode::SUCCESS,
         () = gateway.failed() => {
-            tracing::error!("the background thread has ended; shutting down for a restart");
+            tracing::error!("shutting down for a restart");
+            shutdown.begin();
             ExitCode::from(EXIT_SOFTWARE)
         }
     };
-    tokio::select! {
-        () = gateway.drain() => code,
-        () = shutdown.requested() => {
-            tracing::warn!("second signal; stopping at once");
-            ExitCode::from(EXIT_INTERRUPTED)
-        }
-    }
+    gateway.drain().await;
+    code
 }
 
 /// A request to reload for each SIGHUP from now on. Several at once count as one.

@@ -60,7 +60,7 @@ async fn show(settings: &Settings) -> ExitCode {
         match describe(handle).await {
             Ok(lines) => {
                 for (name, value) in lines {
-                    println!("{name:12} {}", redactor.redact(&value));
+                    outln!("{name:12} {}", redactor.redact(&value));
                 }
             }
             Err(message) => return unavailable(&message),

@@ -89,6 +89,12 @@ impl TokenRefresher {
         (refresher, handle)
     }
 
+    /// The credential's name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
     /// Fetches, waits, fetches again, until every handle is gone. Must run among local
     /// tasks.
     pub async fn run(mut self, http: HttpClient) {

@@ -61,6 +61,17 @@ pub fn is_directory(path: &Path) -> Result<bool, FileReadError> {
     READER.run(path, PATIENCE, Path::is_dir)
 }
 
+/// The names of a directory's files, sorted; those that are not UTF-8 are left out. Blocks, for
+/// [`PATIENCE`] at most.
+///
+/// # Errors
+/// [`FileReadError`]
+pub fn names(directory: &Path) -> Result<Vec<String>, FileReadError> {
+    READER
+        .run(directory, PATIENCE, regular::names)
+        .unwrap_or_else(Err)
+}
+
 /// What identifies a version of a file; none if there is no file. Blocks, for a second at
 /// most.
 ///

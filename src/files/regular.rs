@@ -7,6 +7,9 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+/// The most names of a directory that are read.
+const MAX_NAMES: usize = 1000;
+
 /// Why a file was not read. Names neither the path nor the content: a path is a configured
 /// value too, and may be a secret in the wrong key.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,15 @@ pub fn read(path: &Path, limit: u64) -> Result<FileContent, FileReadError> {
 /// Whether a file can be opened, and whether every user may read it.
 pub fn probe(path: &Path) -> Result<bool, FileReadError> {
     open(path).map(|(_, metadata)| is_public(&metadata))
+}
+
+/// The names of a directory's files, sorted.
+pub fn names(directory: &Path) -> Result<Vec<String>, FileReadError> {
+    let entries = std::fs::read_dir(directory)?.take(MAX_NAMES);
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 fn open(path: &Path) -> Result<(File, Metadata), FileReadError> {

@@ -14,7 +14,7 @@ pub struct AdminSettings {
 }
 
 pub fn read(t: &mut Table<'_, '_>, context: &Context) -> Option<AdminSettings> {
-    let listen = t.required("listen", socket_address)?;
+    let listen = listen(t)?;
     if let Some((public_at, public)) = &context.public_listen
         && overlap(*public, listen)
     {
@@ -23,6 +23,11 @@ pub fn read(t: &mut Table<'_, '_>, context: &Context) -> Option<AdminSettings> {
         t.reading.conflict(&at, public_at, message);
     }
     Some(AdminSettings { listen })
+}
+
+/// Where it listens.
+pub fn listen(t: &mut Table<'_, '_>) -> Option<SocketAddr> {
+    t.required("listen", socket_address)
 }
 
 /// Whether two listeners would need the same socket.

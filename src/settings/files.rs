@@ -73,7 +73,11 @@ impl Table<'_, '_> {
 
     /// The path of a file that its user reads again and again: another content is not
     /// another configuration.
-    pub fn reread(&mut self, name: &'static str, content: RereadContent) -> Option<Option<PathBuf>> {
+    pub fn reread(
+        &mut self,
+        name: &'static str,
+        content: RereadContent,
+    ) -> Option<Option<PathBuf>> {
         let Some((at, path)) = self.located(name)? else {
             return Some(None);
         };

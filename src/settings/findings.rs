@@ -42,6 +42,11 @@ impl SettingsError {
         &self.problems
     }
 
+    /// Adds a problem that explains the others.
+    pub(super) fn put_first(&mut self, problem: Finding) {
+        self.problems.insert(0, problem);
+    }
+
     /// The files that were read, or would have been: a change to one of them may repair
     /// the configuration.
     #[must_use]

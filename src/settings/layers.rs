@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use config::{FileFormat, Format, Map, Value, ValueKind};
 
-use super::findings::{Findings, Layer};
+use super::findings::{Finding, Findings, Layer};
 use crate::files::{self, FileReadError};
 
 /// The built-in defaults, the first layer: `config/base.toml` at build time.
@@ -174,6 +174,35 @@ impl Layers {
         matches!(layer, Layer::File(_)).then_some(layer)
     }
 
+    /// What to say if there is no configuration file; none if one was read.
+    pub fn nothing_read(&self, source: &ConfigSource) -> Option<Finding> {
+        let is_file = |layer: &Layer| matches!(layer, Layer::File(_));
+        if self.layers.iter().any(is_file) {
+            return None;
+        }
+        let variables = self
+            .layers
+            .iter()
+            .filter(|layer| matches!(layer, Layer::Variable(name) if name.starts_with(PREFIX)));
+        let place = match &source.dir {
+            Some(dir) => format!("no configuration was read from {}", dir.display()),
+            None => "no configuration was read from a file".to_owned(),
+        };
+        let mut message = match &source.dir {
+            Some(dir) => missing_base(&files::names(dir).unwrap_or_default()),
+            None => "name its directory with --config DIR".to_owned(),
+        };
+        match variables.count() {
+            0 => {}
+            count => message.push_str(&format!("; only {count} environment variable(s) were")),
+        }
+        Some(Finding {
+            place,
+            key: String::new(),
+            message,
+        })
+    }
+
     /// The layer that a value came from, by its index.
     pub fn index_of(&self, value: &Value) -> usize {
         let index = value.origin().and_then(|origin| origin.parse().ok());
@@ -226,6 +255,19 @@ fn not_toml(error: &(dyn std::error::Error + Send + Sync + 'static), text: &str)
     let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
     let reason = error.message();
     format!("is not valid TOML at line {line}, column {column}: {reason}")
+}
+
+/// That there is no `base.toml`, and which of these files may have been meant.
+fn missing_base(names: &[String]) -> String {
+    let profiles = names.iter().filter_map(|name| name.strip_suffix(".toml"));
+    let profiles: Vec<&str> = profiles.filter(|name| is_plain_file_name(name)).collect();
+    match (names, &*profiles) {
+        ([], _) => "the directory is empty".to_owned(),
+        (_, [one, ..]) => format!(
+            "it has no base.toml; name {one}.toml base.toml, or select it with --profile {one}"
+        ),
+        _ => "it has no base.toml".to_owned(),
+    }
 }
 
 /// A name that cannot lead out of the directory.

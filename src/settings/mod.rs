@@ -45,6 +45,6 @@ pub use operations::OperationsSettings;
 pub use portal::PortalSettings;
 pub use publishers::PublisherSettings;
 pub use reader::{KeyKind, nearest};
-pub use root::{Loaded, Settings, known_keys, load, reload};
+pub use root::{Loaded, Settings, admin_listen, known_keys, load, reload};
 pub use server::ServerSettings;
 pub use tls::TlsSettings;

@@ -1,6 +1,7 @@
 //! The whole configuration: which sections there are, and in which order they are read.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::admin::{self, AdminSettings};
@@ -82,6 +83,18 @@ pub fn reload(source: &ConfigSource, running: &Settings) -> Result<Loaded, Setti
     load_for(source, Some(running))
 }
 
+/// `admin.listen`, whatever else is wrong with the configuration; none if it is not valid
+/// itself.
+#[must_use]
+pub fn admin_listen(source: &ConfigSource) -> Option<SocketAddr> {
+    let mut findings = Findings::default();
+    let mut layers = Layers::built_in(BASE, &mut findings);
+    layers.files(source, &mut findings);
+    layers.environment(&source.environment, &mut findings);
+    let mut reading = Reading::new(&layers, findings, false);
+    reading.root().table("admin", admin::listen)
+}
+
 /// Every key that can be configured, as the reader knows them, with `[]` for the index of
 /// a list's element and `NAME` for a name of the operator's choice: `callers[].name`.
 #[must_use]
@@ -104,7 +117,12 @@ fn load_for(source: &ConfigSource, running: Option<&Settings>) -> Result<Loaded,
     root.finish();
     let findings = reading.findings;
     let Some(settings) = settings.filter(|_| findings.is_usable()) else {
-        return Err(findings.into_error());
+        let mut error = findings.into_error();
+        // Everything else follows from that.
+        if let Some(unread) = layers.nothing_read(source) {
+            error.put_first(unread);
+        }
+        return Err(error);
     };
     let (warnings, files) = findings.into_warnings();
     Ok(Loaded {

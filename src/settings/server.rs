@@ -23,6 +23,8 @@ pub struct ServerSettings {
     pub tls: Option<TlsSettings>,
     /// Worker threads; `workers = 0` has become the number of cores.
     pub workers: NonZeroUsize,
+    /// How long requests are served on shutdown after readiness has begun to fail.
+    pub shutdown_delay: Duration,
     /// How long running actions may take to finish on shutdown.
     pub drain: Duration,
     /// The longest wait of `Prefer: wait`; zero: waiting is off.
@@ -73,6 +75,7 @@ pub fn read(t: &mut Table<'_, '_>, context: &mut Context) -> Option<ServerSettin
         workers: t
             .count("workers", 0..=256)
             .map(|count| NonZeroUsize::new(count).unwrap_or_else(cores)),
+        shutdown_delay: t.seconds("shutdown_delay_seconds", 0..=3600),
         drain: t.seconds("drain_seconds", 0..=3600),
         max_wait: t.seconds("max_wait_seconds", 0..=3600),
         events_beat: t.seconds("events_beat_seconds", 1..=300),

@@ -5,21 +5,20 @@ use std::io;
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use super::access::NewKeyRefresher;
 use super::worker::Vendors;
 use crate::credential::TokenRefresher;
 use crate::operation::Poller;
+use crate::telemetry::{Lifetime, Supervisor};
 use crate::transport::Transport;
 
 /// The running thread.
 pub struct Background {
     /// Stops it.
     pub stop: CancellationToken,
-    /// Cancelled when the thread has ended for any reason.
-    pub ended: CancellationToken,
     /// Starts further refreshers of issuers' keys on it.
     pub key_refreshers: KeyRefresherSpawner,
     /// The thread itself.
@@ -43,7 +42,6 @@ impl KeyRefresherSpawner {
 
 impl Background {
     /// Runs the poller and the refreshers, each with its own connections, until stopped.
-    /// Ends early if one of them does.
     ///
     /// # Errors
     /// The operating system's error if the thread cannot be created.
@@ -52,47 +50,59 @@ impl Background {
         vendors: Vendors,
         refreshers: Vec<TokenRefresher>,
         token_transport: Transport,
+        supervisor: &Supervisor,
         stop: CancellationToken,
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let (key_refreshers, new_refreshers) = mpsc::unbounded_channel();
-        let ended = CancellationToken::new();
-        let guard = ended.clone().drop_guard();
+        let supervisor = supervisor.clone();
         let thread = std::thread::Builder::new()
             .name("background".into())
             .spawn(move || {
-                let _ended = guard;
                 LocalSet::new().block_on(&runtime, async move {
-                    let mut running = JoinSet::new();
                     for refresher in refreshers {
-                        running.spawn_local(refresher.run(token_transport.client()));
+                        let name = format!("refresher of credential {}", refresher.name());
+                        let refresher = refresher.run(token_transport.client());
+                        let supervisor = supervisor.clone();
+                        tokio::task::spawn_local(async move {
+                            supervisor.watch(name, Lifetime::Process, refresher).await;
+                        });
                     }
-                    tokio::task::spawn_local(spawn_key_refreshers(new_refreshers));
-                    tokio::select! {
-                        () = poller.run(vendors.here()) => {}
-                        Some(_) = running.join_next() => {
-                            tracing::error!("token refresher ended unexpectedly");
-                        }
-                    }
+                    tokio::task::spawn_local(spawn_key_refreshers(
+                        new_refreshers,
+                        supervisor.clone(),
+                    ));
+                    let poller = poller.run(vendors.here());
+                    supervisor.watch("poller", Lifetime::Process, poller).await;
                 });
+                // Not waiting for an access to a file that hangs.
+                runtime.shutdown_background();
             })?;
         Ok(Self {
             stop,
-            ended,
             key_refreshers: KeyRefresherSpawner(key_refreshers),
             thread,
         })
     }
 }
 
-async fn spawn_key_refreshers(mut new_refreshers: mpsc::UnboundedReceiver<NewKeyRefresher>) {
+async fn spawn_key_refreshers(
+    mut new_refreshers: mpsc::UnboundedReceiver<NewKeyRefresher>,
+    supervisor: Supervisor,
+) {
     while let Some(NewKeyRefresher {
         refresher,
         transport,
     }) = new_refreshers.recv().await
     {
-        tokio::task::spawn_local(refresher.run(transport.client()));
+        let name = format!("refresher of the keys of {}", refresher.issuer());
+        let refresher = refresher.run(transport.client());
+        let supervisor = supervisor.clone();
+        tokio::task::spawn_local(async move {
+            // It ends when a reload takes its issuer away.
+            supervisor.watch(name, Lifetime::UntilDone, refresher).await;
+        });
     }
 }

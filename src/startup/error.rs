@@ -41,6 +41,16 @@ pub enum StartError {
     /// Callers cannot be authenticated with this configuration.
     #[error("{0}")]
     Access(#[from] AccessError),
+    /// A listener's workers do not start, most often for lack of descriptors or threads.
+    #[error(
+        "the {name} cannot start: {source}; check the limits of open files and threads, and server.workers"
+    )]
+    Listener {
+        /// Which one.
+        name: &'static str,
+        /// The reason.
+        source: io::Error,
+    },
     /// A thread or a server cannot be started.
     #[error("cannot start: {0}")]
     Io(#[from] io::Error),

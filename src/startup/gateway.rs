@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,14 +16,23 @@ use super::listeners::{bind, close, serve_admin, serve_public};
 use super::reload::{Reloadable, Reloader};
 use super::tls::ListenerTls;
 use super::worker::{AppStateFactory, Vendors};
-use super::{access, credentials, options};
+use super::{access, credentials, descriptors, options};
 use crate::admin::HealthSources;
 use crate::domain::Redactor;
 use crate::http::{CurrentAccess, LongPollLimit};
 use crate::ledger::Ledger;
 use crate::operation::{Poller, ReplyConfig, ServiceShared};
 use crate::settings::{LedgerSettings, ServerSettings, Settings};
+use crate::telemetry::{Lifetime, Supervisor};
 use crate::transport::Transport;
+
+/// How long everything may take to close once running actions have finished or
+/// `server.drain_seconds` are over.
+const CLOSE: Duration = Duration::from_secs(5);
+/// What is left of that for the steps after each one.
+const AFTER_PUBLIC: Duration = Duration::from_millis(2500);
+const AFTER_BACKGROUND: Duration = Duration::from_millis(1000);
+const AFTER_LEDGER: Duration = Duration::from_millis(250);
 
 /// A running gateway.
 pub struct Gateway {
@@ -30,7 +40,9 @@ pub struct Gateway {
     admin_address: SocketAddr,
     public_url: String,
     reloader: Reloader,
+    shutdown_delay: Duration,
     drain: Duration,
+    supervisor: Supervisor,
     health: HealthSources,
     tasks: TaskTracker,
     public: ServerHandle,
@@ -47,6 +59,8 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]; nothing keeps running then.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let supervisor = Supervisor::start()?;
+        let descriptors = descriptors::raise_limit();
         // Bind first: a second instance fails before it touches anything else.
         let public = bind(settings.server.listen, "server.listen")?;
         let admin = bind(settings.admin.listen, "admin.listen")?;
@@ -73,11 +87,19 @@ impl Gateway {
         let stop_on_failure = stop.clone().drop_guard();
         let (poller, poller_handle) =
             Poller::new(ledger.clone(), options::poller(&settings), stop.clone());
-        for operation in ledger.unfinished().await.map_err(StartError::Unfinished)? {
+        let unfinished = ledger.unfinished().await.map_err(StartError::Unfinished)?;
+        let resumed = unfinished.len();
+        for operation in unfinished {
             poller_handle.resume(Arc::new(operation));
         }
-        let background =
-            Background::start(poller, vendors.clone(), refreshers, token_transport, stop)?;
+        let background = Background::start(
+            poller,
+            vendors.clone(),
+            refreshers,
+            token_transport,
+            &supervisor,
+            stop,
+        )?;
         background.key_refreshers.spawn(key_keepers);
 
         // Prepare reloading.
@@ -105,8 +127,9 @@ impl Gateway {
         let health = HealthSources {
             ledger: ledger.clone(),
             credentials: credentials::served(&settings, &handles, &vendors.publishers),
+            stopping: CancellationToken::new(),
             draining,
-            background_ended: background.ended.clone(),
+            supervisor: supervisor.clone(),
             issuers: {
                 let access = access.clone();
                 Arc::new(move || access::issuer_health(&access.load()))
@@ -130,10 +153,21 @@ impl Gateway {
             long_polls: LongPollLimit::new(settings.server.pools().waits),
             limits: options::limits(&settings.server),
         };
-        let admin = serve_admin(admin, health.clone())?;
-        let public = serve_public(public, &settings.server, tls.as_ref(), app_state)?;
+        let admin = serve_admin(admin, health.clone(), &supervisor).await?;
+        let connections = descriptors::connections(&settings.server, descriptors);
+        let public = serve_public(
+            public,
+            &settings.server,
+            connections,
+            tls.as_ref(),
+            app_state,
+            &supervisor,
+        )
+        .await?;
         stop_on_failure.disarm();
         tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            unfinished_operations = resumed,
             listen = %public_address,
             admin = %admin_address,
             public_url,
@@ -144,7 +178,9 @@ impl Gateway {
             admin_address,
             public_url,
             reloader,
+            shutdown_delay: settings.server.shutdown_delay,
             drain: settings.server.drain,
+            supervisor,
             health,
             tasks,
             public,
@@ -177,39 +213,70 @@ impl Gateway {
         self.reloader.clone()
     }
 
-    /// Completes if the background thread has ended, which only a bug can cause. Operations
-    /// are then no longer polled and tokens no longer renewed: the gateway must restart.
+    /// Completes if something has ended, panicked or hung that the gateway cannot do without,
+    /// which only a bug can cause. It must restart then.
     pub async fn failed(&self) {
-        self.background.ended.cancelled().await;
+        self.supervisor.failed().await;
     }
 
-    /// Shuts down: readiness fails, new actions are refused, running ones finish within
-    /// `server.drain_seconds`; then the listeners, the background thread and the ledger are
-    /// closed. The admin listener answers until the end.
+    /// Supervises a further task that must run as long as the gateway.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let supervisor = self.supervisor.clone();
+        tokio::spawn(async move { supervisor.watch(name, Lifetime::Process, task).await });
+    }
+
+    /// The longest time that [`Self::drain`] takes, with these settings.
+    #[must_use]
+    pub fn longest_shutdown(settings: &ServerSettings) -> Duration {
+        settings.shutdown_delay + settings.drain + CLOSE
+    }
+
+    /// Shuts down: readiness fails, and requests are served for `server.shutdown_delay_seconds`
+    /// more. Then new actions are refused, running ones finish within `server.drain_seconds`,
+    /// and the listeners, the background thread and the ledger are closed, which takes five
+    /// seconds at most. The admin listener answers until the end.
     pub async fn drain(self) {
         tracing::info!("draining");
+        self.health.stopping.cancel();
+        sleep(self.shutdown_delay).await;
+        let end = Instant::now() + self.drain + CLOSE;
         self.health.draining.cancel();
         self.tasks.close();
-        if tokio::time::timeout(self.drain, self.tasks.wait())
-            .await
-            .is_err()
-        {
+        if timeout_at(end - CLOSE, self.tasks.wait()).await.is_err() {
             tracing::warn!(
                 actions = self.tasks.len(),
                 "actions still running after server.drain_seconds; the next start polls them"
             );
         }
-        close(self.public).await;
+        self.supervisor.stop();
+        let ended = |step: &'static str, in_time: bool| {
+            if !in_time {
+                tracing::error!(step, "shutdown step did not end in time and is left behind");
+            }
+        };
+        let closed = timeout_at(end - AFTER_PUBLIC, close(self.public)).await;
+        ended("public listener", closed.is_ok());
         self.background.stop.cancel();
         let thread = self.background.thread;
-        if let Ok(Err(_)) = tokio::task::spawn_blocking(move || thread.join()).await {
+        let joining = tokio::task::spawn_blocking(move || thread.join());
+        let joined = timeout_at(end - AFTER_BACKGROUND, joining).await;
+        ended("background thread", joined.is_ok());
+        if let Ok(Ok(Err(_))) = joined {
             tracing::error!("panic in the background thread");
         }
-        if let Err(error) = self.health.ledger.close().await {
-            tracing::error!(%error, "the ledger was not closed cleanly");
-        }
-        close(self.admin).await;
-        tracing::info!("stopped");
+        let ledger = self.health.ledger;
+        let unfinished = async {
+            let left = ledger.unfinished().await.ok().map(|left| left.len());
+            if let Err(error) = ledger.close().await {
+                tracing::error!(%error, "the ledger was not closed cleanly");
+            }
+            left
+        };
+        let left = timeout_at(end - AFTER_LEDGER, unfinished).await;
+        ended("ledger", left.is_ok());
+        let closed = timeout_at(end, close(self.admin)).await;
+        ended("admin listener", closed.is_ok());
+        tracing::info!(unfinished_operations = left.ok().flatten(), "stopped");
     }
 }
 

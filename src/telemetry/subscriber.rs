@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
-use tracing_appender::non_blocking::{NonBlocking, WorkerGuard as LogGuard};
+use tracing_appender::non_blocking::NonBlocking;
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::writer::non_blocking;
+use super::writer::{LogGuard, non_blocking};
 
 /// The target of the gateway's own events.
 const CRATE: &str = env!("CARGO_CRATE_NAME");

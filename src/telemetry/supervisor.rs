@@ -10,7 +10,6 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::Poll;
 use std::time::Duration;
 use std::{io, thread};
 
@@ -115,12 +114,7 @@ impl Supervisor {
         let blocks = late().any(|task| task.is_polled.load(Ordering::Relaxed));
         let hanging = late()
             .filter(|task| !blocks || task.is_polled.load(Ordering::Relaxed))
-            .map(|task| {
-                format!(
-                    "{} hangs; if this persists, restart the gateway",
-                    task.name
-                )
-            });
+            .map(|task| format!("{} hangs; if this persists, restart the gateway", task.name));
         failure.into_iter().chain(hanging).collect()
     }
 
@@ -148,6 +142,8 @@ impl Supervisor {
                 _ => {}
             }
         }
+        // The one that blocks its thread first.
+        stuck.sort_by_key(|task| !task.is_polled.load(Ordering::Relaxed));
         for task in stuck {
             self.fail(&task.name, "hangs");
         }
@@ -240,17 +236,25 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_a_task_is_a_failure_unless_it_may_end_or_the_process_stops() {
         let supervisor = Supervisor::default();
-        supervisor.watch("helper", Lifetime::UntilDone, ready(())).await;
+        supervisor
+            .watch("helper", Lifetime::UntilDone, ready(()))
+            .await;
         drop(tokio::spawn({
             let supervisor = supervisor.clone();
-            async move { supervisor.watch("helper", Lifetime::UntilDone, pending::<()>()).await }
+            async move {
+                supervisor
+                    .watch("helper", Lifetime::UntilDone, pending::<()>())
+                    .await
+            }
         }));
         assert!(supervisor.problems().is_empty());
         let stopping = Supervisor::default();
         stopping.stop();
         stopping.watch("poller", Lifetime::Process, ready(())).await;
         assert!(stopping.problems().is_empty());
-        supervisor.watch("poller", Lifetime::Process, ready(())).await;
+        supervisor
+            .watch("poller", Lifetime::Process, ready(()))
+            .await;
         assert_eq!(
             failure(&supervisor).await,
             "poller has ended; restart the gateway"
@@ -278,7 +282,8 @@ mod tests {
         let supervisor = Supervisor::default();
         let task = supervisor.clone();
         let aborted = tokio::spawn(async move {
-            task.watch("worker", Lifetime::Process, pending::<()>()).await;
+            task.watch("worker", Lifetime::Process, pending::<()>())
+                .await;
         });
         tokio::task::yield_now().await;
         aborted.abort();
@@ -292,7 +297,10 @@ mod tests {
     async fn a_task_that_waits_does_not_hang() {
         let supervisor = Supervisor::default();
         let task = supervisor.clone();
-        tokio::spawn(async move { task.watch("poller", Lifetime::Process, pending::<()>()).await });
+        tokio::spawn(async move {
+            task.watch("poller", Lifetime::Process, pending::<()>())
+                .await
+        });
         for _ in 0..10 * FAILS_AFTER {
             tokio::time::sleep(BEAT).await;
             supervisor.look();
@@ -314,14 +322,16 @@ mod tests {
             tokio::task::LocalSet::new().block_on(&runtime, async {
                 let idle = task.clone();
                 tokio::task::spawn_local(async move {
-                    idle.watch("refresher", Lifetime::UntilDone, pending::<()>()).await;
+                    idle.watch("refresher", Lifetime::UntilDone, pending::<()>())
+                        .await;
                 });
                 tokio::task::yield_now().await;
                 let blocks_its_thread = async {
                     blocking.send(()).unwrap();
                     let _ = released.recv();
                 };
-                task.watch("watcher", Lifetime::UntilDone, blocks_its_thread).await;
+                task.watch("watcher", Lifetime::UntilDone, blocks_its_thread)
+                    .await;
             });
         });
         blocks.recv().unwrap();
@@ -335,6 +345,9 @@ mod tests {
         assert!(supervisor.0.failed.is_cancelled());
         release.send(()).unwrap();
         thread.join().unwrap();
-        assert_eq!(supervisor.problems(), ["watcher hangs; restart the gateway"]);
+        assert_eq!(
+            supervisor.problems(),
+            ["watcher hangs; restart the gateway"]
+        );
     }
 }

@@ -2,13 +2,11 @@
 //! no request waits for a slow disk or pays for waking another thread.
 
 use std::io::{self, Write};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tracing_appender::non_blocking::{
-    ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard as LogGuard,
-};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 /// The pause after each write. The thread is not woken meanwhile, and the lines of this
 /// time are written together. A longer pause leaves more lines in memory than the
@@ -19,8 +17,40 @@ const MAX_WAITING: usize = 16 * 1024;
 /// A batch of this size, in bytes, is written although more lines are waiting.
 const MAX_BATCH: usize = 64 * 1024;
 
-/// Starts the thread that writes into `writer`. When the guard is dropped, what is
-/// waiting is written, for a second at most.
+/// How long the end of the log may take.
+const END: Duration = Duration::from_millis(1500);
+
+/// When the write began that has not ended. A process has one log.
+static WRITING_SINCE: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// For how long the log's output has taken nothing; none if it takes what is written.
+#[must_use]
+pub fn log_stuck_for() -> Option<Duration> {
+    let since = *WRITING_SINCE.lock().unwrap_or_else(PoisonError::into_inner);
+    since.map(|since| since.elapsed())
+}
+
+/// Ends the log when it is dropped: what is waiting is written, for [`END`] at most.
+pub struct LogGuard(Option<WorkerGuard>);
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        // The library's guard prints to standard output if its thread does not answer, which
+        // blocks for ever if that is because nothing reads standard output.
+        let guard = self.0.take();
+        let (sender, ended) = mpsc::channel::<()>();
+        let ending = thread::Builder::new().name("log end".into());
+        let ending = ending.spawn(move || {
+            drop(guard);
+            drop(sender);
+        });
+        if ending.is_ok() {
+            let _ended_or_given_up = ended.recv_timeout(END);
+        }
+    }
+}
+
+/// Starts the thread that writes into `writer`, until the guard is dropped.
 pub fn non_blocking(writer: impl Write + Send + 'static) -> (NonBlocking, LogGuard) {
     let dropped = Arc::new(OnceLock::new());
     let batches = Batches {
@@ -34,7 +64,7 @@ pub fn non_blocking(writer: impl Write + Send + 'static) -> (NonBlocking, LogGua
         .buffered_lines_limit(MAX_WAITING)
         .finish(batches);
     dropped.get_or_init(|| lines.error_counter());
-    (lines, guard)
+    (lines, LogGuard(Some(guard)))
 }
 
 /// Collects lines until the queue is empty, which is when it is flushed.
@@ -48,8 +78,13 @@ struct Batches<W> {
 
 impl<W: Write> Batches<W> {
     fn write_out(&mut self) {
+        let writing = |since| {
+            *WRITING_SINCE.lock().unwrap_or_else(PoisonError::into_inner) = since;
+        };
+        writing(Some(Instant::now()));
         // A failure to write the log cannot be logged.
         let _unwritable = self.writer.write_all(&self.lines);
+        writing(None);
         self.lines.clear();
     }
 

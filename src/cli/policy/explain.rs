@@ -117,7 +117,7 @@ fn by_token(query: &PolicyQuery<'_>, tokens: &Tokens, text: &str, keys: Signatur
 
 fn print(explanation: &Explanation, redactor: &Redactor) -> ExitCode {
     for line in &explanation.lines {
-        println!("{}", redactor.redact(line));
+        outln!("{}", redactor.redact(line));
     }
     match explanation.allowed {
         true => ExitCode::SUCCESS,

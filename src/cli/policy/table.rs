@@ -13,7 +13,7 @@ const GAP: &str = "  ";
 pub fn run(config: ConfigArgs) -> ExitCode {
     match config.load() {
         Ok(loaded) => {
-            print!("{}", table(&loaded.settings));
+            outln!("{}", table(&loaded.settings).trim_end());
             ExitCode::SUCCESS
         }
         Err(code) => code,

@@ -294,6 +294,12 @@ pub struct KeyRefresher {
 }
 
 impl KeyRefresher {
+    /// The issuer, as in its tokens.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.shared.source.issuer
+    }
+
     /// Fetches, waits, fetches again, until the store is dropped.
     pub async fn run(mut self, http: HttpClient) {
         let stop = self.stop.clone();

@@ -71,7 +71,13 @@ fn the_built_in_defaults_are_the_file() {
             dir,
             ..ConfigSource::default()
         };
-        load(&source).unwrap_err().problems()[0].message.clone()
+        load(&source)
+            .unwrap_err()
+            .problems()
+            .last()
+            .unwrap()
+            .message
+            .clone()
     };
     assert_eq!(only(Some(delivered())), only(None));
 }

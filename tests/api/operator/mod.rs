@@ -2,6 +2,7 @@
 
 mod admin;
 mod cli;
+mod cli_end;
 mod endpoint_oidc;
 mod health;
 pub mod kinds;

@@ -154,7 +154,7 @@ async fn a_health_check_asks_the_first_that_listens() {
         assert_eq!(ended.code, Some(code), "{urls:?}: {ended:?}");
     }
     let help = run(directory.path(), &["healthcheck", "--help"]).await;
-    for default in [":9090/healthz", ":7070/_sandbox/v1/health"] {
+    for default in ["/healthz at admin.listen", "offergate sandbox"] {
         assert!(help.stdout.contains(default), "{help:?}");
     }
 }

@@ -2,10 +2,13 @@
 
 mod abandoned;
 mod credential;
+mod descriptors;
 mod drain;
+mod files;
 mod kill;
 mod ledger;
 mod poller;
 mod robust;
 mod rotate;
+mod shutdown;
 mod unreachable;
