@@ -1,6 +1,5 @@
 //! `offergate check`: validates the configuration and makes one call to every dependency.
 
-use std::borrow::Cow;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -18,13 +17,23 @@ use crate::portal::{Portal, ReadError};
 use crate::settings::Settings;
 use crate::startup::{access, credentials, options};
 use crate::telemetry::LogLevel;
-use crate::transport::{SendError, Transport, Unreachable};
+use crate::transport::{Transport, trust_warning};
 
 /// One line of the table.
 struct CheckLine {
     subject: String,
     ok: bool,
     detail: String,
+}
+
+impl CheckLine {
+    /// Adds how it was reached, or would have been.
+    fn reached(mut self, way: Option<&str>) -> Self {
+        if let Some(way) = way {
+            self.detail.push_str(&format!(" ({way})"));
+        }
+        self
+    }
 }
 
 pub fn run(args: ConfigArgs) -> ExitCode {
@@ -43,6 +52,9 @@ pub fn run(args: ConfigArgs) -> ExitCode {
     }
     for warning in &loaded.warnings {
         outln!("warning  {warning}");
+    }
+    if let Some(warning) = trust_warning() {
+        println!("warning  {warning}");
     }
     block_on(async {
         let findings = LocalSet::new().run_until(examine(&loaded.settings)).await;
@@ -75,26 +87,29 @@ async fn examine(settings: &Settings) -> Vec<CheckLine> {
     for refresher in refreshers {
         tokio::task::spawn_local(refresher.run(tokens.client()));
     }
-    findings.extend(issuers(settings).await);
+    findings.extend(issuers(settings, &tokens).await);
+    let way = portal.way_to(&settings.portal.base_url);
     let portal = Portal::new(&portal, options::portal(settings, redactor));
     for (name, handle) in &handles {
-        findings.push(finding(&format!("credential {name}"), token(handle).await));
+        let method = settings.credentials.get(name).map(|found| &found.method);
+        let way = method.and_then(|method| credentials::way_to_endpoint(method, &tokens));
+        let token = token(handle).await;
+        let subject = format!("credential {name}");
+        findings.push(finding(&subject, token).reached(way.as_deref()));
     }
     for publisher in &settings.publishers {
         let Some(handle) = handles.get(&publisher.credential) else {
             continue;
         };
         let subject = format!("publisher {}", publisher.id);
-        findings.push(finding(
-            &subject,
-            read(&portal, &publisher.id, handle).await,
-        ));
+        let offers = read(&portal, &publisher.id, handle).await;
+        findings.push(finding(&subject, offers).reached(Some(&way)));
     }
     findings
 }
 
-/// Fetches the keys of every issuer of callers' tokens.
-async fn issuers(settings: &Settings) -> Vec<CheckLine> {
+/// Fetches the keys of every issuer of callers' tokens. Any transport knows the way to them.
+async fn issuers(settings: &Settings, any: &Transport) -> Vec<CheckLine> {
     let (access, refreshers) = match access::build(settings, None) {
         Ok(built) => built,
         Err(error) => return vec![finding("callers", Err(error.to_string()))],
@@ -107,14 +122,17 @@ async fn issuers(settings: &Settings) -> Vec<CheckLine> {
         tokio::task::spawn_local(refresher.run(transport.client()));
     }
     let mut findings = Vec::new();
-    for issuer in access.identity.tokens().issuers() {
+    let configured = settings.jwt_issuers.iter();
+    for (issuer, configured) in access.identity.tokens().issuers().iter().zip(configured) {
         let subject = format!("issuer {}", issuer.rules.issuer);
         let keys = match issuer.keys.first_fetch().await {
             Ok(count) => Ok(format!("{count} usable key(s) received")),
             Err(Some(failure)) => Err(failure.to_string()),
             Err(None) => Err("no answer from the issuer in time".into()),
         };
-        findings.push(finding(&subject, keys));
+        let address = configured.jwks_url.as_ref();
+        let way = any.way_to(address.unwrap_or(&issuer.rules.issuer));
+        findings.push(finding(&subject, keys).reached(Some(&way)));
     }
     findings
 }
@@ -148,15 +166,12 @@ async fn read(portal: &Portal, publisher: &PublisherId, handle: &Handle) -> Resu
     };
     match portal.probe(publisher, token.authorization()).await {
         Ok(()) => Ok("the vendor returned the publisher's offers".into()),
-        Err(error) => Err(match remedy(&error) {
-            Some(remedy) => format!("{error}: {remedy}"),
-            None => error.to_string(),
-        }),
+        Err(error) => Err(format!("{error}{}", remedy(&error))),
     }
 }
 
-/// The most likely remedy.
-fn remedy(error: &ReadError) -> Option<Cow<'static, str>> {
+/// The most likely remedy, as the end of a sentence.
+fn remedy(error: &ReadError) -> String {
     let remedy = match error {
         ReadError::Unauthorized => vendor_remedy(401),
         ReadError::Status(status @ 403, _) => vendor_remedy(*status),
@@ -167,18 +182,9 @@ fn remedy(error: &ReadError) -> Option<Cow<'static, str>> {
         ReadError::Malformed => {
             "the response is not the vendor's; check portal.base_url and any proxy"
         }
-        ReadError::Send(SendError::NotSent(cause)) => match cause {
-            Unreachable::Name => "check the host in portal.base_url, and this machine's DNS",
-            Unreachable::Connect => "check portal.base_url and the firewall",
-            Unreachable::Timeout => "check the firewall",
-            Unreachable::Tls(problem) => return Some(problem.remedy("portal.ca_file").into()),
-            // Its text says it.
-            Unreachable::Proxy(_) => return None,
-            Unreachable::Request => "check portal.base_url",
-        },
-        ReadError::Send(SendError::Lost(_)) => "check that portal.base_url is the vendor's",
+        ReadError::Send(error) => return error.remedy("portal.ca_file", "portal.base_url"),
     };
-    Some(remedy.into())
+    format!(": {remedy}")
 }
 
 fn finding(subject: &str, result: Result<String, String>) -> CheckLine {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::transport::{SendError, Unreachable};
+use crate::transport::SendError;
 
 /// Why no token was acquired.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFetchError {
     /// The endpoint could not be reached, or did not answer.
-    #[error("token endpoint: {0}{reach}", reach = reach_text(.0))]
+    #[error("token endpoint: {0}{remedy}", remedy = .0.remedy("portal.ca_file", "authority or endpoint"))]
     Unreachable(SendError),
     /// The endpoint refused.
     #[error("token endpoint answered with an error ({status}{}{}){}", code_text(.aadsts), error_text(.error), remedy_text(.aadsts))]
@@ -65,19 +65,6 @@ impl TokenFetchError {
             | Self::File(_)
             | Self::AlreadyExpired
             | Self::Signing => None,
-        }
-    }
-}
-
-fn reach_text(error: &SendError) -> String {
-    match error {
-        SendError::NotSent(Unreachable::Tls(problem)) => {
-            format!("; {}", problem.remedy("portal.ca_file"))
-        }
-        // Its text says what to do.
-        SendError::NotSent(Unreachable::Proxy(_)) => String::new(),
-        SendError::NotSent(_) | SendError::Lost(_) => {
-            "; check authority or endpoint, DNS and the firewall".into()
         }
     }
 }

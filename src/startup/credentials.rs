@@ -15,6 +15,7 @@ use crate::credential::{
 use crate::domain::{ManagedEndpoint, Redactor};
 use crate::operation::Publishers;
 use crate::settings::{CredentialMethod, CredentialSettings, Settings};
+use crate::transport::Transport;
 
 /// A refresher for each credential, and the handles to their tokens by name.
 #[must_use]
@@ -123,6 +124,16 @@ fn address(kind: &CredentialMethod) -> Option<&str> {
             ManagedEndpoint::Imds { url } | ManagedEndpoint::AppService { url, .. } => Some(url),
         },
         CredentialMethod::TokenFile { .. } => None,
+    }
+}
+
+/// How the endpoint that gives the tokens is reached, for people; none: a file.
+#[must_use]
+pub fn way_to_endpoint(method: &CredentialMethod, transport: &Transport) -> Option<String> {
+    match method {
+        // The platform's own service.
+        CredentialMethod::ManagedIdentity { .. } => Some("directly".into()),
+        other => address(other).map(|address| transport.way_to(address)),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::ledger::Ledger;
 use crate::operation::{Poller, ReplyConfig, ServiceShared};
 use crate::settings::{LedgerSettings, ServerSettings, Settings};
 use crate::telemetry::{Lifetime, Supervisor};
-use crate::transport::Transport;
+use crate::transport::{Transport, trust_warning};
 
 /// How long everything may take to close once running actions have finished or
 /// `server.drain_seconds` are over.
@@ -68,6 +68,12 @@ impl Gateway {
         let public_url = public_url(&settings.server, public_address);
 
         // Build what the settings describe.
+        if let Some(problem) = trust_warning() {
+            tracing::warn!(
+                problem,
+                "fewer certificate authorities are trusted than was meant"
+            );
+        }
         let redactor = Arc::new(Redactor::default());
         let (refreshers, handles) = credentials::refreshers(&settings, &redactor);
         let vendors = Vendors {

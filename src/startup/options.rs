@@ -81,7 +81,7 @@ pub fn token_transport(settings: &Settings) -> Result<Transport, TransportError>
         ..portal_transport(settings)
     };
     match Transport::new(&options(true)) {
-        Err(TransportError::NoRoots) if !credentials::speak_tls(settings) => {
+        Err(TransportError::NoRoots(_)) if !credentials::speak_tls(settings) => {
             Transport::new(&options(false))
         }
         other => other,

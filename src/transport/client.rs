@@ -10,9 +10,10 @@ use actix_web::web::Bytes;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{Body, Framing, check_framing, read};
-use super::config::{ClientConfig, TransportError, TransportOptions};
+use super::config::{ClientConfig, TransportOptions};
 use super::connect::Pool;
 use super::error::{Lost, SendError, classify, is_stale};
+use super::trust::TransportError;
 use super::unreachable::Unreachable;
 
 /// The codings of an answer that are understood.

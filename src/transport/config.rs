@@ -1,13 +1,13 @@
 //! The only place that builds awc's client: time limits, connections and TLS.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::Uri;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::connect::{ConnectOptions, Pool, PoolConnector, client_config};
+use super::trust::{self, TransportError};
 use crate::domain::{Egress, Proxy};
 
 /// What a [`Transport`](super::Transport) is made from.
@@ -25,22 +25,6 @@ pub struct TransportOptions {
     pub egress: Egress,
 }
 
-/// Why no client can be made.
-#[derive(Debug, thiserror::Error)]
-pub enum TransportError {
-    /// The file of extra certificates is unreadable or holds none.
-    #[error("cannot read certificates from the ca_file: {0}")]
-    CaFile(String),
-    /// There is nothing to check a server's certificate against.
-    #[error(
-        "the operating system has no CA certificates; install its ca-certificates package or set ca_file"
-    )]
-    NoRoots,
-    /// The TLS library refused its own defaults.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(#[from] rustls::Error),
-}
-
 /// The configuration that every thread builds its client from.
 #[derive(Clone)]
 pub(super) struct ClientConfig {
@@ -52,7 +36,8 @@ impl ClientConfig {
     /// Loads the trusted certificates.
     pub(super) fn new(options: &TransportOptions) -> Result<Self, TransportError> {
         let tls = if options.tls {
-            Some(Arc::new(tls_config(options.ca_file.as_deref())?))
+            let roots = trust::roots(options.ca_file.as_deref())?;
+            Some(Arc::new(client_config(roots)?))
         } else {
             None
         };
@@ -93,27 +78,4 @@ impl ClientConfig {
             .no_default_headers()
             .finish()
     }
-}
-
-fn tls_config(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, TransportError> {
-    let mut roots = rustls::RootCertStore::empty();
-    // A system certificate that cannot be parsed is skipped; the start goes on.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca_file {
-        let unreadable = |e: rustls::pki_types::pem::Error| TransportError::CaFile(e.to_string());
-        let mut found = 0;
-        for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-            roots
-                .add(certificate.map_err(unreadable)?)
-                .map_err(|e| TransportError::CaFile(e.to_string()))?;
-            found += 1;
-        }
-        if found == 0 {
-            return Err(TransportError::CaFile("it holds no certificate".into()));
-        }
-    }
-    if roots.is_empty() {
-        return Err(TransportError::NoRoots);
-    }
-    Ok(client_config(roots)?)
 }

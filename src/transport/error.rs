@@ -17,6 +17,27 @@ pub enum SendError {
     Lost(Lost),
 }
 
+impl SendError {
+    /// What to do about it, if its own text does not say so. `ca_file` is the key of the file
+    /// of extra authorities, `address` that of the server's address.
+    #[must_use]
+    pub fn remedy(&self, ca_file: &str, address: &str) -> String {
+        match self {
+            Self::NotSent(cause) => match cause {
+                Unreachable::Tls(problem) => format!(": {}", problem.remedy(ca_file)),
+                Unreachable::Name => {
+                    format!(": check the host in {address}, and this machine's DNS")
+                }
+                Unreachable::Connect => format!(": check {address} and the firewall"),
+                Unreachable::Timeout => format!(": check {address}, DNS and the firewall"),
+                Unreachable::Proxy(_) => String::new(),
+                Unreachable::Request => format!(": check {address}"),
+            },
+            Self::Lost(_) => format!(": check {address}"),
+        }
+    }
+}
+
 /// How the answer was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {

@@ -12,12 +12,14 @@ mod config;
 mod connect;
 mod error;
 mod headers;
+mod trust;
 mod unreachable;
 
 pub use backoff::Backoff;
 pub use body::Body;
 pub use client::{HttpClient, Request, Response, Transport};
-pub use config::{TransportError, TransportOptions};
+pub use config::TransportOptions;
 pub use error::{Lost, SendError};
 pub use headers::{date, retry_after};
+pub use trust::{TransportError, trust_warning};
 pub use unreachable::{ProxyFailure, ProxyProblem, TlsProblem, Unreachable};

@@ -41,7 +41,10 @@ pub struct KeySource {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFetchError {
     /// No answer.
-    #[error("{what} cannot be fetched: {cause}")]
+    #[error(
+        "{what} cannot be fetched: {cause}{remedy}",
+        remedy = cause.remedy("ca_file of its identity.jwt", "issuer or jwks_url")
+    )]
     Send {
         /// The document.
         what: &'static str,

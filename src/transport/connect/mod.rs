@@ -216,3 +216,111 @@ fn target(uri: &Uri) -> String {
     let host = uri.host().unwrap_or_default();
     format!("{host}:{}", port(uri, Pool::Secure))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::{BoxFuture, join_all};
+    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::time::Instant;
+
+    use super::lookup::Lookup;
+    use super::*;
+    use crate::domain::NoProxy;
+
+    /// Answers with two addresses of this machine, slowly; counts.
+    #[derive(Clone, Default)]
+    struct TwoAddresses(Arc<AtomicUsize>);
+
+    const SILENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+    impl Lookup for TwoAddresses {
+        fn begin(&self, _: &str, _: Arc<()>) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            async {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Ok(vec![SILENT.into(), Ipv4Addr::LOCALHOST.into()])
+            }
+            .boxed()
+        }
+    }
+
+    fn connector(lookups: impl Lookup + 'static, egress: Egress) -> PoolConnector {
+        let options = ConnectOptions {
+            tls: None,
+            egress,
+            timeout: Duration::from_secs(10),
+            lookups: Arc::new(Lookups::new(lookups)),
+        };
+        PoolConnector::new(Arc::new(options), Pool::Plain)
+    }
+
+    #[tokio::test]
+    async fn thirty_connections_past_a_silent_address_take_one_look_up_and_a_moment() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // A listener whose queue is full never answers, as behind a firewall that drops.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((SILENT, port).into()).unwrap();
+        let _silent = socket.listen(1).unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(Ok(stream)) = timeout(
+            Duration::from_millis(200),
+            TcpStream::connect((SILENT, port)),
+        )
+        .await
+        {
+            waiting.push(stream);
+        }
+        let way = TwoAddresses::default();
+        let connector = connector(way.clone(), Egress::default());
+        let uri: Uri = format!("http://vendor.test:{port}/").parse().unwrap();
+        let begun = Instant::now();
+        let connected = join_all((0..30).map(|_| connector.connect(&uri))).await;
+        assert!(connected.iter().all(Result::is_ok), "{connected:?}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            begun.elapsed()
+        );
+        assert_eq!(way.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn only_what_is_encrypted_and_not_the_platforms_goes_by_the_proxy() {
+        let proxy = Proxy {
+            secure: false,
+            host: "proxy.test".into(),
+            port: 3128,
+            authorization: None,
+            key: "outbound.proxy_url",
+        };
+        let egress = Egress {
+            proxy: Some(Arc::new(proxy)),
+            no_proxy: NoProxy::parse("other.test:8443, 2001:db8::1"),
+        };
+        let options = ConnectOptions::new(None, egress, Duration::from_secs(1));
+        for (uri, pool, by_proxy) in [
+            ("http://vendor.test/", Pool::Secure, true),
+            ("http://vendor.test/", Pool::Plain, false),
+            ("http://vendor.test/", Pool::SecureDirect, false),
+            ("http://other.test/", Pool::Secure, true),
+            ("http://other.test:8443/", Pool::Secure, false),
+            ("http://[2001:db8::1]:8443/", Pool::Secure, false),
+            ("http://[2001:db8::2]:8443/", Pool::Secure, true),
+            ("http://[::1]:8443/", Pool::Secure, false),
+            ("http://localhost/", Pool::Secure, false),
+        ] {
+            let uri: Uri = uri.parse().unwrap();
+            assert_eq!(
+                options.proxy_for(&uri, pool).is_some(),
+                by_proxy,
+                "{uri} {pool:?}"
+            );
+        }
+        let uri: Uri = "http://[2001:db8::2]/".parse().unwrap();
+        assert_eq!(target(&uri), "[2001:db8::2]:443");
+    }
+}

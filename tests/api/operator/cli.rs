@@ -153,7 +153,7 @@ async fn check_fetches_issuers_keys() {
         assert_eq!(ended.code, Some(code), "{ended:?}");
         let line = ended.stdout.lines().find(|line| line.contains(&subject));
         let line = line.unwrap_or_else(|| panic!("{ended:?}"));
-        assert!(line.starts_with(mark) && line.ends_with(expected), "{line}");
+        assert!(line.starts_with(mark) && line.contains(expected), "{line}");
     }
 }
 
