@@ -14,5 +14,6 @@ use contract::idempotency;
 use operator::{kinds, policy, reload};
 use security::{jwt, oidc, tls};
 use support::{
-    certs, client, config, entra, helpers, idp, issuer, marks, mint, process, tls_client, vendor,
+    certs, client, config, entra, helpers, idp, issuer, marks, mint, process, proxy, tls_client,
+    tls_front, vendor,
 };

@@ -11,6 +11,7 @@ mod identity;
 pub mod jwt;
 mod key_sets;
 pub mod oidc;
+mod outbound_proxy;
 mod outbound_tls;
 mod policy_token;
 mod rotation;

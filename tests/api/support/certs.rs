@@ -46,6 +46,12 @@ impl Ca {
         self.sign(ExtendedKeyUsagePurpose::ServerAuth, names, |_| ())
     }
 
+    /// For a server of these names and addresses, with any change.
+    pub fn server_of(&self, names: &[&str], change: fn(&mut CertificateParams)) -> Issued {
+        let purpose = ExtendedKeyUsagePurpose::ServerAuth;
+        self.sign(purpose, names.iter().map(|name| server_name(name)), change)
+    }
+
     /// For a client of these names: URIs if they have a scheme, else DNS names.
     pub fn client(&self, names: &[&str]) -> Issued {
         self.client_with(names, |_| ())
@@ -92,6 +98,27 @@ impl Issued {
         let certificate = write(directory, &format!("{name}.pem"), &self.pem);
         let key = write(directory, &format!("{name}.key"), &self.key_pem);
         (certificate, key)
+    }
+}
+
+/// A server's certificate that no authority has signed.
+pub fn self_signed(names: &[&str]) -> Issued {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = names.iter().map(|name| server_name(name)).collect();
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    Issued {
+        pem: certificate.pem(),
+        certificate: certificate.into(),
+        key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        key_pem: key.serialize_pem(),
+    }
+}
+
+fn server_name(name: &str) -> SanType {
+    match name.parse() {
+        Ok(address) => SanType::IpAddress(address),
+        Err(_) => SanType::DnsName(name.try_into().unwrap()),
     }
 }
 

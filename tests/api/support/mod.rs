@@ -11,5 +11,7 @@ pub mod issuer;
 pub mod marks;
 pub mod mint;
 pub mod process;
+pub mod proxy;
 pub mod tls_client;
+pub mod tls_front;
 pub mod vendor;
