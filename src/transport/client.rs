@@ -46,7 +46,7 @@ impl Transport {
     #[must_use]
     pub fn client(&self) -> HttpClient {
         HttpClient {
-            pools: RefCell::new(Pools::new(&self.0)),
+            pools: RefCell::new(ConnectionPools::new(&self.0)),
             config: self.0.clone(),
         }
     }
@@ -91,13 +91,13 @@ impl Response {
 
 /// A client of one thread.
 pub struct HttpClient {
-    pools: RefCell<Pools>,
+    pools: RefCell<ConnectionPools>,
     config: ClientConfig,
 }
 
 /// awc's clients, each with a pool of connections. awc sees no TLS: connections are encrypted
 /// below it, so all are asked for `http` addresses.
-struct Pools {
+struct ConnectionPools {
     plain: awc::Client,
     secure: awc::Client,
     direct: awc::Client,
@@ -105,7 +105,7 @@ struct Pools {
     generation: u64,
 }
 
-impl Pools {
+impl ConnectionPools {
     fn new(config: &ClientConfig) -> Self {
         Self {
             plain: config.build(Pool::Plain),
@@ -188,9 +188,9 @@ impl HttpClient {
         let mut pools = self.pools.borrow_mut();
         if generation.is_none_or(|generation| generation == pools.generation) {
             let generation = pools.generation + 1;
-            *pools = Pools {
+            *pools = ConnectionPools {
                 generation,
-                ..Pools::new(&self.config)
+                ..ConnectionPools::new(&self.config)
             };
         }
     }
