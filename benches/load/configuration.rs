@@ -76,6 +76,7 @@ url = "sqlite:ledger.db"
 durability = "{durability}"
 [operations]
 poll_seconds = {poll_seconds}
+max_polls_per_second = 100000
 give_up_seconds = 86400
 [telemetry]
 log_level = "info"

@@ -14,7 +14,7 @@ pub struct RateLimit {
 /// What all callers share. One caller gets at most half of each, unless its own limit says
 /// otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pools {
+pub struct SharedCapacity {
     /// Concurrent actions.
     pub actions: usize,
     /// Waiting requests and open event streams together.

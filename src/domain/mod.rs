@@ -6,6 +6,7 @@
 mod action;
 mod caller;
 mod certificate;
+pub mod clock;
 mod credential;
 mod durability;
 mod egress;
@@ -41,9 +42,9 @@ pub use idempotency::{Digest, Idempotency};
 pub use ids::{InvalidId, OfferId, OperationId, PublisherId, RequestId};
 pub use json::parse_json;
 pub use jwt::{ClaimMatch, JWT_ALGORITHMS, TokenRules};
-pub use limits::{CallerLimits, Limit, Pools, RateLimit};
+pub use limits::{CallerLimits, Limit, RateLimit, SharedCapacity};
 pub use operation::{
-    Delivered, Operation, OperationError, Outcome, PortalError, PortalFacts, Status, now,
+    Delivered, Operation, OperationError, Outcome, PortalError, PortalFacts, Status,
 };
 pub use problem_code::{Origin, ProblemCode};
 pub use redact::{Redactor, TokenHistory};

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::clock::now;
 use super::{
     Action, CallerName, Evidence, Idempotency, OperationId, ProblemCode, RequestId, Target,
 };
@@ -142,14 +143,6 @@ impl OperationError {
         let message = message.into();
         Self { code, message }
     }
-}
-
-/// The present moment, to the microsecond, the ledger's precision, so that an operation
-/// reads the same before and after.
-#[must_use]
-pub fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
 /// An operation: the row of the ledger and the body of the status monitor.

@@ -15,7 +15,7 @@ use governor::{Quota as Pace, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Problem;
-use crate::domain::{CallerLimits, CallerName, Limit, Pools, ProblemCode, RateLimit};
+use crate::domain::{CallerLimits, CallerName, Limit, ProblemCode, RateLimit, SharedCapacity};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -24,7 +24,7 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformati
 
 /// The limits of all callers, and their current use.
 pub struct Quotas {
-    pools: Pools,
+    pools: SharedCapacity,
     rates: HashMap<CallerName, Arc<(RateLimit, Limiter)>>,
     actions: ConcurrencyLimits,
     waits: ConcurrencyLimits,
@@ -68,7 +68,7 @@ impl Quotas {
     #[must_use]
     pub fn new(
         limits: impl IntoIterator<Item = (CallerName, CallerLimits)>,
-        pools: Pools,
+        pools: SharedCapacity,
         earlier: Option<&Self>,
     ) -> Self {
         let mut new = Self {
@@ -216,7 +216,7 @@ mod tests {
     fn quotas(limits: CallerLimits, earlier: Option<&Quotas>) -> Quotas {
         Quotas::new(
             [(name("a"), limits), (name("free"), CallerLimits::default())],
-            Pools {
+            SharedCapacity {
                 actions: 5,
                 waits: 8,
             },
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn a_reload_does_not_change_the_pools() {
         let first = quotas(CallerLimits::default(), None);
-        let larger = Pools {
+        let larger = SharedCapacity {
             actions: 5000,
             waits: 8000,
         };

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::domain::clock::earliest_now;
 use crate::domain::{Digest, FirstAnswer, Idempotency, OperationId};
 
 /// The most keys in the index; further ones are refused, from every caller.
@@ -95,7 +96,7 @@ impl IdempotencyIndex {
     #[must_use]
     pub fn horizon(&self) -> Timestamp {
         let retention = jiff::SignedDuration::try_from(self.retention);
-        let horizon = retention.map(|retention| Timestamp::now().checked_sub(retention));
+        let horizon = retention.map(|retention| earliest_now().checked_sub(retention));
         horizon.ok().and_then(Result::ok).unwrap_or(Timestamp::MIN)
     }
 

@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +15,7 @@ use super::error::LedgerError;
 use super::feed::UpdateFeed;
 use super::keys::IdempotencyIndex;
 use super::store::{MAX_BATCH, Store, Stored};
+use crate::domain::clock::earliest_now;
 use crate::domain::{FirstAnswer, Operation};
 
 /// Rows removed by one statement: a few milliseconds of work, so that writes hardly notice.
@@ -156,7 +156,7 @@ impl WriteTask {
 
     /// Removes one chunk of expired records; returns the pause before the next one.
     async fn prune(&mut self) -> Duration {
-        let Ok(before) = Timestamp::now().checked_sub(self.retention) else {
+        let Ok(before) = earliest_now().checked_sub(self.retention) else {
             return self.schedule.prune_every;
         };
         let store = Arc::clone(&self.store);

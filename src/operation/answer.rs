@@ -9,7 +9,7 @@ use super::act::Act;
 use super::authorized_portal::{CallFailure, Exchange, SendFailure};
 use super::failure::RequestFailure;
 use crate::domain::{
-    Delivered, Operation, OperationError, PortalError, PortalProblem, ProblemCode, now,
+    Delivered, Operation, OperationError, PortalError, PortalProblem, ProblemCode, clock,
 };
 use crate::portal::{Answer, Lost, Meaning, Refusal, SendError, Unreachable};
 
@@ -20,7 +20,8 @@ type ProblemAndWait = (ProblemCode, Option<Duration>);
 /// answered with, if it is not the operation itself.
 pub fn apply<A: Act>(operation: &mut Arc<Operation>, exchange: Exchange) -> Option<RequestFailure> {
     let changed = Arc::make_mut(operation);
-    changed.evidence.answered_at = Some(now());
+    changed.evidence.answered_at = Some(clock::steady_now());
+    changed.evidence.wall_ahead = clock::wall_ahead();
     changed.evidence.took_ms = u64::try_from(exchange.took.as_millis()).unwrap_or(u64::MAX);
     let (problem, said) = match exchange.answer {
         Ok(mut answer) => {

@@ -15,7 +15,8 @@ use jiff::Timestamp;
 
 use super::outcome::{MissingReason, Observation};
 use crate::credential::{Handle, Unavailable};
-use crate::domain::{Email, PublisherId, Target, now};
+use crate::domain::clock::steady_now;
+use crate::domain::{Email, PublisherId, Target};
 use crate::policy::{Cancel, Permit};
 use crate::portal::{Answer, Location, Portal, ReadError, SendError, Submissions};
 
@@ -140,16 +141,16 @@ impl AuthorizedPortal {
 
     /// The offer's submissions. `started` is after all waiting for a token.
     pub(super) async fn submissions(&self, target: &Target) -> SubmissionsSnapshot {
-        let started = Cell::new(now());
+        let started = Cell::new(steady_now());
         let submissions = self
             .call(target.publisher(), read_status, async |token| {
-                started.set(now());
+                started.set(steady_now());
                 self.portal.submissions(target, token).await
             })
             .await;
         SubmissionsSnapshot {
             started: started.get(),
-            ended: now(),
+            ended: steady_now(),
             submissions,
         }
     }

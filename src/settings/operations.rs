@@ -1,5 +1,6 @@
 //! `[operations]`: how unfinished operations are polled.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::reader::Table;
@@ -9,6 +10,8 @@ use super::reader::Table;
 pub struct OperationsSettings {
     /// Between two polls of one operation.
     pub poll: Duration,
+    /// Requests in a second that polls of one publisher make.
+    pub max_polls_per_second: NonZeroU32,
     /// Between the two polls that prove that nothing is running.
     pub settle: Duration,
     /// How long an operation is polled before it ends unconfirmed; longer than the others.
@@ -17,6 +20,8 @@ pub struct OperationsSettings {
 
 pub fn read(t: &mut Table<'_, '_>) -> Option<OperationsSettings> {
     let poll = t.seconds("poll_seconds", 1..=3600);
+    let max_polls = t.number("max_polls_per_second", 1..=100_000);
+    let max_polls = max_polls.and_then(|count| NonZeroU32::new(u32::try_from(count).ok()?));
     let settle = t.seconds("settle_seconds", 1..=3600);
     let give_up = t.seconds("give_up_seconds", 1..=604_800);
     for (name, shorter) in [("poll_seconds", poll), ("settle_seconds", settle)] {
@@ -28,6 +33,7 @@ pub fn read(t: &mut Table<'_, '_>) -> Option<OperationsSettings> {
     }
     Some(OperationsSettings {
         poll: poll?,
+        max_polls_per_second: max_polls?,
         settle: settle?,
         give_up: give_up?,
     })

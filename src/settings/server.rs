@@ -9,7 +9,7 @@ use super::context::Context;
 use super::reader::{Table, all};
 use super::tls::{self, TlsSettings};
 use super::url;
-use crate::domain::Pools;
+use crate::domain::SharedCapacity;
 
 /// The public listener and its limits.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,8 +55,8 @@ impl ServerSettings {
     /// What all callers share. Fewer may wait than there may be connections, so that the
     /// rest stay free for requests that do not wait.
     #[must_use]
-    pub fn pools(&self) -> Pools {
-        Pools {
+    pub fn pools(&self) -> SharedCapacity {
+        SharedCapacity {
             actions: self.max_in_flight_actions,
             waits: self.max_connections - self.max_connections / 10,
         }

@@ -106,6 +106,7 @@ pub fn ledger(ledger: &LedgerSettings) -> LedgerOptions {
 pub fn poller(settings: &Settings) -> PollerOptions {
     PollerOptions {
         poll: settings.operations.poll,
+        max_polls_per_second: settings.operations.max_polls_per_second,
         deadlines: Deadlines {
             settle: settings.operations.settle,
             give_up: settings.operations.give_up,

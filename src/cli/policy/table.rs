@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::text::{actions, listed, shown};
 use crate::cli::config_args::ConfigArgs;
-use crate::domain::{CallerLimits, Limit, Pools};
+use crate::domain::{CallerLimits, Limit, SharedCapacity};
 use crate::settings::{CallerSettings, Settings};
 
 /// Between two columns.
@@ -85,7 +85,7 @@ fn credentials(caller: &CallerSettings) -> String {
     listed([keys, jwt, certificate].into_iter().flatten())
 }
 
-fn limits(caller: &CallerSettings, pools: Pools) -> [String; 4] {
+fn limits(caller: &CallerSettings, pools: SharedCapacity) -> [String; 4] {
     let CallerLimits {
         rate,
         actions,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::judge::judge;
 use super::terms::{Deadlines, Facts, Observation, Verdict};
-use crate::domain::{Delivered, Operation, Status};
+use crate::domain::{Delivered, Evidence, Operation, Status};
 use crate::portal::Location;
 
 /// The effect of an observation.
@@ -22,14 +22,42 @@ pub enum Effect {
     Ended,
 }
 
+/// How much the wall clock must have jumped to be worth recording, in seconds.
+const JUMP: u64 = 2;
+
+/// Takes up an operation that an earlier process recorded; `wall_ahead` is how far the wall
+/// clock is ahead of this process's.
+pub fn adopt(operation: &mut Arc<Operation>, wall_ahead: i64) {
+    if operation.evidence.wall_ahead != wall_ahead {
+        Arc::make_mut(operation).evidence.adopt(wall_ahead);
+    }
+}
+
+/// Records how far the wall clock is ahead, if it has jumped. Returns whether that changed
+/// the operation.
+pub fn note_jump(operation: &mut Arc<Operation>, wall_ahead: i64) -> bool {
+    let jumped = operation.evidence.wall_ahead.abs_diff(wall_ahead) >= JUMP;
+    if jumped && !operation.status.is_final() {
+        let mut evidence = operation.evidence.clone();
+        evidence.wall_ahead = wall_ahead;
+        Arc::make_mut(operation).record_poll(evidence, None);
+        return true;
+    }
+    false
+}
+
 /// An intent that a crash left without a result may have been sent from the moment it was
-/// recorded. Returns whether that changed the operation.
-pub fn assume_sent(operation: &mut Arc<Operation>) -> bool {
+/// recorded. Returns whether that changed the operation. `wall_ahead` as for [`adopt`].
+pub fn assume_sent(operation: &mut Arc<Operation>, wall_ahead: i64) -> bool {
     let is_intent = operation.status == Status::NotStarted;
     if is_intent {
         let operation = Arc::make_mut(operation);
         operation.follow(Delivered::Unknown);
-        operation.evidence.answered_at = Some(operation.created_at);
+        operation.evidence = Evidence {
+            answered_at: Some(operation.created_at),
+            ..Evidence::default()
+        };
+        operation.evidence.adopt(wall_ahead);
     }
     is_intent
 }

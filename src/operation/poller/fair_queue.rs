@@ -48,16 +48,21 @@ impl<P: Clone + Eq + Hash, J> FairQueue<P, J> {
         }
     }
 
-    /// The next job, if there is a slot for it; the slot is taken until it is
-    /// [`released`](Self::release).
-    pub fn pop(&mut self) -> Option<(P, J)> {
+    /// The publishers with a job waiting.
+    pub fn waiting(&self) -> impl Iterator<Item = &P> {
+        self.turns.iter()
+    }
+
+    /// The next job of a publisher that is `ready`, if there is a slot for it; the slot is
+    /// taken until it is [`released`](Self::release).
+    pub fn pop(&mut self, ready: impl Fn(&P) -> bool) -> Option<(P, J)> {
         let free = self.slots - self.taken;
         if free == 0 {
             return None;
         }
         let may = |publisher: &P| {
             let taken = self.publishers.get(publisher).map_or(0, |own| own.taken);
-            taken == 0 || taken < free
+            (taken == 0 || taken < free) && ready(publisher)
         };
         let turn = self.turns.iter().position(may)?;
         let publisher = self.turns.remove(turn)?;
@@ -105,7 +110,7 @@ mod tests {
     }
 
     fn start_all(queue: &mut FairQueue<char, usize>) -> String {
-        std::iter::from_fn(|| queue.pop().map(|(publisher, _)| publisher)).collect()
+        std::iter::from_fn(|| queue.pop(|_| true).map(|(publisher, _)| publisher)).collect()
     }
 
     #[test]
@@ -115,13 +120,24 @@ mod tests {
     }
 
     #[test]
+    fn a_publisher_that_is_not_ready_keeps_its_turn() {
+        let mut queue = queue(100, &[('a', 1), ('b', 2)]);
+        let pop = |queue: &mut FairQueue<_, _>| queue.pop(|publisher| *publisher != 'a');
+        assert_eq!(pop(&mut queue), Some(('b', 0)));
+        assert_eq!(pop(&mut queue), Some(('b', 1)));
+        assert_eq!(pop(&mut queue), None);
+        assert_eq!(queue.waiting().collect::<Vec<_>>(), [&'a']);
+        assert_eq!(start_all(&mut queue), "a");
+    }
+
+    #[test]
     fn a_publishers_jobs_are_served_in_order() {
         let mut queue = queue(4, &[('a', 3)]);
-        assert_eq!(queue.pop(), Some(('a', 0)));
+        assert_eq!(queue.pop(|_| true), Some(('a', 0)));
         queue.release(&'a');
-        assert_eq!(queue.pop(), Some(('a', 1)));
-        assert_eq!(queue.pop(), Some(('a', 2)));
-        assert_eq!(queue.pop(), None);
+        assert_eq!(queue.pop(|_| true), Some(('a', 1)));
+        assert_eq!(queue.pop(|_| true), Some(('a', 2)));
+        assert_eq!(queue.pop(|_| true), None);
     }
 
     #[test]
@@ -166,7 +182,7 @@ mod tests {
                         queue.push(&names[which], ());
                         pushed += 1;
                     }
-                    1 => if let Some((publisher, ())) = queue.pop() {
+                    1 => if let Some((publisher, ())) = queue.pop(|_| true) {
                         running.push(publisher);
                         started += 1;
                     },
@@ -180,7 +196,7 @@ mod tests {
             }
             // Once the running jobs end, every waiting one has its turn.
             loop {
-                if let Some((publisher, ())) = queue.pop() {
+                if let Some((publisher, ())) = queue.pop(|_| true) {
                     started += 1;
                     running.push(publisher);
                 } else if let Some(publisher) = running.pop() {

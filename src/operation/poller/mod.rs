@@ -9,6 +9,8 @@ mod handle;
 mod interval;
 mod now;
 mod offer;
+mod options;
+mod pace;
 mod poll;
 mod poll_times;
 mod run;
@@ -18,4 +20,5 @@ mod throttle;
 mod tracked;
 
 pub use handle::PollerHandle;
-pub use run::{Poller, PollerOptions};
+pub use options::PollerOptions;
+pub use run::Poller;

@@ -1,13 +1,15 @@
 //! An offer that is being polled: its operations, and which of its polls are running.
 
 use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_util::time::delay_queue;
+use tokio_util::time::{DelayQueue, delay_queue};
 
 use super::now::Now;
 use super::tracked::{Phase, TrackedOperation};
-use crate::domain::OperationId;
+use crate::domain::{OperationId, Target};
 use crate::portal::Location;
 
 /// A poll's kind: of operations that have had none, or of all that are due.
@@ -22,6 +24,8 @@ pub enum PollKind {
 pub const MAX_POLLS_OF_ONE: [usize; 2] = [4, 1];
 /// Status texts read in one poll: they decide nothing, and cost a request each.
 const MAX_TEXTS: usize = 8;
+/// The longest timer: the queue of timers takes no times that are years away.
+pub const MAX_SLEEP: Duration = Duration::from_secs(24 * 3600);
 
 /// An offer that is being polled.
 #[derive(Default)]
@@ -53,6 +57,35 @@ impl TrackedOffer {
     /// Whether a further poll is in flight.
     pub fn is_polling(&self) -> bool {
         self.in_flight[PollKind::Further as usize] > 0
+    }
+
+    /// Sets its timer to this time; none removes it.
+    pub fn set_timer(
+        &mut self,
+        wakes_at: Option<Instant>,
+        target: &Rc<Target>,
+        timers: &mut DelayQueue<Rc<Target>>,
+    ) {
+        if self.timer.map(|(at, _)| at) == wakes_at {
+            return;
+        }
+        // A timer that fires too early is set again.
+        let bounded = |at: Instant| at.min(Instant::now() + MAX_SLEEP);
+        self.timer = match (self.timer, wakes_at) {
+            (Some((_, key)), Some(at)) => {
+                timers.reset_at(&key, bounded(at));
+                Some((at, key))
+            }
+            (Some((_, key)), None) => {
+                timers.remove(&key);
+                None
+            }
+            (None, Some(at)) => {
+                let key = timers.insert_at(Rc::clone(target), bounded(at));
+                Some((at, key))
+            }
+            (None, None) => None,
+        };
     }
 
     /// Whether nothing is left to do about it.

@@ -3,16 +3,17 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, OptionFuture};
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::handle::{Enqueue, PollerHandle};
 use super::now::Now;
+use super::options::PollerOptions;
 use super::poll::{PollResult, poll};
 use super::poll_times::PollTimes;
 use super::scheduler::{PollTask, Scheduler};
@@ -20,16 +21,7 @@ use super::state_writer::StateWriter;
 use crate::domain::Operation;
 use crate::ledger::Ledger;
 use crate::operation::authorized_portal::AuthorizedPortal;
-use crate::operation::outcome::{Deadlines, assume_sent};
-
-/// The poller's settings.
-#[derive(Debug, Clone, Copy)]
-pub struct PollerOptions {
-    /// The shortest time between two polls of one operation; it grows to a minute.
-    pub poll: Duration,
-    /// How long to wait for evidence.
-    pub deadlines: Deadlines,
-}
+use crate::operation::outcome::{adopt, assume_sent};
 
 /// The poller, before it runs.
 pub struct Poller {
@@ -80,13 +72,16 @@ impl Poller {
         let stopped = self.stop.cancelled();
         tokio::pin!(stopped);
         loop {
+            let is_ready = OptionFuture::from(running.scheduler.ready_at().map(sleep_until));
             tokio::select! {
                 () = &mut stopped => break,
+                Some(()) = is_ready => {}
                 Some(message) = self.incoming.recv() => {
-                    running.take_in(message);
+                    let now = Now::read();
+                    running.take_in(message, now);
                     // What arrives at the same moment shares its first polls.
                     while let Ok(message) = self.incoming.try_recv() {
-                        running.take_in(message);
+                        running.take_in(message, now);
                     }
                 }
                 Some((task, result)) = running.polls.next() => {
@@ -103,7 +98,7 @@ impl Poller {
         }
         self.incoming.close();
         while let Some(message) = self.incoming.recv().await {
-            running.take_in(message);
+            running.take_in(message, Now::read());
         }
         running.writer.drain().await;
     }
@@ -112,7 +107,7 @@ impl Poller {
 impl RunningPoller {
     /// Writes what is not in the ledger yet while the first poll is in flight: neither
     /// waits for the other.
-    fn take_in(&mut self, message: Enqueue) {
+    fn take_in(&mut self, message: Enqueue, now: Now) {
         let Enqueue {
             mut write,
             claim,
@@ -122,13 +117,16 @@ impl RunningPoller {
             let is_final = operation.status.is_final();
             // The state of an operation that is polled already is newer here.
             if is_final || !self.scheduler.tracks(operation.id) {
-                if assume_sent(&mut operation) || !is_recorded {
+                if is_recorded {
+                    adopt(&mut operation, now.wall_ahead);
+                }
+                if assume_sent(&mut operation, now.wall_ahead) || !is_recorded {
                     write.operation = Some(Arc::clone(&operation));
                 }
                 if is_final {
                     self.scheduler.remove(operation.id);
                 } else {
-                    self.scheduler.add(operation, Now::read());
+                    self.scheduler.add(operation, now);
                 }
             }
         }
@@ -142,7 +140,8 @@ impl RunningPoller {
     }
 
     fn start_polls(&mut self) {
-        while let Some(mut task) = self.scheduler.next_poll(Now::read()) {
+        let now = Now::read();
+        while let Some(mut task) = self.scheduler.next_poll(now) {
             let portal = Rc::clone(&self.portal);
             self.polls.push(Box::pin(async move {
                 let locations = std::mem::take(&mut task.locations);

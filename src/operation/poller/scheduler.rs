@@ -14,9 +14,10 @@ use super::fair_queue::FairQueue;
 use super::interval::PollInterval;
 use super::now::Now;
 use super::offer::{PollKind, TrackedOffer, texts_to_read};
+use super::options::PollerOptions;
+use super::pace::Pace;
 use super::poll::PollResult;
 use super::poll_times::PollTimes;
-use super::run::PollerOptions;
 use super::throttle::Throttle;
 use super::tracked::{Phase, PollRules, TrackedOperation};
 use crate::domain::{Operation, OperationId, PublisherId, Target};
@@ -29,8 +30,12 @@ const MAX_FIRST_POLLS: usize = 512;
 /// connection for each. One publisher alone gets half of them: at a second a read enough
 /// for ten thousand offers in a minute.
 const MAX_POLLS: usize = 384;
-/// The longest timer: the queue of timers takes no times that are years away.
-const MAX_SLEEP: Duration = Duration::from_secs(24 * 3600);
+/// How many first polls start before a further one has its turn: those come first, but must
+/// not keep the others from being polled at all.
+const MAX_FIRST_IN_A_ROW: u32 = 9;
+/// How long after the vendor's answer a first poll is urgent. Later, as after a restart, it
+/// proves no more than a further one, and must not come before those of new actions.
+const PROMPT: Duration = Duration::from_secs(10);
 
 /// A poll to be made; the operations that share it are marked with its number.
 #[derive(Debug)]
@@ -50,10 +55,12 @@ pub struct Scheduler {
     operations: HashMap<OperationId, TrackedOperation>,
     offers: HashMap<Rc<Target>, TrackedOffer>,
     throttle: Throttle,
+    pace: Pace<PublisherId>,
     timers: DelayQueue<Rc<Target>>,
     /// The offers to be polled, by [`PollKind`].
     queues: [FairQueue<PublisherId, Rc<Target>>; 2],
     polls_started: u64,
+    first_in_a_row: u32,
 }
 
 impl Scheduler {
@@ -69,9 +76,11 @@ impl Scheduler {
             operations: HashMap::new(),
             offers: HashMap::new(),
             throttle: Throttle::new(),
+            pace: Pace::new(options.max_polls_per_second),
             timers: DelayQueue::new(),
             queues: [MAX_FIRST_POLLS, MAX_POLLS].map(FairQueue::new),
             polls_started: 0,
+            first_in_a_row: 0,
         }
     }
 
@@ -81,9 +90,9 @@ impl Scheduler {
         self.operations.contains_key(&id)
     }
 
-    /// Adds an unfinished operation. A new one is polled at once; one that was polled
-    /// before resumes at some moment of its pause, so that a start with many of them
-    /// sends no burst.
+    /// Adds an unfinished operation. A new one is polled at once, as far as the pace
+    /// allows; one that was polled before resumes at some moment of its pause, so that a
+    /// start with many of them sends no burst.
     pub fn add(&mut self, operation: Arc<Operation>, now: Now) {
         let id = operation.id;
         if self.tracks(id) {
@@ -104,6 +113,8 @@ impl Scheduler {
             tracked.resume(self.rules, now);
         } else if !hold.is_zero() {
             tracked.schedule_next(self.rules, hold, now);
+        } else if !tracked.is_prompt(PROMPT, now) {
+            tracked.phase = Phase::Waiting;
         } else if offer.try_enqueue(PollKind::First) {
             self.enqueue(&target, PollKind::First);
         }
@@ -112,7 +123,13 @@ impl Scheduler {
         let known = offer.and_then(|offer| offer.timer).map(|(at, _)| at);
         let own = offer.and_then(|offer| offer.wakes_for(&tracked));
         self.operations.insert(id, tracked);
-        self.set_timer(&target, own.into_iter().chain(known).min());
+        if let Some(offer) = self.offers.get_mut(&target) {
+            offer.set_timer(
+                own.into_iter().chain(known).min(),
+                &target,
+                &mut self.timers,
+            );
+        }
     }
 
     /// Waits until something is due at an offer, for [`wake`](Self::wake); `None` if
@@ -170,10 +187,19 @@ impl Scheduler {
         ended
     }
 
-    /// The next poll to be made, if there is a slot for it.
+    /// The next poll to be made, if there is a slot for it and the pace allows it.
     pub fn next_poll(&mut self, now: Now) -> Option<PollTask> {
-        for kind in [PollKind::First, PollKind::Further] {
-            while let Some((publisher, target)) = self.queues[kind as usize].pop() {
+        let kinds = match self.first_in_a_row < MAX_FIRST_IN_A_ROW {
+            true => [PollKind::First, PollKind::Further],
+            false => [PollKind::Further, PollKind::First],
+        };
+        for kind in kinds {
+            loop {
+                let pace = &self.pace;
+                let is_ready = |one: &PublisherId| pace.ready_at(one, now.instant) <= now.instant;
+                let Some((publisher, target)) = self.queues[kind as usize].pop(is_ready) else {
+                    break;
+                };
                 match self.start_poll(&target, kind, now) {
                     None => self.queues[kind as usize].release(&publisher),
                     task => return task,
@@ -181,6 +207,16 @@ impl Scheduler {
             }
         }
         None
+    }
+
+    /// When the pace allows the next of the polls that wait for it; `None` if none does.
+    #[must_use]
+    pub fn ready_at(&self) -> Option<Instant> {
+        let mut waiting = self.queues.iter().flat_map(FairQueue::waiting).peekable();
+        waiting.peek()?;
+        let now = Instant::now();
+        let times = waiting.map(|publisher| self.pace.ready_at(publisher, now));
+        times.filter(|at| *at > now).min()
     }
 
     fn enqueue(&mut self, target: &Rc<Target>, kind: PollKind) {
@@ -224,25 +260,40 @@ impl Scheduler {
             offer.in_flight[kind as usize] += 1;
         }
         self.update(target);
-        starts.then(|| PollTask {
+        if !starts {
+            return None;
+        }
+        self.first_in_a_row = if is_first { self.first_in_a_row + 1 } else { 0 };
+        let locations = self.locations(target, number, now);
+        let publisher = target.publisher();
+        self.pace.take(publisher, 1 + locations.len(), now.instant);
+        Some(PollTask {
             number,
             kind,
             target: Rc::clone(target),
-            locations: self.locations(target, number, now),
+            locations,
         })
     }
 
-    /// Where status texts are read in this poll.
+    /// Where status texts are read in this poll: as far as the pace allows, and not while
+    /// other polls of the publisher wait, since they decide nothing.
     fn locations(&self, target: &Rc<Target>, number: u64, now: Now) -> Vec<Location> {
         let Some(offer) = self.offers.get(target) else {
             return Vec::new();
         };
-        if !self.throttle.allows_texts(target, now.instant) {
+        let publisher = target.publisher();
+        let mut waiting = self.queues.iter().flat_map(FairQueue::waiting);
+        let is_busy = waiting.any(|one| one == publisher);
+        if is_busy || !self.throttle.allows_texts(target, now.instant) {
             return Vec::new();
         }
         let members = offer.members.iter();
         let members = members.filter_map(|id| self.operations.get(id));
-        texts_to_read(members.filter(|one| one.phase == Phase::Polling(number)))
+        let mut locations =
+            texts_to_read(members.filter(|one| one.phase == Phase::Polling(number)));
+        let allowed = self.pace.allowance(publisher, now.instant);
+        locations.truncate(allowed.saturating_sub(1).max(1));
+        locations
     }
 
     /// Applies a poll's result to the operations that shared it; returns those that it
@@ -321,37 +372,10 @@ impl Scheduler {
         offer.members.retain(|id| operations.contains_key(id));
         let members = offer.members.iter().filter_map(|id| operations.get(id));
         let wakes_at = members.filter_map(|one| offer.wakes_for(one)).min();
-        let is_done = offer.is_done();
-        self.set_timer(target, wakes_at);
-        if is_done {
+        offer.set_timer(wakes_at, target, &mut self.timers);
+        if offer.is_done() {
             self.offers.remove(target);
         }
-    }
-
-    fn set_timer(&mut self, target: &Rc<Target>, wakes_at: Option<Instant>) {
-        let Some(offer) = self.offers.get_mut(target) else {
-            return;
-        };
-        if offer.timer.map(|(at, _)| at) == wakes_at {
-            return;
-        }
-        // A timer that fires too early is set again.
-        let bounded = |at: Instant| at.min(Instant::now() + MAX_SLEEP);
-        offer.timer = match (offer.timer, wakes_at) {
-            (Some((_, key)), Some(at)) => {
-                self.timers.reset_at(&key, bounded(at));
-                Some((at, key))
-            }
-            (Some((_, key)), None) => {
-                self.timers.remove(&key);
-                None
-            }
-            (None, Some(at)) => {
-                let key = self.timers.insert_at(Rc::clone(target), bounded(at));
-                Some((at, key))
-            }
-            (None, None) => None,
-        };
     }
 }
 

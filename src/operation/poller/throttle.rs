@@ -1,6 +1,6 @@
-//! Pauses demanded by the vendor: for an offer, for a publisher's further polls, and for an
-//! offer's status texts. Holds outlive the operations and expire by time
-//! alone.
+//! Pauses demanded by the vendor: for an offer, for its status texts, and for a publisher's
+//! further polls once several of its offers are throttled. Holds outlive the operations and
+//! expire by time alone.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -16,8 +16,13 @@ use crate::domain::Target;
 
 /// The longest hold on one offer.
 const MAX_HOLD: Duration = Duration::from_secs(3600);
-/// The longest hold on all offers of a publisher because of one of them.
+/// How many offers of a publisher must be throttled one after the other, with no poll that
+/// succeeds in between, before all of them are held.
+const OFFERS_IN_A_ROW: usize = 3;
+/// The longest hold on all offers of a publisher, however often it is asked for ...
 const MAX_PUBLISHER_HOLD: Duration = Duration::from_secs(60);
+/// ... in this time since it began.
+const PUBLISHER_HOLD_EVERY: Duration = Duration::from_secs(600);
 /// Expired holds are removed when there are this many, or twice as many as were left
 /// then.
 const PRUNE_AT: usize = 64;
@@ -27,7 +32,7 @@ const PRUNE_AT: usize = 64;
 pub struct Throttle {
     offers: Holds<Rc<Target>>,
     texts: Holds<Rc<Target>>,
-    publishers: Holds<PublisherId>,
+    publishers: HashMap<PublisherId, PublisherHold>,
 }
 
 impl Throttle {
@@ -37,7 +42,7 @@ impl Throttle {
         Self {
             offers: Holds::new(MAX_HOLD),
             texts: Holds::new(MAX_HOLD),
-            publishers: Holds::new(MAX_PUBLISHER_HOLD),
+            publishers: HashMap::new(),
         }
     }
 
@@ -45,9 +50,10 @@ impl Throttle {
     #[must_use]
     pub fn hold(&self, target: &Rc<Target>, kind: PollKind, now: Instant) -> Duration {
         let offer = self.offers.left(target, now);
-        match kind {
-            PollKind::First => offer,
-            PollKind::Further => offer.max(self.publishers.left(target.publisher(), now)),
+        let publisher = self.publishers.get(target.publisher());
+        match (kind, publisher) {
+            (PollKind::Further, Some(publisher)) => offer.max(publisher.left(now)),
+            _ => offer,
         }
     }
 
@@ -57,9 +63,11 @@ impl Throttle {
         self.texts.left(target, now).is_zero()
     }
 
-    /// Records a pause that the vendor demands. The answer to a first poll holds only its own
-    /// offer: under a steady flow of new cancels the others would never be polled. Status
-    /// texts do not affect the outcome, so throttling them does not hold other requests.
+    /// Records a pause that the vendor demands. It is the offer's own; the publisher's other
+    /// offers are held only if several are throttled in a row, and never because of first
+    /// polls: under a steady flow of new cancels the others would not be polled any more.
+    /// Status texts do not affect the outcome, so throttling them does not hold other
+    /// requests.
     pub fn record(
         &mut self,
         target: &Rc<Target>,
@@ -67,10 +75,15 @@ impl Throttle {
         result: &PollResult,
         now: Instant,
     ) {
-        if let Some(wait) = result.retry_after() {
+        if result.snapshot.submissions.is_ok() {
+            if let Some(publisher) = self.publishers.get_mut(target.publisher()) {
+                publisher.in_a_row.clear();
+            }
+        } else if let Some(wait) = result.retry_after() {
             self.offers.set(target, wait, now);
             if kind == PollKind::Further {
-                self.publishers.set(target.publisher(), wait, now);
+                let publisher = self.publishers.entry(target.publisher().clone());
+                publisher.or_default().throttled(target, wait, now);
             }
         }
         if let Some(wait) = result.texts_retry_after {
@@ -79,6 +92,38 @@ impl Throttle {
     }
 }
 
+/// A publisher, and its offers that were throttled.
+#[derive(Debug, Default)]
+struct PublisherHold {
+    /// The offers that were throttled since the last poll that succeeded.
+    in_a_row: Vec<Rc<Target>>,
+    /// When its latest hold began, and when it ends.
+    hold: Option<(Instant, Instant)>,
+}
+
+impl PublisherHold {
+    fn throttled(&mut self, target: &Rc<Target>, wait: Duration, now: Instant) {
+        if self.in_a_row.len() < OFFERS_IN_A_ROW && !self.in_a_row.contains(target) {
+            self.in_a_row.push(Rc::clone(target));
+        }
+        if self.in_a_row.len() < OFFERS_IN_A_ROW {
+            return;
+        }
+        let latest = self
+            .hold
+            .filter(|(began, _)| now - *began < PUBLISHER_HOLD_EVERY);
+        let (began, until) = latest.unwrap_or((now, now));
+        let asked = now + wait.min(MAX_PUBLISHER_HOLD);
+        let asked = asked.min(began + MAX_PUBLISHER_HOLD);
+        self.hold = Some((began, asked.max(until)));
+    }
+
+    /// The remaining time.
+    fn left(&self, now: Instant) -> Duration {
+        let until = self.hold.map(|(_, until)| until);
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+}
 /// Holds by key, capped at `longest`.
 #[derive(Debug)]
 struct Holds<K> {
@@ -135,6 +180,33 @@ mod tests {
         assert_eq!(holds.left(&'a', now + minute), Duration::ZERO);
         holds.set(&'b', Duration::ZERO, now);
         assert_eq!(holds.until.len(), 1);
+    }
+
+    #[test]
+    fn a_publisher_is_held_after_several_offers_and_for_a_minute_in_all() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let offers = ["a", "b", "c", "d"].map(|name| Rc::new(Target::sample("contoso", name)));
+        let mut publisher = PublisherHold::default();
+        // The same offer again and again is one.
+        for offer in [0, 0, 0, 1, 0, 1] {
+            publisher.throttled(&offers[offer], 20 * second, now);
+            assert_eq!(publisher.left(now), Duration::ZERO);
+        }
+        publisher.throttled(&offers[2], 20 * second, now);
+        assert_eq!(publisher.left(now), 20 * second);
+        publisher.throttled(&offers[3], 10 * second, now);
+        assert_eq!(publisher.left(now), 20 * second);
+        // Throttled again, and longer: no later than a minute after the first.
+        for (after, left) in [(20, 20), (41, 19), (60, 0), (80, 0), (599, 0), (600, 20)] {
+            let now = now + after * second;
+            publisher.throttled(&offers[0], 20 * second, now);
+            assert_eq!(publisher.left(now), left * second, "{after}");
+        }
+        let mut publisher = PublisherHold::default();
+        for offer in &offers {
+            publisher.throttled(offer, Duration::MAX, now);
+        }
+        assert_eq!(publisher.left(now), MAX_PUBLISHER_HOLD);
     }
 
     #[test]

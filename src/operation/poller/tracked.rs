@@ -17,7 +17,8 @@ use crate::operation::authorized_portal::ReadFailure;
 use crate::operation::outcome::{self, Deadlines, Effect, MissingReason, Observation};
 use crate::portal::Location;
 
-/// How long an operation that became due at its very end waits for its last poll.
+/// How long an operation that became due at its very end waits for its last poll, if not
+/// for as long as a last poll that fails is retried.
 const LAST_POLL: Duration = Duration::from_secs(5);
 /// Timers and the clock of the evidence may round differently, so a decision is polled
 /// for just after it is due.
@@ -100,6 +101,14 @@ impl TrackedOperation {
         self.operation.evidence.first_look_at.is_some()
     }
 
+    /// Whether the vendor's answer came so recently.
+    #[must_use]
+    pub fn is_prompt(&self, prompt: Duration, now: Now) -> bool {
+        let answered_at = self.operation.evidence.answered_at;
+        let elapsed = answered_at.map(|at| now.at.duration_since(at));
+        elapsed.is_some_and(|elapsed| elapsed.unsigned_abs() <= prompt)
+    }
+
     /// Resumes where an earlier process was.
     pub fn resume(&mut self, rules: PollRules, now: Now) {
         let answered_at = self.operation.evidence.answered_at;
@@ -168,7 +177,8 @@ impl TrackedOperation {
     /// When it ends even if no poll could be started.
     #[must_use]
     pub fn late_at(&self) -> Instant {
-        self.ends.max(self.due + LAST_POLL)
+        let grace = self.ends.saturating_duration_since(self.gives_up);
+        self.ends.max(self.due + grace.max(LAST_POLL))
     }
 
     /// Ends it without a poll, if its deadline has passed on the evidence's clock too.
@@ -184,7 +194,7 @@ impl TrackedOperation {
             date: None,
             submissions: Err(reason),
         };
-        let effect = self.apply(missing, None, deadlines);
+        let effect = self.apply(missing, None, deadlines, now);
         (effect == Effect::Ended).then(|| Arc::clone(&self.operation))
     }
 
@@ -201,7 +211,7 @@ impl TrackedOperation {
         }
         let is_first = !self.was_polled();
         let text = self.location.and_then(|at| result.status_text(at));
-        let effect = self.apply(observation, text, deadlines);
+        let effect = self.apply(observation, text, deadlines, now);
         // Its end is near from the moment that its publish is found.
         if effect == Effect::Pinned || (is_first && self.was_polled()) {
             self.since = now.instant;
@@ -214,11 +224,15 @@ impl TrackedOperation {
         observation: Observation<'_>,
         text: Option<&str>,
         deadlines: Deadlines,
+        now: Now,
     ) -> Effect {
         let operation = &mut self.operation;
         let effect = outcome::observe(operation, self.location, observation, text, deadlines);
-        if effect == Effect::Ended {
-            log_end(operation);
+        let jumped = outcome::note_jump(operation, now.wall_ahead);
+        match effect {
+            Effect::Ended => log_end(operation),
+            Effect::Unchanged if jumped => return Effect::Changed,
+            _ => {}
         }
         effect
     }

@@ -152,7 +152,7 @@ async fn a_2xx_finishes_the_operation_or_is_polled() {
             }
             _ => {
                 assert!(operation["outcome"].is_null(), "{row:?}: {operation}");
-                assert_eq!(answer.retry_after(), Some(1), "{row:?}");
+                assert!((1..=2).contains(&answer.retry_after().unwrap()), "{row:?}");
             }
         }
     }

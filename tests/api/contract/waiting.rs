@@ -153,3 +153,22 @@ allow = [{ actions = ["read"], publishers = ["*"], offers = ["*"] }]
     assert_eq!(posted.status, 202, "{posted:?}");
     assert_eq!(posted.json()["status"], "Running");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_confirms_the_wait_of_the_first_request() {
+    let mut world = spawn_undecided("[server]\npublic_url = \"https://gateway.test\"").await;
+    let path = "/offers/migrated-1/cancel";
+    let key = ("Idempotency-Key", "\"one\"");
+    let waits = [key, ("Prefer", "wait=1")];
+    let first = world.send_with("POST", path, &waits, "").await;
+    assert_eq!(first.header("preference-applied"), Some("wait=1"));
+    for _ in 0..2 {
+        for headers in [&[key][..], &waits, &[key, ("Prefer", "wait=9")]] {
+            let again = world.send_with("POST", path, headers, "").await;
+            assert_eq!(again.header("idempotent-replayed"), Some("true"));
+            assert_eq!(again.header("preference-applied"), Some("wait=1"));
+            assert_eq!(again.body, first.body);
+        }
+        world.restart().await;
+    }
+}

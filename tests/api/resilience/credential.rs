@@ -296,6 +296,30 @@ async fn a_refused_token_without_a_replacement_stays_in_use() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_refused_for_one_offer_serves_the_others_while_its_endpoint_is_down() {
+    let world = spawn_toml("[credentials.main]\nwait_ms = 300").await;
+    assert_eq!(world.cancel("sync-1").await.status, 200);
+    let down = json!({"kind": "reset"});
+    world.vendor.lasting_fault("token", down).await;
+    let refused = json!({"kind": "unauthorized"});
+    let order = json!({"on": "cancel", "offer": "sync-bad", "times": 0, "fault": refused});
+    world.vendor.order(order).await;
+    let others = async |count: usize| {
+        for number in 0..count {
+            let answer = world.cancel(&format!("sync-{number}")).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+    };
+    for _ in 0..3 {
+        let (bad, ()) = tokio::join!(world.cancel("sync-bad"), others(20));
+        bad.problem(503, "credential-unavailable");
+    }
+    world.vendor.heal().await;
+    others(20).await;
+    assert_always_authorized(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_credential_failing_does_not_stop_another() {
     let mut world = spawn().await;
     let address: SocketAddr = world.vendor.address;

@@ -138,17 +138,20 @@ async fn retry_after_is_respected() {
         assert!(between(&refused, &first[0]) < Duration::from_secs(2));
         let since = |entry: &&Value| time(entry) > time(&refused);
         let asked = Duration::from_secs(2) - SLACK;
-        for offer in ["stubborn-1", "stubborn-other"] {
-            let count = world.vendor.received(&polls(offer)).await.len();
-            let entries = world.vendor.receives(&polls(offer), count + 1).await;
-            // A request that was in flight when the answer came does not count.
-            let next = entries.iter().filter(since);
-            let mut waits = next.map(|next| between(&refused, next));
-            let next = waits
-                .find(|wait| *wait > Duration::from_millis(150))
-                .unwrap();
-            assert!(next >= asked, "{fault} {offer}: {next:?}");
-        }
+        let count = world.vendor.received(&polls("stubborn-1")).await.len();
+        let entries = world.vendor.receives(&polls("stubborn-1"), count + 1).await;
+        // A request that was in flight when the answer came does not count.
+        let next = entries.iter().filter(since);
+        let mut waits = next.map(|next| between(&refused, next));
+        let next = waits
+            .find(|wait| *wait > Duration::from_millis(150))
+            .unwrap();
+        assert!(next >= asked, "{fault}: {next:?}");
+        // Meanwhile the publisher's other offers were polled.
+        let others = world.vendor.received(&polls("stubborn-other")).await;
+        let others = others.iter().filter(since);
+        let meanwhile = others.filter(|poll| between(&refused, poll) < asked);
+        assert!(meanwhile.count() >= 2, "{fault}");
     }
 }
 
@@ -268,4 +271,46 @@ allow = [ { actions = ["*"], publishers = ["*"], offers = ["*"] } ]
     );
     // Half of the slots of either kind, and no more.
     assert_eq!(hanging().await, 192 + 256);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_has_no_more_requests_than_the_limit_and_new_actions_come_first() {
+    const LIMIT: usize = 20;
+    let mut world = spawn_with(Setup {
+        tune: |settings| settings.operations.max_polls_per_second = 20.try_into().unwrap(),
+        ..Setup::default()
+    })
+    .await;
+    // Together they would make 20 times as many.
+    for number in 0..20 {
+        id(&world.cancel(&format!("stubborn-{number}")).await);
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.restart().await;
+    let restarted = Instant::now();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    id(&world.cancel("stubborn-new").await);
+    let asked = Instant::now();
+    world.vendor.receives(&polls("stubborn-new"), 1).await;
+    assert!(
+        asked.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        asked.elapsed()
+    );
+    tokio::time::sleep(Duration::from_secs(3).saturating_sub(restarted.elapsed())).await;
+    let entries = world.vendor.received("contoso/offers/").await;
+    let is_read = |entry: &&Value| entry["method"] == "GET";
+    let times: Vec<Timestamp> = entries.iter().filter(is_read).map(time).collect();
+    assert!(times.len() > 3 * LIMIT, "{}", times.len());
+    // The restarted gateway does not know what the one before sent in the same second.
+    let apart = times.windows(2 * LIMIT + 1);
+    for window in apart {
+        let second = window[2 * LIMIT].duration_since(window[0]);
+        assert!(second.as_millis() >= 950, "{second:?}");
+    }
+    let last: Vec<_> = times.iter().rev().take(2 * LIMIT).collect();
+    for window in last.windows(LIMIT + 1) {
+        let second = window[0].duration_since(*window[LIMIT]);
+        assert!(second.as_millis() >= 950, "{second:?}");
+    }
 }

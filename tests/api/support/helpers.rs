@@ -137,6 +137,7 @@ fn settings(directory: &TempDir, vendor: SocketAddr, setup: &Setup) -> Settings 
         .settings;
     // Shorter than any configuration may be: tests wait for these.
     settings.operations.poll = Duration::from_millis(50);
+    settings.operations.max_polls_per_second = 10_000.try_into().unwrap();
     settings.operations.settle = settings.operations.settle.min(Duration::from_millis(400));
     settings.operations.give_up = settings.operations.give_up.min(Duration::from_secs(20));
     settings.ledger.path = directory.path().join("ledger.db");

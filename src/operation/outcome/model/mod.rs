@@ -126,7 +126,7 @@ impl Ours {
         }
         let certain = world.lag == 0 && !matches!(request.names, Names::Old(_));
         let mut operation = Arc::new(operation);
-        update::assume_sent(&mut operation);
+        update::assume_sent(&mut operation, 0);
         Self {
             met: met.filter(|_| certain),
             latest,
@@ -203,7 +203,7 @@ impl Ours {
             self.location = None;
         }
         let mut found = Arc::new(found);
-        if update::assume_sent(&mut found) {
+        if update::assume_sent(&mut found, 0) {
             self.states.push(Arc::clone(&found));
         }
         self.operation = found;

@@ -1,5 +1,7 @@
 //! The scheduler without a vendor, on tokio's paused clock.
 
+use std::num::NonZeroU32;
+
 use futures_util::FutureExt;
 use jiff::SignedDuration;
 use tokio::task::unconstrained;
@@ -11,6 +13,9 @@ use crate::operation::authorized_portal::{ReadFailure, SubmissionsSnapshot};
 use crate::operation::outcome::Deadlines;
 use crate::portal::{ReadError, RunState, Submission, Submissions};
 
+mod holds;
+mod jump;
+mod paced;
 mod scale;
 mod shared;
 mod steps;
@@ -23,6 +28,8 @@ const DEADLINES: Deadlines = Deadlines {
 
 const OPTIONS: PollerOptions = PollerOptions {
     poll: POLL,
+    // More than these tests need: `paced` has those of the pace.
+    max_polls_per_second: NonZeroU32::new(100_000).unwrap(),
     deadlines: DEADLINES,
 };
 
@@ -46,7 +53,11 @@ impl Bench {
     fn now(&self) -> Now {
         let instant = Instant::now();
         let at = self.started.at + (instant - self.started.instant);
-        Now { instant, at }
+        Now {
+            instant,
+            at,
+            wall_ahead: 0,
+        }
     }
 
     fn answered(&self, publisher: &str, offer: &str) -> Operation {
@@ -200,98 +211,6 @@ async fn an_operation_that_has_ended_is_no_longer_tracked() {
     assert_eq!(changed[0].outcome, Some(Outcome::Canceled));
     assert!(bench.scheduler.operations.is_empty() && bench.scheduler.offers.is_empty());
     assert!(bench.scheduler.timers.is_empty());
-}
-
-/// The next poll of this offer, and how long it takes until then.
-async fn next_poll_of(bench: &mut Bench, offer: &str) -> (PollTask, Duration) {
-    let started = Instant::now();
-    loop {
-        assert!(bench.wake().await.is_empty());
-        let mut found = None;
-        for task in bench.tasks() {
-            if task.target.offer().as_str() == offer {
-                found = Some(task);
-            } else {
-                let running = bench.running();
-                bench.finish(&task, Ok(running));
-            }
-        }
-        if let Some(task) = found {
-            return (task, started.elapsed());
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_first_poll_holds_only_its_own_offer() {
-    let mut bench = Bench::new();
-    bench.add("contoso", "calm");
-    let calm = bench.task();
-    let running = bench.running();
-    bench.finish(&calm, Ok(running.clone()));
-    bench.add("contoso", "busy");
-    let busy = bench.task();
-    bench.finish(&busy, Err(throttled(50)));
-    // A first poll of another offer starts at once, one of the same offer waits.
-    bench.add("contoso", "new");
-    bench.add("contoso", "busy");
-    let new = bench.task();
-    assert_eq!(new.target.offer().as_str(), "new");
-    let (calm, soon) = next_poll_of(&mut bench, "calm").await;
-    assert!(soon <= 2 * POLL, "{soon:?}");
-    bench.finish(&calm, Ok(running));
-    let late = soon + next_poll_of(&mut bench, "busy").await.1;
-    let asked = Duration::from_secs(50);
-    assert!(late >= asked && late <= asked + 2 * POLL, "{late:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_further_poll_holds_the_publisher_for_a_minute_at_most() {
-    for (asked, others, own) in [(20, 20, 20), (u64::from(u32::MAX), 60, 3600)] {
-        let mut bench = Bench::new();
-        bench.scheduler.rules.deadlines.give_up = Duration::from_secs(7200);
-        bench.add("contoso", "calm");
-        bench.add("contoso", "busy");
-        let running = bench.running();
-        for task in bench.tasks() {
-            bench.finish(&task, Ok(running.clone()));
-        }
-        let (busy, _) = next_poll_of(&mut bench, "busy").await;
-        bench.finish(&busy, Err(throttled(asked)));
-        let (others, own) = (Duration::from_secs(others), Duration::from_secs(own));
-        let (calm, soon) = next_poll_of(&mut bench, "calm").await;
-        assert!(
-            soon >= others && soon <= others + 2 * POLL,
-            "{asked}: {soon:?}"
-        );
-        bench.finish(&calm, Ok(running));
-        // Where both wait equally long, either can come first.
-        if own > others {
-            let late = soon + next_poll_of(&mut bench, "busy").await.1;
-            assert!(late >= own && late <= own + 2 * POLL, "{late:?}");
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_hold_does_not_outlast_the_operation() {
-    let mut bench = Bench::new();
-    let id = bench.add("contoso", "busy");
-    let task = bench.task();
-    bench.finish(&task, Err(throttled(u64::from(u32::MAX))));
-    let started = Instant::now();
-    let over = bench.wake().await;
-    assert!(started.elapsed() <= DEADLINES.give_up + Duration::from_secs(1));
-    assert_eq!((over[0].id, over[0].outcome), (id, Some(Outcome::Unknown)));
-    assert!(message(&over[0]).contains("throttling"));
-    assert!(bench.tasks().is_empty());
-    assert!(bench.scheduler.offers.is_empty());
-    // The hold outlives the operation: the next one of the offer waits for the rest.
-    let next = Instant::now();
-    bench.add("contoso", "busy");
-    assert!(bench.tasks().is_empty());
-    bench.wake().await;
-    assert!(next.elapsed() >= Duration::from_secs(1790));
 }
 
 fn message(operation: &Operation) -> &str {

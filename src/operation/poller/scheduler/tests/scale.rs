@@ -1,5 +1,6 @@
 //! Many operations, and times far away.
 
+use super::super::super::offer::MAX_SLEEP;
 use super::*;
 
 #[tokio::test(start_paused = true)]
