@@ -2,6 +2,7 @@
 //! strangers can cause and the thread that writes it, and the supervision of its tasks.
 
 mod fields;
+mod json_line;
 mod log_limit;
 mod subscriber;
 mod supervisor;

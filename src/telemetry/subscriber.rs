@@ -4,17 +4,17 @@ use std::fmt;
 use std::io::Write;
 
 use jiff::Timestamp;
-use tracing::field::Field;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Subscriber};
 use tracing_appender::non_blocking::NonBlocking;
 use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::json_line::JsonLine;
 use super::writer::{LogGuard, non_blocking};
 
 /// The target of the gateway's own events.
@@ -108,29 +108,21 @@ fn subscriber(
         .with_target(CRATE, options.level.as_tracing())
         // It logs each malformed request, so any client could flood the log.
         .with_target("actix_http", LevelFilter::OFF);
-    let lines = tracing_subscriber::fmt::layer()
-        .with_timer(Microseconds)
-        .with_writer(writer);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     match options.format {
         LogFormat::Json => {
-            let json = lines
-                .json()
-                .flatten_event(true)
-                .with_span_list(false)
-                .fmt_fields(debug_fn(write_span_field));
+            let json = lines.event_format(JsonLine).fmt_fields(JsonLine);
             Box::new(Registry::default().with(filter).with(json))
         }
         LogFormat::Pretty => {
-            let pretty = lines.with_ansi(false).with_target(false).compact();
+            let pretty = lines
+                .with_timer(Microseconds)
+                .with_ansi(false)
+                .with_target(false)
+                .compact();
             Box::new(Registry::default().with(filter).with(pretty))
         }
     }
-}
-
-/// Writes the only field of the only span as a JSON object: the library's own way would
-/// build a map for each request. The `Debug` form of a request id is a JSON string.
-fn write_span_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
-    write!(writer, "{{\"{field}\":{value:?}}}")
 }
 
 /// RFC 3339 in UTC, with six digits of fraction.

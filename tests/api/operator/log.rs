@@ -48,7 +48,7 @@ async fn a_request_and_an_event_inside_it_have_their_form() {
     // The event comes from the action's own task.
     insta::assert_snapshot!(
         line_with("no answer from the vendor").await,
-        @r#"{"timestamp":…,"level":"WARN","message":"no answer from the vendor; polling the operation","operation":…,"lost":"the connection was closed without an answer","target":"offergate::operation::answer","span":{"request_id":"build-7","name":"request"}}"#
+        @r#"{"timestamp":…,"level":"WARN","message":"no answer from the vendor; polling the operation","operation":…,"lost":"the connection was closed without an answer","target":"offergate::operation::answer","span":{"name":"request","request_id":"build-7"}}"#
     );
 }
 
