@@ -126,7 +126,7 @@ async fn issuers(settings: &Settings, any: &Transport) -> Vec<CheckLine> {
     for (issuer, configured) in access.identity.tokens().issuers().iter().zip(configured) {
         let subject = format!("issuer {}", issuer.rules.issuer);
         let keys = match issuer.keys.first_fetch().await {
-            Ok(count) => Ok(format!("{count} usable key(s) received")),
+            Ok(_) => Ok(issuer.keys.status().to_string()),
             Err(Some(failure)) => Err(failure.to_string()),
             Err(None) => Err("no answer from the issuer in time".into()),
         };

@@ -114,6 +114,17 @@ impl Table<'_, '_> {
         name: &'static str,
         file_name: &'static str,
     ) -> Option<Option<Secret>> {
+        self.secret_where(name, file_name, |text| text != SAMPLE_SECRET)
+    }
+
+    /// As [`Self::secret`], of a key whose value may be public: `is_secret` tells that, and a
+    /// public one may be readable and be replaced by a variable as any other value.
+    pub fn secret_where(
+        &mut self,
+        name: &'static str,
+        file_name: &'static str,
+        is_secret: fn(&str) -> bool,
+    ) -> Option<Option<Secret>> {
         let (inline, file) = (self.text(name), self.text(file_name));
         match (inline?, file?) {
             (None, None) => Some(None),
@@ -123,7 +134,13 @@ impl Table<'_, '_> {
                 self.problem(file_name, message);
                 None
             }
-            (Some((at, text)), None) => self.inline_secret(name, file_name, &at, text).map(Some),
+            (Some((at, text)), None) => {
+                self.check_inline(&at, text)?;
+                if is_secret(text) {
+                    self.check_place(name, file_name, &at)?;
+                }
+                Some(Some(Secret::new(text.to_owned())))
+            }
             (None, Some(_)) => {
                 let (at, path) = self.path(file_name)??;
                 self.read_secret(&at, &path).map(Some)
@@ -131,28 +148,26 @@ impl Table<'_, '_> {
         }
     }
 
-    fn inline_secret(
-        &mut self,
-        name: &'static str,
-        file_name: &'static str,
-        at: &At,
-        text: &str,
-    ) -> Option<Secret> {
+    fn check_inline(&mut self, at: &At, text: &str) -> Option<()> {
         let usable = match secret_text::fault(text) {
             _ if text.is_empty() => Err("must not be empty".to_owned()),
             Some(fault) => Err(fault.to_string()),
             None => Ok(()),
         };
         self.reading.good(at, usable)?;
+        if secret_text::has_outer_blanks(text) {
+            self.reading.warn(at, secret_text::OUTER_BLANKS);
+        }
+        Some(())
+    }
+
+    /// An inline secret must not hide another, and its file should not be readable by all.
+    fn check_place(&mut self, name: &'static str, file_name: &'static str, at: &At) -> Option<()> {
         if let Some(other) = self.reading.layers.hidden_by_variable(&at.key) {
             let message = format!("{name} is set too ({other}); remove one of them");
             return self.reading.good(at, Err(message));
         }
-        if secret_text::has_outer_blanks(text) {
-            self.reading.warn(at, secret_text::OUTER_BLANKS);
-        }
         if let Layer::File(file) = self.reading.layer(at)
-            && text != SAMPLE_SECRET
             && files::probe(file).unwrap_or(false)
         {
             let message = format!(
@@ -161,7 +176,7 @@ impl Table<'_, '_> {
             );
             self.reading.warn(at, message);
         }
-        Some(Secret::new(text.to_owned()))
+        Some(())
     }
 
     /// The secret in a file; that others can read the file is worth a warning.

@@ -30,7 +30,8 @@ pub fn read(t: &mut Table<'_, '_>) -> Option<Egress> {
         true => "outbound.proxy_url_file",
         false => "outbound.proxy_url",
     });
-    let proxy = match t.secret("proxy_url", "proxy_url_file") {
+    let holds_password = |url: &str| url.contains('@');
+    let proxy = match t.secret_where("proxy_url", "proxy_url_file", holds_password) {
         Some(Some(url)) => match parse(url.expose(), key) {
             Ok(proxy) => Some(Some(Arc::new(proxy))),
             Err(problem) => {

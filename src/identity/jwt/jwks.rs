@@ -81,12 +81,12 @@ impl KeySet {
     /// else all whose id does not contradict.
     #[must_use]
     pub fn candidates(&self, hint: &KeyHint<'_>) -> Candidates {
-        let thumbprints = hint.thumbprints();
         let fitting = || self.keys.iter().filter(|key| key.fits(hint.algorithm));
         let mut named: Vec<_> = fitting()
             .filter(|key| hint.kid.is_some() && key.kid() == hint.kid)
             .collect();
         if named.is_empty() {
+            let thumbprints = hint.thumbprints();
             named = fitting()
                 .filter(|key| key.has_thumbprint(hint, &thumbprints))
                 .collect();

@@ -64,10 +64,11 @@ impl<'t> UnverifiedToken<'t> {
     /// How it names its key, and the algorithm of its signature.
     #[must_use]
     pub fn key_hint(&self) -> KeyHint<'_> {
+        let header = &self.header;
         KeyHint {
-            kid: self.header.kid.as_deref(),
-            x5t: self.header.x5t.as_deref(),
-            x5t_s256: self.header.x5t_s256.as_deref(),
+            kid: name(&header.kid),
+            x5t: name(&header.x5t),
+            x5t_s256: name(&header.x5t_s256),
             algorithm: self.header.alg,
         }
     }
@@ -105,12 +106,11 @@ impl<'t> UnverifiedToken<'t> {
             let algorithm = self.header.alg;
             match crypto::verify(signature, message.as_bytes(), key.decoding(), algorithm) {
                 Ok(true) => return Ok(Some(key)),
-                Ok(false) => {}
-                Err(error) => match error.kind() {
-                    ErrorKind::Base64(_) => return Err(TokenError::Malformed),
-                    // The rest is about a key that cannot have signed this.
-                    _ => {}
-                },
+                Err(error) if matches!(error.kind(), ErrorKind::Base64(_)) => {
+                    return Err(TokenError::Malformed);
+                }
+                // The rest is about a key that cannot have signed this.
+                Ok(false) | Err(_) => {}
             }
         }
         Ok(None)
@@ -139,6 +139,11 @@ impl<'t> UnverifiedToken<'t> {
     pub fn unverified_claims(&self) -> &Claims {
         &self.claims
     }
+}
+
+/// The name of a key; an empty one is none.
+fn name(member: &Option<String>) -> Option<&str> {
+    member.as_deref().filter(|name| !name.is_empty())
 }
 
 /// A media type without the optional prefix (RFC 7515 section 4.1.9).

@@ -233,9 +233,10 @@ impl KeyMaterial {
     }
 }
 
-/// The `kid` of a member of `keys`, whether the key is usable or not.
+/// The `kid` of a member of `keys`, whether the key is usable or not; an empty one is none.
 pub(super) fn key_id(members: &Map<String, Value>) -> Option<&str> {
-    members.get("kid").and_then(Value::as_str)
+    let kid = members.get("kid").and_then(Value::as_str);
+    kid.filter(|kid| !kid.is_empty())
 }
 
 /// A member that may be missing; null is as good.

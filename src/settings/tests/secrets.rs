@@ -225,6 +225,28 @@ fn a_secret_in_a_file_that_everyone_can_read_is_worth_a_warning() {
     assert_eq!(elsewhere.warnings(), [""; 0]);
 }
 
+#[cfg(unix)]
+#[test]
+fn the_address_of_a_proxy_is_a_secret_only_with_a_password() {
+    let variable = "OFFERGATE_OUTBOUND__PROXY_URL";
+    for (url, is_secret) in [("http://p:1", false), ("http://me:hush@p:1", true)] {
+        let text = format!("[outbound]\nproxy_url = \"{url}\"");
+        let scene = Fixture::over_good(&text);
+        protect(&scene.path("t.toml"), 0o644);
+        let warnings = scene.warnings().join("\n");
+        assert_eq!(
+            warnings.contains("proxy_url: is a secret in a file"),
+            is_secret,
+            "{warnings}"
+        );
+        let scene = scene.variable(variable, url);
+        match is_secret {
+            true => assert!(scene.problems()[0].contains("proxy_url is set too (t.toml)")),
+            false => assert_eq!(scene.warnings(), [""; 0]),
+        }
+    }
+}
+
 #[test]
 fn no_secret_is_one_too_few() {
     let scene = Fixture::empty().file("t.toml", GOOD.replace("client_secret = \"hush\"", ""));

@@ -144,11 +144,21 @@ async fn check_fetches_issuers_keys() {
     };
     let (_vendor, directory) = configured(&setup).await;
     let subject = format!("issuer {}", idp.issuer());
-    for (status, code, mark, expected) in [
+    let one_left_out = "2 usable key(s) received; left out: 1 of a type, curve or algorithm that \
+                        is not supported";
+    for (number, (status, code, mark, expected)) in [
         (None, 0, "ok", "2 usable key(s) received"),
         (Some(503), 69, "FAIL", "the issuer answered 503"),
-    ] {
+        (None, 0, "ok", one_left_out),
+    ]
+    .into_iter()
+    .enumerate()
+    {
         idp.answer_with(status);
+        if number == 2 {
+            let secret = serde_json::json!({"kty": "oct", "k": "c2VjcmV0"});
+            idp.publish_as(vec![Signer::ec("a").jwk(), secret, Signer::ec("b").jwk()]);
+        }
         let ended = run(directory.path(), &command("check", &SERVED)).await;
         assert_eq!(ended.code, Some(code), "{ended:?}");
         let line = ended.stdout.lines().find(|line| line.contains(&subject));

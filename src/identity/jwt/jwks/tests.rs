@@ -252,6 +252,14 @@ fn candidates_are_found_by_kid_then_thumbprint_then_algorithm() {
 }
 
 #[test]
+fn an_empty_id_is_none() {
+    let set = set(&[rsa(""), rsa("a")]);
+    let by_kid = hint(Some("b"), Algorithm::RS256);
+    assert_eq!(found(&set, &by_kid), ("-".into(), false));
+    assert!(!set.has_id(Some("")));
+}
+
+#[test]
 fn the_number_of_candidates_is_limited() {
     let keys: Vec<Value> = (0..20).map(|n| rsa(&n.to_string())).collect();
     let candidates = set(&keys).candidates(&hint(None, Algorithm::RS256));

@@ -1,6 +1,7 @@
 //! What operators are told of an issuer's keys.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use super::{KeyStore, MAX_AGE, WAIT};
@@ -18,6 +19,16 @@ pub struct KeyStoreStatus {
     pub usable: usize,
     /// How many were left out, by reason.
     pub left_out: BTreeMap<LeftOutReason, usize>,
+}
+
+impl fmt::Display for KeyStoreStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} usable key(s) received", self.usable)?;
+        match reasons(&self.left_out, |_| true).as_str() {
+            "" => Ok(()),
+            reasons => write!(f, "; left out: {reasons}"),
+        }
+    }
 }
 
 impl KeyStore {
@@ -65,12 +76,8 @@ impl KeyStore {
 /// What is wrong with a set that was fetched. Keys for encryption, or of other kinds, are
 /// nothing unusual.
 fn warning_about(set: &KeySet) -> Option<String> {
-    let left_out = set.left_out().iter();
-    let reasons = left_out.filter(|(reason, _)| set.count() == 0 || !reason.is_expected());
-    let reasons: Vec<String> = reasons
-        .map(|(reason, count)| format!("{count} {reason}"))
-        .collect();
-    let reasons = reasons.join("; ");
+    let is_told = |reason: LeftOutReason| set.count() == 0 || !reason.is_expected();
+    let reasons = reasons(set.left_out(), is_told);
     match (set.count(), reasons.as_str()) {
         (0, "") => Some("no usable key in its key set; its tokens are rejected".to_owned()),
         (0, _) => Some(format!(
@@ -81,4 +88,15 @@ fn warning_about(set: &KeySet) -> Option<String> {
             "keys left out, so that tokens signed by them are rejected: {reasons}"
         )),
     }
+}
+
+fn reasons(
+    left_out: &BTreeMap<LeftOutReason, usize>,
+    is_told: impl Fn(LeftOutReason) -> bool,
+) -> String {
+    let told = left_out.iter().filter(|(reason, _)| is_told(**reason));
+    let reasons: Vec<String> = told
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    reasons.join("; ")
 }
