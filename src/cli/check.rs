@@ -54,7 +54,7 @@ pub fn run(args: ConfigArgs) -> ExitCode {
         outln!("warning  {warning}");
     }
     if let Some(warning) = trust_warning() {
-        println!("warning  {warning}");
+        outln!("warning  {warning}");
     }
     block_on(async {
         let findings = LocalSet::new().run_until(examine(&loaded.settings)).await;

@@ -106,3 +106,20 @@ impl ManagedIdentity {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_never_asked_by_a_proxy() {
+        let identity = ManagedIdentity {
+            endpoint: ManagedEndpoint::Imds {
+                url: "https://10.0.0.1:2377/token".into(),
+            },
+            client_id: None,
+            resource: "r".into(),
+        };
+        assert!(identity.request().unwrap().direct);
+    }
+}

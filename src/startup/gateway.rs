@@ -68,6 +68,9 @@ impl Gateway {
         let public_url = public_url(&settings.server, public_address);
 
         // Build what the settings describe.
+        if let Some(proxy) = &settings.outbound.proxy {
+            tracing::info!(%proxy, key = proxy.key, "https goes by a proxy");
+        }
         if let Some(problem) = trust_warning() {
             tracing::warn!(
                 problem,

@@ -2,8 +2,9 @@
 //! address comes from.
 
 use crate::certs::Ca;
+use crate::client;
 use crate::config::write_config;
-use crate::helpers::{Setup, spawn_before};
+use crate::helpers::{KEY, Setup, spawn_before};
 use crate::process::Process;
 use crate::proxy::{Conduct, ESTABLISHED, Proxy};
 use crate::tls_front::TlsFront;
@@ -202,5 +203,35 @@ async fn the_environment_names_the_proxy_and_its_exceptions() {
             "{line}"
         );
         assert!(!format!("{ended:?}").contains(PASSWORD), "{ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_tells_the_proxy_and_not_its_password() {
+    let ca = Ca::new("right");
+    let vendor = Vendor::start(Setup::default().vendor).await;
+    let proxy = Proxy::start().await;
+    proxy.conduct(Conduct::Answer("HTTP/1.1 407 No\r\n\r\n"));
+    let directory = tempfile::TempDir::new().unwrap();
+    write_config(&directory, vendor.address, &setup(1, &ca, ""));
+    let url = format!("http://me:{PASSWORD}@{}", proxy.address);
+    let arguments = ["serve", "--config", ".", "--profile", "test"];
+    let variables = [
+        ("HTTPS_PROXY", url.as_str()),
+        ("OFFERGATE_TELEMETRY__LOG_LEVEL", "trace"),
+    ];
+    let mut process = Process::start(directory.path(), &arguments, &variables);
+    let (address, _) = process.listens().await;
+    let headers = [("X-Api-Key", KEY)];
+    let answer = client::send(address, "POST", "/offers/x/cancel", &headers, "").await;
+    answer.problem(502, "portal-failed");
+    process.signal("TERM");
+    let ended = process.ended().await;
+    let said = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(said.contains("https goes by a proxy"), "{said}");
+    assert!(said.contains("refused a tunnel (407)"), "{said}");
+    // As it is, and as it is sent.
+    for secret in [PASSWORD, "WnEtcHJveHktcGFzc3dvcmQ", "bWU6"] {
+        assert!(!said.contains(secret), "{said}");
     }
 }
