@@ -85,6 +85,7 @@ pub async fn readyz(sources: web::Data<HealthSources>) -> HttpResponse {
 fn readiness(sources: &HealthSources) -> Readiness {
     let mut reasons = Vec::new();
     let mut warnings = (sources.warnings)();
+    warnings.extend_from_slice(sources.ledger.warnings());
     if sources.stopping.is_cancelled() {
         reasons.push("draining: the gateway is shutting down".to_owned());
     }

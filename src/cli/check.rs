@@ -13,6 +13,7 @@ use super::runtime::{block_on, log_to};
 use crate::admin::{days_until, vendor_remedy};
 use crate::credential::Handle;
 use crate::domain::{PublisherId, Redactor};
+use crate::ledger::Ledger;
 use crate::portal::{Portal, ReadError};
 use crate::settings::Settings;
 use crate::startup::{access, credentials, options};
@@ -69,6 +70,7 @@ pub fn run(args: ConfigArgs) -> ExitCode {
 
 async fn examine(settings: &Settings) -> Vec<CheckLine> {
     let mut findings = vec![finding("configuration", Ok("read and checked".into()))];
+    findings.push(ledger(settings).await);
     let redactor = Arc::new(Redactor::default());
     let transports = options::token_transport(settings).and_then(|tokens| {
         Ok((
@@ -106,6 +108,15 @@ async fn examine(settings: &Settings) -> Vec<CheckLine> {
         findings.push(finding(&subject, offers).reached(Some(&way)));
     }
     findings
+}
+
+/// Whether `serve` could open the ledger.
+async fn ledger(settings: &Settings) -> CheckLine {
+    let options = options::ledger(&settings.ledger);
+    let path = options.path.display();
+    let state = Ledger::examine(&options).await;
+    let state = state.map(|state| format!("{path}: {state}"));
+    finding("ledger", state.map_err(|error| format!("{path}: {error}")))
 }
 
 /// Fetches the keys of every issuer of callers' tokens. Any transport knows the way to them.

@@ -51,6 +51,8 @@ pub struct CallerLimits {
     pub actions: Option<usize>,
     /// Waiting requests and open event streams together.
     pub waits: Option<usize>,
+    /// Idempotency keys that are kept at a time.
+    pub idempotency_keys: Option<usize>,
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Problem;
 use crate::domain::{CallerLimits, CallerName, Limit, ProblemCode, RateLimit, SharedCapacity};
+use crate::ledger::MAX_KEYS;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -28,6 +29,7 @@ pub struct Quotas {
     rates: HashMap<CallerName, Arc<(RateLimit, Limiter)>>,
     actions: ConcurrencyLimits,
     waits: ConcurrencyLimits,
+    idempotency_keys: HashMap<CallerName, usize>,
 }
 
 /// The limit of each caller, and its free slots.
@@ -76,12 +78,14 @@ impl Quotas {
             rates: HashMap::new(),
             actions: ConcurrencyLimits::default(),
             waits: ConcurrencyLimits::default(),
+            idempotency_keys: HashMap::new(),
         };
         for (name, limits) in limits {
             let CallerLimits {
                 rate,
                 actions,
                 waits,
+                idempotency_keys,
             } = limits;
             if let Some(rate) = rate {
                 let known = earlier.and_then(|earlier| earlier.rates.get(&name));
@@ -95,6 +99,9 @@ impl Quotas {
             let waits = Limit::of(waits, new.pools.waits);
             new.waits
                 .add(&name, waits, earlier.map(|quotas| &quotas.waits));
+            if let Some(keys) = idempotency_keys {
+                new.idempotency_keys.insert(name, keys);
+            }
         }
         new
     }
@@ -140,6 +147,13 @@ impl Quotas {
             );
             Problem::new(ProblemCode::RateLimited, detail).retry_after(Duration::from_secs(1))
         })
+    }
+
+    /// How many idempotency keys of this caller are kept.
+    #[must_use]
+    pub fn idempotency_keys(&self, caller: &CallerName) -> usize {
+        let own = self.idempotency_keys.get(caller).copied();
+        Limit::of(own, MAX_KEYS).count
     }
 
     /// A slot among the caller's waiting requests and streams.
@@ -230,6 +244,7 @@ mod tests {
             rate: rate(1, 3),
             actions: None,
             waits: None,
+            ..CallerLimits::default()
         };
         let quotas = quotas(limits, None);
         let mut left = Vec::new();
@@ -259,6 +274,7 @@ mod tests {
             rate: rate(1, 1),
             actions: Some(1),
             waits: None,
+            ..CallerLimits::default()
         };
         let first = quotas(limits, None);
         assert!(first.count(&name("a")).is_ok());
@@ -274,6 +290,7 @@ mod tests {
             rate: rate(2, 2),
             actions: Some(1),
             waits: None,
+            ..CallerLimits::default()
         };
         let third = quotas(faster, Some(&second));
         assert!(third.count(&name("a")).is_ok() && third.action_slot(&name("a")).is_err());
@@ -281,6 +298,7 @@ mod tests {
             rate: rate(1, 1),
             actions: Some(2),
             waits: None,
+            ..CallerLimits::default()
         };
         let fourth = quotas(wider, Some(&second));
         assert!(fourth.count(&name("a")).is_err() && fourth.action_slot(&name("a")).is_ok());
@@ -293,6 +311,7 @@ mod tests {
             rate: None,
             actions: Some(2),
             waits: None,
+            ..CallerLimits::default()
         };
         let quotas = quotas(limits, None);
         let (one, two) = (

@@ -25,7 +25,8 @@ pub struct BatchSender<Q, A> {
 pub struct BatchReceiver<Q, A> {
     queue: mpsc::UnboundedReceiver<QueuedRequest<Q, A>>,
     waiting: Arc<AtomicUsize>,
-    /// The next request, which had too many items for the previous batch.
+    /// The next request, which was taken from the queue too early: it had too many items
+    /// for the previous batch, or was looked at.
     deferred: Option<QueuedRequest<Q, A>>,
 }
 
@@ -111,15 +112,24 @@ impl<Q, A> BatchReceiver<Q, A> {
         batch.len()
     }
 
+    /// When the request arrived that has waited longest, if there is one.
+    pub fn oldest(&mut self) -> Option<Instant> {
+        if self.deferred.is_none() {
+            self.deferred = self.queue.try_recv().ok();
+        }
+        self.deferred.as_ref().map(|request| request.arrived)
+    }
+
     /// Refuses further requests. Those in the queue are still served.
     pub fn close(&mut self) {
         self.queue.close();
     }
 
-    /// Awaits `work` on behalf of `batch`. If it takes longer than `deadline` since the
-    /// first request of the batch arrived, `on_late` is called, the batch is answered
-    /// [`LedgerError::Late`], and every further request is refused until the work ends:
-    /// it cannot be aborted, and nothing else can start before it is over.
+    /// Awaits `work` on behalf of `batch`, or of none. If it takes longer than `deadline`
+    /// since the first request of the batch arrived, or else the one that has waited
+    /// longest, `on_late` is called, the batch is answered [`LedgerError::Late`], and every
+    /// further request is refused until the work ends: it cannot be aborted, and nothing
+    /// else can start before it is over.
     pub async fn with_deadline<T>(
         &mut self,
         batch: &mut Vec<QueuedRequest<Q, A>>,
@@ -127,9 +137,9 @@ impl<Q, A> BatchReceiver<Q, A> {
         work: impl Future<Output = Result<T, LedgerError>>,
         on_late: impl FnOnce(&LedgerError),
     ) -> Result<T, LedgerError> {
-        let began = batch
-            .first()
-            .map_or_else(Instant::now, |first| first.arrived);
+        let first = batch.first().map(|request| request.arrived);
+        let first = first.or_else(|| self.oldest());
+        let began = first.unwrap_or_else(Instant::now);
         let mut work = pin!(work);
         if let Ok(result) = timeout_at(began + deadline, &mut work).await {
             return result;

@@ -60,6 +60,7 @@ impl Ledger {
             store: Arc::clone(&store),
             requests: write_requests,
             health,
+            written: false,
             closing: closing.clone(),
             retention,
             schedule,
@@ -128,7 +129,12 @@ impl Ledger {
         let chunks = writes.chunks(MAX_BATCH);
         let written = chunks.map(async |chunk| {
             let written = self.0.writes.request(chunk.to_vec()).await;
-            vec![written; chunk.len()]
+            if written != Err(LedgerError::Corrupt) || chunk.len() == 1 {
+                return vec![written; chunk.len()];
+            }
+            // Only what touches the damaged page has to fail.
+            let each = chunk.iter().map(|write| self.write(write.clone()));
+            join_all(each).await
         });
         join_all(written).await.into_iter().flatten().collect()
     }
@@ -184,6 +190,12 @@ impl Ledger {
             return Err(LedgerError::closed());
         }
         self.0.health.borrow().clone()
+    }
+
+    /// What is wrong with the ledger although it works.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        self.0.store.warnings()
     }
 
     /// Completes queued writes, refuses new ones, and closes the database. Applies to every

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::client::LedgerClient;
 use super::error::LedgerError;
+use super::key_counts::KeysFull;
 use super::keys::{Claim, ClaimResult};
-use crate::domain::{FirstAnswer, Idempotency, Operation};
+use crate::domain::{CallerName, FirstAnswer, Idempotency, Operation};
 
 /// The state of a key.
 pub enum KeyState {
@@ -23,24 +24,29 @@ pub enum KeyState {
     InUse,
     /// The key was used for a different request.
     Reused,
-    /// The index of keys is full.
-    Full,
+    /// There may be no further key.
+    Full(KeysFull),
 }
 
 impl LedgerClient {
-    /// What the key stands for; claims it for this request if that is to be carried out
-    /// or answered first.
+    /// What a key of this caller stands for; claims it for this request if that is to be
+    /// carried out or answered first. The caller may have `limit` keys.
     ///
     /// # Errors
     /// As for [`find`](Self::find).
-    pub async fn key_state(&self, idempotency: Idempotency) -> Result<KeyState, LedgerError> {
+    pub async fn key_state(
+        &self,
+        idempotency: Idempotency,
+        caller: &CallerName,
+        limit: usize,
+    ) -> Result<KeyState, LedgerError> {
         let index = self.ledger.keys();
-        let id = match index.claim(idempotency) {
+        let id = match index.claim(idempotency, caller, limit) {
             ClaimResult::New(claim) => return Ok(KeyState::New(claim)),
             ClaimResult::Unwritten(answer) => return Ok(KeyState::Stored(answer)),
             ClaimResult::InUse => return Ok(KeyState::InUse),
             ClaimResult::Reused => return Ok(KeyState::Reused),
-            ClaimResult::Full => return Ok(KeyState::Full),
+            ClaimResult::Full(full) => return Ok(KeyState::Full(full)),
             ClaimResult::Bound(id) => id,
         };
         let found = self.find(id).await?;

@@ -1,6 +1,7 @@
 //! The index of idempotency keys and their operations. The ledger belongs to this process
 //! alone, so an index in memory decides, without a trip to the disk for each new key; it
-//! is restored from the ledger at start.
+//! is restored from the ledger at start. It consists of many parts, each with a lock of its
+//! own, so that neither expiry nor growth keeps requests waiting.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,30 +10,39 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::key_counts::{CountedKey, KeyCounts, KeysFull};
+use super::store::StoredKey;
 use crate::domain::clock::earliest_now;
-use crate::domain::{Digest, FirstAnswer, Idempotency, OperationId};
+use crate::domain::{CallerName, Digest, FirstAnswer, Idempotency, OperationId};
 
-/// The most keys in the index; further ones are refused, from every caller.
-const MAX_KEYS: usize = 1_000_000;
+/// The number of parts. One has at most about 4,000 keys, and each of its locks is held for
+/// less than a millisecond.
+const PARTS: usize = 256;
 
 /// Half a digest identifies a key reliably and saves memory.
 type Short = [u8; 16];
 
-/// The index of all keys: about 70 bytes each.
+/// The index of all keys: about 80 bytes each.
 pub struct IdempotencyIndex {
-    entries: Mutex<Entries>,
+    parts: Box<[Mutex<Part>]>,
+    counts: KeyCounts,
     retention: Duration,
 }
 
 #[derive(Default)]
-struct Entries {
+struct Part {
     by_key: HashMap<Short, KeyEntry>,
     /// First answers that are being written into the ledger.
     unwritten: HashMap<Short, Arc<FirstAnswer>>,
 }
 
+struct KeyEntry {
+    usage: KeyUsage,
+    _counted: CountedKey,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum KeyEntry {
+enum KeyUsage {
     /// Its request is being answered; the digest is of its payload.
     InUse(Short),
     /// It stands for this operation.
@@ -51,8 +61,8 @@ pub enum ClaimResult {
     Unwritten(Arc<FirstAnswer>),
     /// It stands for this operation.
     Bound(OperationId),
-    /// The index is full.
-    Full,
+    /// There may be no further one.
+    Full(KeysFull),
 }
 
 /// Exclusive use of a key by the request that is answered first. When dropped, the key
@@ -73,23 +83,27 @@ impl IdempotencyIndex {
     #[must_use]
     pub fn new(retention: Duration) -> Self {
         Self {
-            entries: Mutex::default(),
+            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
+            counts: KeyCounts::default(),
             retention,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The part that a key belongs to. Keys are digests, hence evenly distributed.
+    fn part(&self, [first, ..]: Short) -> MutexGuard<'_, Part> {
+        let part = self.parts[usize::from(first)].lock();
+        part.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds the keys in the ledger, oldest first: where a key was returned and used again,
-    /// the later operation counts.
-    pub fn restore(&self, stored: Vec<(Digest, OperationId)>) {
-        let by_key = &mut self.lock().by_key;
-        by_key.reserve(stored.len());
-        for (key, operation) in stored {
-            by_key.insert(short(&key), KeyEntry::Bound(operation));
-        }
+    /// Adds a key in the ledger. Where it was returned and used again, the operation that
+    /// is added last counts. The ceilings do not apply.
+    pub fn restore(&self, stored: &StoredKey) {
+        let key = short(&stored.key);
+        let entry = KeyEntry {
+            usage: KeyUsage::Bound(stored.operation),
+            _counted: self.counts.add(&stored.caller),
+        };
+        self.part(key).by_key.insert(key, entry);
     }
 
     /// The time before which operations have lost their keys.
@@ -100,31 +114,39 @@ impl IdempotencyIndex {
         horizon.ok().and_then(Result::ok).unwrap_or(Timestamp::MIN)
     }
 
-    /// Claims a key for a request, if it is new.
+    /// Claims a key of this caller for a request, if it is new and the caller has fewer
+    /// than `limit`.
     #[must_use]
-    pub fn claim(self: &Arc<Self>, idempotency: Idempotency) -> ClaimResult {
+    pub fn claim(
+        self: &Arc<Self>,
+        idempotency: Idempotency,
+        caller: &CallerName,
+        limit: usize,
+    ) -> ClaimResult {
         let horizon = self.horizon();
-        let payload = short(&idempotency.payload);
-        let Entries { by_key, unwritten } = &mut *self.lock();
-        let is_full = by_key.len() >= MAX_KEYS;
-        match by_key.entry(short(&idempotency.key)) {
-            Entry::Occupied(mut entry) => match *entry.get() {
-                KeyEntry::InUse(first) if first != payload => return ClaimResult::Reused,
-                KeyEntry::InUse(_) => {
-                    let answer = unwritten.get(entry.key()).map(Arc::clone);
+        let (key, payload) = (short(&idempotency.key), short(&idempotency.payload));
+        let Part { by_key, unwritten } = &mut *self.part(key);
+        match by_key.entry(key) {
+            Entry::Occupied(mut entry) => match entry.get().usage {
+                KeyUsage::InUse(first) if first != payload => return ClaimResult::Reused,
+                KeyUsage::InUse(_) => {
+                    let answer = unwritten.get(&key).map(Arc::clone);
                     return answer.map_or(ClaimResult::InUse, ClaimResult::Unwritten);
                 }
-                KeyEntry::Bound(operation) if operation.created_at() >= horizon => {
+                KeyUsage::Bound(operation) if operation.created_at() >= horizon => {
                     return ClaimResult::Bound(operation);
                 }
-                KeyEntry::Bound(_) => {
-                    entry.insert(KeyEntry::InUse(payload));
+                KeyUsage::Bound(_) => entry.get_mut().usage = KeyUsage::InUse(payload),
+            },
+            Entry::Vacant(entry) => match self.counts.try_add(caller, limit) {
+                Err(full) => return ClaimResult::Full(full),
+                Ok(counted) => {
+                    entry.insert(KeyEntry {
+                        usage: KeyUsage::InUse(payload),
+                        _counted: counted,
+                    });
                 }
             },
-            Entry::Vacant(_) if is_full => return ClaimResult::Full,
-            Entry::Vacant(entry) => {
-                entry.insert(KeyEntry::InUse(payload));
-            }
         }
         ClaimResult::New(Claim {
             index: Arc::clone(self),
@@ -141,10 +163,11 @@ impl IdempotencyIndex {
         idempotency: Idempotency,
         operation: OperationId,
     ) -> Option<Claim> {
-        let by_key = &mut self.lock().by_key;
-        let entry = by_key.get_mut(&short(&idempotency.key));
-        *entry.filter(|entry| **entry == KeyEntry::Bound(operation))? =
-            KeyEntry::InUse(short(&idempotency.payload));
+        let key = short(&idempotency.key);
+        let by_key = &mut self.part(key).by_key;
+        let usage = by_key.get_mut(&key).map(|entry| &mut entry.usage);
+        *usage.filter(|usage| **usage == KeyUsage::Bound(operation))? =
+            KeyUsage::InUse(short(&idempotency.payload));
         Some(Claim {
             index: Arc::clone(self),
             idempotency,
@@ -152,16 +175,19 @@ impl IdempotencyIndex {
         })
     }
 
-    /// Removes the keys whose retention is over.
-    pub fn expire(&self) {
+    /// Removes the keys of one part whose retention is over; returns the part to continue
+    /// with, none after the last. The first one is 0.
+    pub fn expire(&self, part: usize) -> Option<usize> {
         let horizon = self.horizon();
-        let by_key = &mut self.lock().by_key;
-        by_key.retain(|_, entry| match entry {
-            KeyEntry::InUse(_) => true,
-            KeyEntry::Bound(operation) => operation.created_at() >= horizon,
+        let locked = self.parts.get(part)?.lock();
+        let by_key = &mut locked.unwrap_or_else(PoisonError::into_inner).by_key;
+        by_key.retain(|_, entry| match entry.usage {
+            KeyUsage::InUse(_) => true,
+            KeyUsage::Bound(operation) => operation.created_at() >= horizon,
         });
         let room = by_key.len() * 2;
         by_key.shrink_to(room);
+        Some(part + 1).filter(|next| *next < PARTS)
     }
 }
 
@@ -180,7 +206,7 @@ impl Claim {
     /// The first answer exists: repeated requests get it even before it is in the ledger.
     pub fn set_answer(&self, answer: Arc<FirstAnswer>) {
         let key = short(&self.idempotency.key);
-        self.index.lock().unwritten.insert(key, answer);
+        self.index.part(key).unwritten.insert(key, answer);
     }
 
     /// Releases the key for reuse.
@@ -192,107 +218,18 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let key = short(&self.idempotency.key);
-        let Entries { by_key, unwritten } = &mut *self.index.lock();
+        let Part { by_key, unwritten } = &mut *self.index.part(key);
         unwritten.remove(&key);
         match self.operation {
-            Some(operation) => by_key.insert(key, KeyEntry::Bound(operation)),
-            None => by_key.remove(&key),
-        };
+            None => drop(by_key.remove(&key)),
+            Some(operation) => {
+                if let Some(entry) = by_key.get_mut(&key) {
+                    entry.usage = KeyUsage::Bound(operation);
+                }
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Operation;
-
-    fn used(key: u8, payload: u8) -> Idempotency {
-        Idempotency {
-            key: Digest::from([key; 32]),
-            payload: Digest::from([payload; 32]),
-        }
-    }
-
-    fn index(retention: Duration) -> Arc<IdempotencyIndex> {
-        Arc::new(IdempotencyIndex::new(retention))
-    }
-
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    fn claim(index: &Arc<IdempotencyIndex>, idempotency: Idempotency) -> Claim {
-        match index.claim(idempotency) {
-            ClaimResult::New(claim) => claim,
-            _ => panic!("not new"),
-        }
-    }
-
-    #[test]
-    fn a_key_is_new_in_use_and_bound() {
-        let index = index(HOUR);
-        let mut first = claim(&index, used(1, 1));
-        assert!(matches!(index.claim(used(1, 1)), ClaimResult::InUse));
-        assert!(matches!(index.claim(used(1, 2)), ClaimResult::Reused));
-        let _other = claim(&index, used(2, 1));
-        let id = OperationId::generate();
-        first.bind(id);
-        drop(first);
-        assert!(matches!(index.claim(used(1, 1)), ClaimResult::Bound(bound) if bound == id));
-    }
-
-    #[test]
-    fn a_key_without_an_operation_is_free_again() {
-        let index = index(HOUR);
-        drop(claim(&index, used(1, 1)));
-        let mut again = claim(&index, used(1, 1));
-        again.bind(OperationId::generate());
-        again.release();
-        drop(claim(&index, used(1, 2)));
-    }
-
-    #[test]
-    fn an_answer_is_replayed_before_it_is_written() {
-        let index = index(HOUR);
-        let mut first = claim(&index, used(1, 1));
-        let answer = Arc::new(FirstAnswer::of(Arc::new(Operation::sample())));
-        first.bind(answer.operation.id);
-        first.set_answer(Arc::clone(&answer));
-        let again = index.claim(used(1, 1));
-        assert!(matches!(again, ClaimResult::Unwritten(first) if first == answer));
-        assert!(matches!(index.claim(used(1, 2)), ClaimResult::Reused));
-        drop(first);
-        assert!(matches!(index.claim(used(1, 1)), ClaimResult::Bound(_)));
-        assert!(index.lock().unwritten.is_empty());
-    }
-
-    #[test]
-    fn only_one_request_reclaims_a_key() {
-        let index = index(HOUR);
-        let id = OperationId::generate();
-        index.restore(vec![
-            (used(1, 1).key, OperationId::generate()),
-            (used(1, 1).key, id),
-        ]);
-        let other = OperationId::generate();
-        assert!(index.reclaim(used(1, 1), other).is_none());
-        let reclaimed = index.reclaim(used(1, 1), id);
-        assert!(reclaimed.is_some());
-        assert!(index.reclaim(used(1, 1), id).is_none());
-        assert!(matches!(index.claim(used(1, 1)), ClaimResult::InUse));
-        drop(reclaimed);
-        assert!(matches!(index.claim(used(1, 1)), ClaimResult::Bound(bound) if bound == id));
-    }
-
-    #[test]
-    fn a_key_is_new_again_after_its_retention() {
-        let index = index(Duration::ZERO);
-        let old = OperationId::from(uuid::Uuid::new_v7(uuid::Timestamp::from_unix(
-            uuid::NoContext,
-            1_600_000_000,
-            0,
-        )));
-        index.restore(vec![(used(1, 1).key, old), (used(2, 2).key, old)]);
-        drop(claim(&index, used(1, 1)));
-        index.expire();
-        assert!(index.lock().by_key.is_empty());
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::error::LedgerError;
-use crate::domain::{Digest, FirstAnswer, Operation, OperationId};
+use crate::domain::{CallerName, Digest, FirstAnswer, Operation, OperationId};
 
 /// The most items that one commit or one query covers.
 pub const MAX_BATCH: usize = 64;
@@ -15,6 +15,17 @@ pub const MAX_BATCH: usize = 64;
 pub type Stored<'a, T> = BoxFuture<'a, Result<T, LedgerError>>;
 /// A record's id, and the record or the reason why it cannot be read.
 pub type Found = (OperationId, Result<Operation, LedgerError>);
+
+/// Which operation an idempotency key stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredKey {
+    /// The digest of the key.
+    pub key: Digest,
+    /// The operation.
+    pub operation: OperationId,
+    /// Whose key it is.
+    pub caller: CallerName,
+}
 
 /// A database of operations. The ledger calls each method for a whole batch, and starts a
 /// write only after the previous one has returned.
@@ -36,8 +47,13 @@ pub trait Store: Send + Sync {
     fn first_answer<'a>(&'a self, operation: &'a Arc<Operation>)
     -> Stored<'a, Option<FirstAnswer>>;
 
-    /// Which key stands for which operation, of those created since, oldest first.
-    fn keys_since(&self, since: Timestamp) -> Stored<'_, Vec<(Digest, OperationId)>>;
+    /// Passes on the keys of the operations created since, oldest first. There may be a
+    /// million.
+    fn keys_since<'a>(
+        &'a self,
+        since: Timestamp,
+        restore: &'a mut (dyn FnMut(StoredKey) + Send),
+    ) -> Stored<'a, ()>;
 
     /// Removes up to `limit` first answers about operations created before `before`;
     /// returns the number removed.
@@ -52,6 +68,17 @@ pub trait Store: Send + Sync {
     /// Removes up to `limit` operations that finished before `before`; returns the number
     /// removed.
     fn prune(&self, before: Timestamp, limit: u32) -> Stored<'_, u64>;
+
+    /// Checks that the database is still the one that was opened, and whole; mends what can
+    /// be mended. Never waits for the locks of other processes.
+    fn check(&self) -> Stored<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// What is wrong with the database, for an operator.
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
 
     /// Checks with a durable write that the database accepts writes.
     fn probe(&self) -> Stored<'_, ()>;

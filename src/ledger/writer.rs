@@ -1,11 +1,13 @@
 //! The task that writes. It commits everything that waits in one transaction, tests every
-//! few seconds with a real write whether the ledger works, and removes records that are
-//! older than the retention.
+//! few seconds whether the ledger works, with a real write if there was none, and removes
+//! records that are older than the retention. Requests and this upkeep take turns, so that
+//! neither waits for more than one step of the other.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +24,8 @@ use crate::domain::{FirstAnswer, Operation};
 const PRUNE_CHUNK: u32 = 500;
 /// The pause between two chunks, in which writes go on.
 const PRUNE_GAP: Duration = Duration::from_millis(50);
+/// The pause between two parts of the index of keys.
+const KEYS_GAP: Duration = Duration::from_millis(2);
 
 /// An item to write.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +68,15 @@ pub type WriteHealth = Result<(), LedgerError>;
 
 type WriteRequest = QueuedRequest<Write, ()>;
 
+/// The next step of the removal of expired records.
+#[derive(Debug, Clone, Copy)]
+enum PruneStep {
+    Operations,
+    Answers,
+    /// This part of the index of keys.
+    Keys(usize),
+}
+
 /// The items of one transaction.
 #[derive(Default)]
 struct WriteBatch {
@@ -77,6 +90,8 @@ pub struct WriteTask {
     pub store: Arc<dyn Store>,
     pub requests: BatchReceiver<Write, ()>,
     pub health: watch::Sender<WriteHealth>,
+    /// A write succeeded since the last check.
+    pub written: bool,
     pub closing: CancellationToken,
     pub retention: Duration,
     pub schedule: Schedule,
@@ -91,31 +106,59 @@ impl WriteTask {
         let mut probe = interval(self.schedule.probe_every);
         probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut prune = pin!(sleep(Duration::ZERO));
+        let mut step = PruneStep::Operations;
         let mut requests: Vec<WriteRequest> = Vec::with_capacity(MAX_BATCH);
         let mut batch = WriteBatch::default();
+        let mut upkept_last = false;
         loop {
+            let requests_turn = upkept_last && self.requests.oldest().is_some();
+            let upkeep = !closed && !requests_turn;
             tokio::select! {
                 biased;
                 () = &mut closing, if !closed => {
                     closed = true;
                     self.requests.close();
                 }
-                _ = probe.tick(), if !closed => self.probe().await,
-                () = &mut prune, if !closed => {
-                    let pause = self.prune().await;
+                _ = probe.tick(), if upkeep => {
+                    upkept_last = true;
+                    self.check().await;
+                }
+                () = &mut prune, if upkeep => {
+                    upkept_last = true;
+                    let (next, pause) = self.prune(step).await;
+                    step = next;
                     prune.as_mut().reset(Instant::now() + pause);
                 }
                 count = self.requests.next_batch(&mut requests, MAX_BATCH) => {
                     if count == 0 {
                         return;
                     }
+                    upkept_last = false;
                     self.commit(&mut requests, &mut batch).await;
                 }
             }
         }
     }
 
+    /// Commits the requests together. If the file turns out to be damaged, each is tried
+    /// alone, since only those that touch the damaged page have to fail.
     async fn commit(&mut self, requests: &mut Vec<WriteRequest>, batch: &mut WriteBatch) {
+        let result = self.save(requests, batch).await;
+        if result != Err(LedgerError::Corrupt) || requests.len() == 1 {
+            return self.settle(requests, batch, result);
+        }
+        for request in std::mem::take(requests) {
+            let mut one = vec![request];
+            let result = self.save(&mut one, batch).await;
+            self.settle(&mut one, batch, result);
+        }
+    }
+
+    async fn save(
+        &mut self,
+        requests: &mut Vec<WriteRequest>,
+        batch: &mut WriteBatch,
+    ) -> Result<(), LedgerError> {
         batch.collect(requests);
         let save = match batch.answers.is_empty() {
             true => self.store.save(&batch.operations),
@@ -129,6 +172,17 @@ impl WriteTask {
             })
             .await;
         record_health(&self.health, result.as_ref().copied());
+        self.written |= result.is_ok();
+        result
+    }
+
+    /// Replies to the requests and publishes what was written.
+    fn settle(
+        &self,
+        requests: &mut Vec<WriteRequest>,
+        batch: &WriteBatch,
+        result: Result<(), LedgerError>,
+    ) {
         if result.is_ok() {
             self.feed.remember(&batch.operations);
         }
@@ -139,37 +193,59 @@ impl WriteTask {
         if result.is_ok() {
             self.feed.notify(&batch.operations);
         }
-        batch.clear();
     }
 
-    async fn probe(&mut self) {
-        let probe = self.store.probe();
+    /// Checks the database, and writes to it unless a write succeeded since the last time
+    /// or one is about to be tried.
+    async fn check(&mut self) {
+        let written = std::mem::take(&mut self.written);
+        let probes = !written && self.requests.oldest().is_none();
+        let store = Arc::clone(&self.store);
+        let check = async {
+            store.check().await?;
+            match probes {
+                true => store.probe().await,
+                false => Ok(()),
+            }
+        };
         let deadline = self.schedule.deadline;
         let result = self
             .requests
-            .with_deadline(&mut Vec::new(), deadline, probe, |late| {
+            .with_deadline(&mut Vec::new(), deadline, check, |late| {
                 record_health(&self.health, Err(late))
             })
             .await;
-        record_health(&self.health, result.as_ref().copied());
+        // A check alone says nothing about writes.
+        if result.is_err() || written || probes {
+            record_health(&self.health, result.as_ref().copied());
+        }
     }
 
-    /// Removes one chunk of expired records; returns the pause before the next one.
-    async fn prune(&mut self) -> Duration {
-        let Ok(before) = earliest_now().checked_sub(self.retention) else {
-            return self.schedule.prune_every;
-        };
+    /// Removes one chunk of expired records; returns the next step and the pause before it.
+    async fn prune(&mut self, step: PruneStep) -> (PruneStep, Duration) {
         let store = Arc::clone(&self.store);
-        let operations = self.remove(store.prune(before, PRUNE_CHUNK)).await;
-        let horizon = self.keys.horizon();
-        let answers = self
-            .remove(store.forget_answers(horizon, PRUNE_CHUNK))
-            .await;
-        if operations.max(answers) >= u64::from(PRUNE_CHUNK) {
-            PRUNE_GAP
-        } else {
-            self.keys.expire();
-            self.schedule.prune_every
+        let (removed, next) = match step {
+            PruneStep::Operations => {
+                let before = earliest_now().checked_sub(self.retention);
+                let before = before.unwrap_or(Timestamp::MIN);
+                let removed = self.remove(store.prune(before, PRUNE_CHUNK)).await;
+                (removed, PruneStep::Answers)
+            }
+            PruneStep::Answers => {
+                let horizon = self.keys.horizon();
+                let removed = store.forget_answers(horizon, PRUNE_CHUNK);
+                (self.remove(removed).await, PruneStep::Keys(0))
+            }
+            PruneStep::Keys(part) => {
+                return match self.keys.expire(part) {
+                    Some(next) => (PruneStep::Keys(next), KEYS_GAP),
+                    None => (PruneStep::Operations, self.schedule.prune_every),
+                };
+            }
+        };
+        match removed >= u64::from(PRUNE_CHUNK) {
+            true => (step, PRUNE_GAP),
+            false => (next, PRUNE_GAP),
         }
     }
 
@@ -191,17 +267,14 @@ impl WriteTask {
 
 impl WriteBatch {
     fn collect(&mut self, requests: &[WriteRequest]) {
+        self.operations.clear();
+        self.answers.clear();
         let writes = || requests.iter().flat_map(|request| &request.items);
         self.operations
             .extend(writes().filter_map(|write| write.operation.clone()));
         self.answers
             .extend(writes().filter_map(|write| write.answer.clone()));
         keep_latest(&mut self.operations);
-    }
-
-    fn clear(&mut self) {
-        self.operations.clear();
-        self.answers.clear();
     }
 }
 

@@ -18,6 +18,8 @@ use crate::domain::{
 
 /// A caller's own limits.
 const LIMITS: RangeInclusive<u64> = 1..=100_000;
+/// A caller's idempotency keys; there can be a million in all.
+const KEYS: RangeInclusive<u64> = 1..=1_000_000;
 
 /// A team or a pipeline that may call the gateway.
 #[derive(Debug, Clone)]
@@ -105,8 +107,9 @@ fn limits(t: &mut Table<'_, '_>) -> Option<CallerLimits> {
     });
     all!(CallerLimits {
         rate,
-        actions: limit(t, "max_in_flight_actions"),
-        waits: limit(t, "max_waits"),
+        actions: limit(t, "max_in_flight_actions", LIMITS),
+        waits: limit(t, "max_waits", LIMITS),
+        idempotency_keys: limit(t, "max_idempotency_keys", KEYS),
     })
 }
 
@@ -114,8 +117,12 @@ fn positive(t: &mut Table<'_, '_>, name: &'static str) -> Option<NonZeroU32> {
     NonZeroU32::new(u32::try_from(t.number(name, LIMITS)?).ok()?)
 }
 
-fn limit(t: &mut Table<'_, '_>, name: &'static str) -> Option<Option<usize>> {
-    let limit = t.optional_number(name, LIMITS)?;
+fn limit(
+    t: &mut Table<'_, '_>,
+    name: &'static str,
+    range: RangeInclusive<u64>,
+) -> Option<Option<usize>> {
+    let limit = t.optional_number(name, range)?;
     Some(limit.and_then(|limit| usize::try_from(limit).ok()))
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::text::{actions, listed, shown};
 use crate::cli::config_args::ConfigArgs;
 use crate::domain::{CallerLimits, Limit, SharedCapacity};
+use crate::ledger::MAX_KEYS;
 use crate::settings::{CallerSettings, Settings};
 
 /// Between two columns.
@@ -42,6 +43,7 @@ fn table(settings: &Settings) -> String {
         "REQUESTS",
         "CONCURRENT ACTIONS",
         "WAITS AND STREAMS",
+        "IDEMPOTENCY KEYS",
     ];
     let mut rows = vec![columns.map(str::to_owned)];
     let pools = settings.server.pools();
@@ -85,11 +87,12 @@ fn credentials(caller: &CallerSettings) -> String {
     listed([keys, jwt, certificate].into_iter().flatten())
 }
 
-fn limits(caller: &CallerSettings, pools: SharedCapacity) -> [String; 4] {
+fn limits(caller: &CallerSettings, pools: SharedCapacity) -> [String; 5] {
     let CallerLimits {
         rate,
         actions,
         waits,
+        idempotency_keys,
     } = caller.limits;
     let requests = rate.map_or("-".to_owned(), |rate| {
         format!("{} per second, burst {}", rate.per_second, rate.burst)
@@ -103,7 +106,8 @@ fn limits(caller: &CallerSettings, pools: SharedCapacity) -> [String; 4] {
     };
     let name = caller.name.to_string();
     let (actions, waits) = (shown(actions, pools.actions), shown(waits, pools.waits));
-    [name, requests, actions, waits]
+    let keys = shown(idempotency_keys, MAX_KEYS);
+    [name, requests, actions, waits, keys]
 }
 
 /// The rows as text, each column as wide as its widest cell.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::domain::{FirstAnswer, Operation, ProblemCode};
+use crate::domain::{FirstAnswer, Idempotency, Operation, ProblemCode};
 use crate::http::access_log::AccessLog;
+use crate::http::extract::Authenticated;
 use crate::http::long_poll;
 use crate::http::response::{replayed, response};
 use crate::http::{AppState, Problem, extract};
-use crate::ledger::{Claim, KeyState};
+use crate::ledger::{Claim, KeyState, KeysFull, LedgerError};
 use crate::operation::{Act, ActionRequest, reply};
 
 /// When to repeat a request whose key is in use.
@@ -36,7 +37,7 @@ pub async fn act<A: Act>(
     let wait = extract::preferred_wait(request.headers(), state.max_wait);
     let claim = match key.map(|key| key.fingerprint(&permit, &notify)) {
         None => None,
-        Some(fingerprint) => match state.ledger.key_state(fingerprint).await? {
+        Some(fingerprint) => match key_state(&state, &authenticated, fingerprint).await? {
             KeyState::New(claim) => Some(claim),
             KeyState::Stored(first) => return Ok(replay(&request, &state, &log, &first)),
             KeyState::Finished(operation) => {
@@ -50,7 +51,8 @@ pub async fn act<A: Act>(
             }
             KeyState::InUse => return Err(key_in_use()),
             KeyState::Reused => return Err(key_reused()),
-            KeyState::Full => return Err(keys_full()),
+            KeyState::Full(KeysFull::Caller) => return Err(caller_keys_full(&authenticated)),
+            KeyState::Full(KeysFull::Gateway) => return Err(keys_full()),
         },
     };
     let action = ActionRequest {
@@ -65,6 +67,17 @@ pub async fn act<A: Act>(
     log.upstream.set(executed.upstream);
     let operation = executed.result?;
     Ok(answer(&request, &state, &log, operation, executed.claim, wait).await)
+}
+
+/// What the request's key stands for.
+async fn key_state(
+    state: &AppState,
+    authenticated: &Authenticated,
+    key: Idempotency,
+) -> Result<KeyState, LedgerError> {
+    let caller = &authenticated.caller.name;
+    let limit = authenticated.access.quotas.idempotency_keys(caller);
+    state.ledger.key_state(key, caller, limit).await
 }
 
 /// Answers with the operation when it is finished or the preferred wait is over; under a
@@ -126,6 +139,17 @@ fn key_in_use() -> Problem {
 fn key_reused() -> Problem {
     let detail = "This Idempotency-Key was already used for a different request; nothing was sent.";
     Problem::new(ProblemCode::IdempotencyKeyReused, detail)
+}
+
+fn caller_keys_full(authenticated: &Authenticated) -> Problem {
+    let quotas = &authenticated.access.quotas;
+    let limit = quotas.idempotency_keys(&authenticated.caller.name);
+    let detail = format!(
+        "Too many idempotency keys of this caller are kept (callers.max_idempotency_keys = \
+         {limit}); each is kept for ledger.idempotency_hours. Nothing was sent. Send the request \
+         without a key, or retry later."
+    );
+    Problem::new(ProblemCode::RateLimited, detail).retry_after(FULL_RETRY)
 }
 
 fn keys_full() -> Problem {

@@ -14,10 +14,11 @@ use uuid::Uuid;
 
 use super::row::{SIZES, filled, size_index, text, unencodable, upsert_sql};
 use crate::domain::{
-    Digest, FirstAnswer, Operation, OperationId, PortalError, PortalFacts, PortalProblem,
-    ProblemCode, Status,
+    CallerName, Digest, FirstAnswer, Operation, OperationId, PortalError, PortalFacts,
+    PortalProblem, ProblemCode, Status,
 };
 use crate::ledger::error::LedgerError;
+use crate::ledger::store::StoredKey;
 
 /// The first answer about an operation.
 pub const SELECT: &str = "SELECT status, updated_at, portal_status, problem_code, \
@@ -25,7 +26,7 @@ pub const SELECT: &str = "SELECT status, updated_at, portal_status, problem_code
      FROM first_answers WHERE operation_id = ?";
 /// The keys since an operation, oldest first, without those that were returned: see
 /// [`Operation::consumes_idempotency_key`](crate::domain::Operation::consumes_idempotency_key).
-pub const SELECT_KEYS: &str = "SELECT idempotency_key, id FROM operations \
+pub const SELECT_KEYS: &str = "SELECT idempotency_key, id, requested_by FROM operations \
      WHERE idempotency_key IS NOT NULL AND id >= ? \
      AND NOT (status = 'Failed' AND outcome IS NULL AND \
          (portal_http_status IS NULL OR error_code IS 'portal-throttled')) ORDER BY id";
@@ -138,9 +139,11 @@ fn read(present: &Arc<Operation>, row: &SqliteRow) -> Option<FirstAnswer> {
     })
 }
 
-/// The key in a row of [`SELECT_KEYS`], and its operation; none if it cannot be read.
-pub fn decode_key(row: &SqliteRow) -> Option<(Digest, OperationId)> {
-    let key = Digest::from_slice(row.try_get(0).ok()?)?;
-    let id = Uuid::from_slice(row.try_get(1).ok()?).ok()?;
-    Some((key, OperationId::from(id)))
+/// The key in a row of [`SELECT_KEYS`]; none if it cannot be read.
+pub fn decode_key(row: &SqliteRow) -> Option<StoredKey> {
+    Some(StoredKey {
+        key: Digest::from_slice(row.try_get(0).ok()?)?,
+        operation: OperationId::from(Uuid::from_slice(row.try_get(1).ok()?).ok()?),
+        caller: CallerName::parse(row.try_get(2).ok()?).ok()?,
+    })
 }

@@ -33,14 +33,14 @@ impl ConnectionSlot {
         }
     }
 
-    /// Converts the result of a statement. Unless the error is temporary by nature, the
-    /// connection is dropped: one that met a read-only or broken disk would keep failing
-    /// after the disk has recovered.
+    /// Converts the result of a statement. Unless the error is temporary by nature, or of
+    /// one page, the connection is dropped: one that met a read-only or broken disk would
+    /// keep failing after the disk has recovered.
     pub fn settle<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, LedgerError> {
         result.map_err(|error| {
             if !matches!(
                 primary_code(&error),
-                Some(code::FULL | code::BUSY | code::LOCKED)
+                Some(code::FULL | code::BUSY | code::LOCKED | code::CORRUPT)
             ) {
                 drop(self.take());
             }

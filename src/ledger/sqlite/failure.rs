@@ -11,6 +11,7 @@ pub mod code {
     pub const LOCKED: i32 = 6;
     pub const NOMEM: i32 = 7;
     pub const READONLY: i32 = 8;
+    pub const INTERRUPT: i32 = 9;
     pub const IOERR: i32 = 10;
     pub const CORRUPT: i32 = 11;
     pub const FULL: i32 = 13;

@@ -2,10 +2,14 @@
 //! checksum is recorded in every ledger that it was applied to, and compared at each start.
 
 use sqlx::SqlSafeStr;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::SqliteConnection;
+
+use super::failure::unmigrated;
+use crate::ledger::error::LedgerError;
 
 /// The first version is 1.
-const SCRIPTS: [(&str, &str); 3] = [
+const SCRIPTS: [(&str, &str); 4] = [
     ("operations", include_str!("migrations/0001_operations.sql")),
     (
         "idempotency",
@@ -14,6 +18,10 @@ const SCRIPTS: [(&str, &str); 3] = [
     (
         "first answers",
         include_str!("migrations/0003_first_answers.sql"),
+    ),
+    (
+        "unfinished ids",
+        include_str!("migrations/0004_unfinished_ids.sql"),
     ),
 ];
 
@@ -26,4 +34,25 @@ pub fn migrator() -> Migrator {
         Migration::new(version, name.into(), MigrationType::Simple, sql, false)
     };
     Migrator::with_migrations((1..).zip(SCRIPTS).map(migration).collect())
+}
+
+/// Checks that every version that a ledger has is one of these. A ledger without any is new.
+pub async fn compare(connection: &mut SqliteConnection) -> Result<(), LedgerError> {
+    let migrator = migrator();
+    let applied = connection.list_applied_migrations(&migrator.table_name);
+    let applied = match applied.await {
+        Ok(applied) => applied,
+        Err(_none) => Vec::new(),
+    };
+    for applied in applied {
+        let ours = migrator.iter().find(|ours| ours.version == applied.version);
+        match ours {
+            None => return Err(unmigrated(MigrateError::VersionMissing(applied.version))),
+            Some(ours) if ours.checksum != applied.checksum => {
+                return Err(unmigrated(MigrateError::VersionMismatch(applied.version)));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }

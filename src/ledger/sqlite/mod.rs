@@ -2,37 +2,45 @@
 //! its own thread.
 
 mod answers;
+mod claim;
 mod connection;
+mod examine;
 mod failure;
 mod file;
+mod held;
 mod migrations;
+mod modes;
 mod row;
+mod salvage;
+mod structure;
 #[cfg(test)]
 mod tests;
+mod wal;
+mod watch;
 
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::query::Query;
 use sqlx::sqlite::{
-    Sqlite, SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode,
-    SqliteSynchronous,
+    Sqlite, SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::error::LedgerError;
-use super::store::{Found, MAX_BATCH, Store, Stored};
-use crate::domain::{Digest, Durability, FirstAnswer, Operation, OperationId};
+use super::options::LedgerOptions;
+use super::store::{Found, MAX_BATCH, Store, Stored, StoredKey};
+use crate::domain::{Durability, FirstAnswer, Operation, OperationId};
+use claim::claim_file;
 use connection::ConnectionSlot;
 use failure::{failure, unmigrated};
 use file::FileLock;
+use wal::SideFiles;
 
-/// In the header of every ledger file: "OffG".
-const APPLICATION_ID: i32 = 0x4f66_6647;
-const MARK_AS_OURS: &str = "PRAGMA application_id = 0x4f666647";
+pub use examine::examine;
 
 /// What finished before a time was also created before it. The condition on the id
 /// therefore limits the search to the start of the table, without an index of its own.
@@ -44,24 +52,43 @@ const PROBE: &str = "INSERT INTO gateway (id, probed_at) VALUES (1, ?) \
 /// A statement with its values bound.
 type Prepared = Query<'static, Sqlite, SqliteArguments>;
 
+/// How long a statement waits for another process's lock. Requests wait for one such
+/// statement and their own, which is within the ledger's deadline.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
+
 pub struct SqliteStore {
-    file: FileLock,
     durability: Durability,
     writer: Mutex<ConnectionSlot>,
     reader: Mutex<ConnectionSlot>,
+    /// The write-ahead log and its index, while they are known.
+    side_files: Mutex<Option<SideFiles>>,
+    /// Why the file is not used any more.
+    damaged: OnceLock<&'static str>,
+    /// What was found at the start, for an operator.
+    warnings: Vec<String>,
+    /// The last to be dropped, after the connections.
+    file: FileLock,
 }
 
 impl SqliteStore {
-    /// Locks the file for this process, brings its schema up to date, and writes to it
-    /// once.
-    pub async fn open(path: &Path, durability: Durability) -> Result<Self, LedgerError> {
-        let store = Self {
-            file: FileLock::acquire(path)?,
-            durability,
+    /// Locks the file for this process, brings its schema up to date, examines it, and
+    /// writes to it once.
+    pub async fn open(options: &LedgerOptions) -> Result<Self, LedgerError> {
+        let (path, retention) = (options.path.clone(), options.retention.operations);
+        let acquire = tokio::task::spawn_blocking(move || FileLock::acquire(&path, retention));
+        let mut store = Self {
+            durability: options.durability,
             writer: Mutex::new(ConnectionSlot::Empty),
             reader: Mutex::new(ConnectionSlot::Empty),
+            side_files: Mutex::new(None),
+            damaged: OnceLock::new(),
+            warnings: Vec::new(),
+            file: acquire.await.map_err(|_| LedgerError::closed())??,
         };
+        store.warnings = store.examine_structure().await?;
+        store.compare_with_record(retention).await?;
         store.probe().await?;
+        store.check().await?;
         Ok(store)
     }
 
@@ -75,12 +102,14 @@ impl SqliteStore {
             // In kibibytes: only the end of the table is in frequent use.
             .pragma("cache_size", "-512")
             .row_buffer_size(MAX_BATCH + 1)
+            .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging()
     }
 
     /// Opens the file for writing after checking that it is a ledger.
     async fn connect_writer(&self) -> Result<ConnectionSlot, LedgerError> {
         self.file.check_path().await?;
+        *self.side_files.lock().await = None;
         // The file must not be changed before it is known to be a ledger.
         let mut connection = self.options().connect().await.map_err(failure)?;
         claim_file(&mut connection).await?;
@@ -118,6 +147,7 @@ impl SqliteStore {
 
     /// The write connection, opened if necessary.
     async fn writer(&self) -> Result<MutexGuard<'_, ConnectionSlot>, LedgerError> {
+        self.undamaged()?;
         let mut slot = self.writer.lock().await;
         if matches!(*slot, ConnectionSlot::Empty) {
             *slot = self.connect_writer().await?;
@@ -127,11 +157,18 @@ impl SqliteStore {
 
     /// The read connection, opened if necessary.
     async fn reader(&self) -> Result<MutexGuard<'_, ConnectionSlot>, LedgerError> {
+        self.undamaged()?;
         let mut slot = self.reader.lock().await;
         if matches!(*slot, ConnectionSlot::Empty) {
             *slot = self.connect_reader().await?;
         }
         Ok(slot)
+    }
+
+    async fn find_rows(&self, ids: &[OperationId]) -> Result<Vec<Found>, LedgerError> {
+        let sql = row::select(ids.len()).ok_or_else(no_such_batch)?;
+        self.fetch(sqlx::query_with(sql, row::encode_ids(ids)?))
+            .await
     }
 
     async fn fetch(&self, query: Prepared) -> Result<Vec<Found>, LedgerError> {
@@ -161,24 +198,6 @@ impl SqliteStore {
             drop(slot.take());
         }
         done
-    }
-
-    /// Closes the connections if the file at the path has been replaced or removed: other
-    /// processes would not see what is written to the old one. The replacement is not
-    /// opened, since SQLite would apply the old file's log to it. Closing writes the log
-    /// into the file that it belongs to, wherever that is now.
-    async fn check_file(&self) -> Result<(), LedgerError> {
-        let checked = self.file.check_path().await;
-        if checked.is_err() {
-            for slot in [&self.reader, &self.writer] {
-                let connection = slot.lock().await.take();
-                if let Some(connection) = connection {
-                    // The error to report is that of the check.
-                    let _ = connection.close().await;
-                }
-            }
-        }
-        checked
     }
 }
 
@@ -227,15 +246,34 @@ impl Store for SqliteStore {
         })
     }
 
-    fn keys_since(&self, since: Timestamp) -> Stored<'_, Vec<(Digest, OperationId)>> {
+    fn keys_since<'a>(
+        &'a self,
+        since: Timestamp,
+        restore: &'a mut (dyn FnMut(StoredKey) + Send),
+    ) -> Stored<'a, ()> {
         let query = sqlx::query(answers::SELECT_KEYS).bind(row::first_id_of(since));
         Box::pin(async {
             let mut slot = self.reader().await?;
-            // One row at a time, since there may be a million.
-            let rows = query.fetch(slot.connection()?);
-            let keys = rows.try_filter_map(async |row| Ok(answers::decode_key(&row)));
-            let keys = keys.try_collect().await;
-            slot.settle(keys)
+            let mut rows = query.fetch(slot.connection()?);
+            let read = loop {
+                match rows.try_next().await {
+                    Ok(Some(row)) => answers::decode_key(&row)
+                        .into_iter()
+                        .for_each(&mut *restore),
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+            };
+            drop(rows);
+            match slot.settle(read) {
+                Err(LedgerError::Corrupt) => {
+                    tracing::error!(
+                        "idempotency keys behind a damaged page of the ledger are forgotten"
+                    );
+                    Ok(())
+                }
+                read => read,
+            }
         })
     }
 
@@ -247,15 +285,11 @@ impl Store for SqliteStore {
     }
 
     fn find<'a>(&'a self, ids: &'a [OperationId]) -> Stored<'a, Vec<Found>> {
-        Box::pin(async {
-            let sql = row::select(ids.len()).ok_or_else(no_such_batch)?;
-            self.fetch(sqlx::query_with(sql, row::encode_ids(ids)?))
-                .await
-        })
+        Box::pin(self.find_each(ids))
     }
 
     fn unfinished(&self) -> Stored<'_, Vec<Found>> {
-        Box::pin(self.fetch(sqlx::query(row::select_unfinished())))
+        Box::pin(self.find_unfinished())
     }
 
     fn prune(&self, before: Timestamp, limit: u32) -> Stored<'_, u64> {
@@ -266,9 +300,16 @@ impl Store for SqliteStore {
         Box::pin(self.execute(query))
     }
 
+    fn check(&self) -> Stored<'_, ()> {
+        Box::pin(self.check_files())
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
     fn probe(&self) -> Stored<'_, ()> {
         Box::pin(async {
-            self.check_file().await?;
             let now = Timestamp::now().as_microsecond();
             self.execute(sqlx::query(PROBE).bind(now)).await?;
             Ok(())
@@ -277,6 +318,11 @@ impl Store for SqliteStore {
 
     fn close(&self) -> Stored<'_, ()> {
         Box::pin(async {
+            if self.damaged.get().is_some() {
+                return Ok(());
+            }
+            // With an older record the next start is only less strict.
+            let _ = self.record_newest().await;
             let reader = std::mem::replace(&mut *self.reader.lock().await, ConnectionSlot::Closed);
             if let ConnectionSlot::Open(connection) = reader {
                 connection.close().await.map_err(failure)?;
@@ -289,34 +335,9 @@ impl Store for SqliteStore {
                     .map_err(failure)?;
                 connection.close().await.map_err(failure)?;
             }
-            self.file.release()
+            self.file.release();
+            Ok(())
         })
-    }
-}
-
-/// Checks that the file is a ledger; marks an empty file as one.
-async fn claim_file(connection: &mut SqliteConnection) -> Result<(), LedgerError> {
-    let application: i32 = sqlx::query_scalar("PRAGMA application_id")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failure)?;
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(failure)?;
-    match (application, tables) {
-        (APPLICATION_ID, _) => Ok(()),
-        (0, 0) => sqlx::query(MARK_AS_OURS)
-            .execute(connection)
-            .await
-            .map(|_| ())
-            .map_err(failure),
-        (0, _) => Err(LedgerError::Foreign {
-            reason: "it contains tables of another application",
-        }),
-        _ => Err(LedgerError::Foreign {
-            reason: "its header names another application",
-        }),
     }
 }
 

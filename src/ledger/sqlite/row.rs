@@ -200,9 +200,16 @@ fn bytes(digest: &Digest) -> &[u8] {
 /// is skipped.
 pub fn decode(row: &SqliteRow) -> Option<Found> {
     let mut columns = RowReader { row, next: 0 };
-    let id = Uuid::from_slice(columns.take().ok()?).ok()?;
-    let id = OperationId::from(id);
-    Some((id, operation(id, columns)))
+    let id = columns.take().ok().and_then(id);
+    if id.is_none() {
+        tracing::error!("a record of the ledger has no valid id and was skipped");
+    }
+    Some((id?, operation(id?, columns)))
+}
+
+/// The id in these bytes.
+pub fn id(bytes: &[u8]) -> Option<OperationId> {
+    Uuid::from_slice(bytes).ok().map(OperationId::from)
 }
 
 fn operation(id: OperationId, mut row: RowReader<'_>) -> Result<Operation, LedgerError> {

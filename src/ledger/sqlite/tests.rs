@@ -1,6 +1,7 @@
 //! The store on real files.
 
 mod answers;
+mod files;
 mod round_trip;
 mod trouble;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use sqlx::AssertSqlSafe;
+use sqlx::sqlite::SqliteConnection;
 use tempfile::TempDir;
 
 use super::*;
@@ -33,13 +35,11 @@ impl Home {
     }
 
     async fn store(&self) -> SqliteStore {
-        SqliteStore::open(&self.path(), Durability::Full)
-            .await
-            .unwrap()
+        SqliteStore::open(&self.options()).await.unwrap()
     }
 
     async fn refusal(&self) -> LedgerError {
-        let store = SqliteStore::open(&self.path(), Durability::Full).await;
+        let store = SqliteStore::open(&self.options()).await;
         store.map(|_| ()).unwrap_err()
     }
 
@@ -245,7 +245,11 @@ async fn only_operations_that_finished_long_ago_are_removed() {
 async fn durability_sets_synchronous() {
     for (durability, synchronous) in [(Durability::Full, 2), (Durability::Relaxed, 1)] {
         let home = Home::new();
-        let store = SqliteStore::open(&home.path(), durability).await.unwrap();
+        let options = LedgerOptions {
+            durability,
+            ..home.options()
+        };
+        let store = SqliteStore::open(&options).await.unwrap();
         let mut slot = store.writer().await.unwrap();
         let connection = slot.connection().unwrap();
         let set: i64 = sqlx::query_scalar("PRAGMA synchronous")
@@ -263,6 +267,10 @@ async fn no_maintenance_query_scans_the_whole_table() {
     let mut stranger = home.stranger().await;
     for (sql, way) in [
         (row::select_unfinished(), "operations_unfinished"),
+        (
+            super::salvage::UNFINISHED_IDS,
+            "COVERING INDEX operations_unfinished",
+        ),
         (PRUNE, "PRIMARY KEY (id<?)"),
         (
             super::answers::SELECT_KEYS,

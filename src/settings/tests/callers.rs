@@ -244,7 +244,8 @@ fn a_certificate_needs_somebody_to_sign_it() {
 fn a_caller_can_have_all_three_proofs_and_limits() {
     let proofs = format!(
         "api_key_sha256 = [\"{}\"]\n{}\ncertificate_san = [\"a\"]\n\
-         rate_limit = {{ per_second = 100000, burst = 1 }}\nmax_in_flight_actions = 7\nmax_waits = 8",
+         rate_limit = {{ per_second = 100000, burst = 1 }}\nmax_in_flight_actions = 7\nmax_waits = 8\n\
+         max_idempotency_keys = 1000000",
         "ab".repeat(32),
         claims("sub = \"s\"")
     );
@@ -257,6 +258,7 @@ fn a_caller_can_have_all_three_proofs_and_limits() {
     assert_eq!((limit.per_second.get(), limit.burst.get()), (100_000, 1));
     assert_eq!(caller.limits.actions, Some(7));
     assert_eq!(caller.limits.waits, Some(8));
+    assert_eq!(caller.limits.idempotency_keys, Some(1_000_000));
 
     let without = Fixture::over_good("").load().settings.callers[0].clone();
     assert_eq!(without.limits, CallerLimits::default());
@@ -285,6 +287,10 @@ fn limits_have_limits() {
         (
             "rate_limit = 5",
             "rate_limit: must be a table, not a whole number",
+        ),
+        (
+            "max_idempotency_keys = 1000001",
+            "max_idempotency_keys: must be a whole number from 1 to 1000000",
         ),
         (
             "max_in_flight_actions = 0",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::client::{self, Answer};
+use crate::client::{self, Answer, assert_not_delivered};
 use crate::config::write_config;
 use crate::helpers::{KEY, READER_KEY, Setup, World, spawn, spawn_toml, spawn_with};
 use crate::process::Process;
@@ -358,4 +358,36 @@ async fn a_crash_leaves_the_key_with_its_operation() {
     process.signal("TERM");
     let log = process.ended().await.stdout;
     assert_eq!(log.matches("\"replayed\":true").count(), 2, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_has_a_ceiling_of_its_own() {
+    let toml = "[[callers]]\nname = \"pipeline\"\ndefault_publisher = \"contoso\"\n\
+        api_key_sha256 = [\"$pipeline\"]\nmax_idempotency_keys = 2\n\
+        allow = [ { actions = [\"*\"], publishers = [\"contoso\"], offers = [\"*\"] } ]\n\
+        [[callers]]\nname = \"reader\"\ndefault_publisher = \"contoso\"\n\
+        api_key_sha256 = [\"$reader\"]\n\
+        allow = [ { actions = [\"*\"], publishers = [\"contoso\"], offers = [\"*\"] } ]";
+    let mut world = spawn_toml(toml).await;
+    for key in ["\"1\"", "\"2\""] {
+        assert_eq!(cancel(&world, "sync-1", key).await.status, 200);
+    }
+    for _ in 0..2 {
+        let refused = cancel(&world, "sync-1", "\"3\"").await;
+        let problem = refused.problem(429, "rate-limited");
+        assert_not_delivered(&problem);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("max_idempotency_keys = 2"), "{detail}");
+        assert!(refused.retry_after().is_some());
+        // Its own keys, requests without one, and other callers are not affected.
+        let again = cancel(&world, "sync-1", "\"2\"").await;
+        assert_eq!(again.header("idempotent-replayed"), Some("true"));
+        assert_eq!(world.cancel("sync-1").await.status, 200);
+        let headers = [("X-Api-Key", READER_KEY), ("Idempotency-Key", "\"3\"")];
+        let path = "/offers/sync-1/cancel";
+        let other = client::send(world.address(), "POST", path, &headers, "").await;
+        assert_eq!(other.status, 200, "{other:?}");
+        // The count is the same after a restart.
+        world.restart().await;
+    }
 }

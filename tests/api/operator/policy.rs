@@ -194,10 +194,10 @@ pipeline  key          cancel, publish  contoso     sync-a*, *-b  ./test.toml: c
 reader    2 keys       *                fab*        sync-a        ./test.toml: callers[1].allow[0]
 nobody    key          none
 
-CALLER    REQUESTS                    CONCURRENT ACTIONS  WAITS AND STREAMS
-pipeline  50 per second, burst 100    16                  4500 (default)
-reader    100 per second, burst 1000  128 (default)       30
-nobody    -                           128 (default)       4500 (default)
+CALLER    REQUESTS                    CONCURRENT ACTIONS  WAITS AND STREAMS  IDEMPOTENCY KEYS
+pipeline  50 per second, burst 100    16                  4500 (default)     500000 (default)
+reader    100 per second, burst 1000  128 (default)       30                 500000 (default)
+nobody    -                           128 (default)       4500 (default)     500000 (default)
 ";
     assert_eq!(ended.stdout, expected, "{ended:?}");
     assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));

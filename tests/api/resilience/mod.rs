@@ -7,6 +7,7 @@ mod drain;
 mod files;
 mod kill;
 mod ledger;
+mod ledger_files;
 mod poller;
 mod robust;
 mod rotate;

@@ -6,12 +6,14 @@ use std::sync::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use super::*;
-use crate::domain::Digest;
-use crate::ledger::store::{Found, Stored};
+use crate::ledger::store::{Found, Stored, StoredKey};
 
 pub struct StoreDouble {
     pub open: watch::Sender<bool>,
+    pub takes: Mutex<Duration>,
     pub fails_with: Mutex<Option<LedgerError>>,
+    /// What touches this operation fails.
+    pub damaged: Mutex<Option<OperationId>>,
     pub batches: Mutex<Vec<Vec<Arc<Operation>>>>,
     pub answers: Mutex<Vec<Arc<FirstAnswer>>>,
     pub queries: Mutex<Vec<Vec<OperationId>>>,
@@ -24,7 +26,9 @@ impl StoreDouble {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             open: watch::Sender::new(true),
+            takes: Mutex::default(),
             fails_with: Mutex::default(),
+            damaged: Mutex::default(),
             batches: Mutex::default(),
             answers: Mutex::default(),
             queries: Mutex::default(),
@@ -57,6 +61,10 @@ impl StoreDouble {
     async fn work(&self) -> Result<(), LedgerError> {
         let mut open = self.open.subscribe();
         open.wait_for(|open| *open).await.unwrap();
+        let takes = *self.takes.lock().unwrap();
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         self.fails_with.lock().unwrap().clone().map_or(Ok(()), Err)
     }
 }
@@ -64,6 +72,10 @@ impl StoreDouble {
 impl Store for StoreDouble {
     fn save<'a>(&'a self, batch: &'a [Arc<Operation>]) -> Stored<'a, ()> {
         Box::pin(async {
+            let damaged = *self.damaged.lock().unwrap();
+            if batch.iter().any(|operation| Some(operation.id) == damaged) {
+                return Err(LedgerError::Corrupt);
+            }
             self.batches().push(batch.to_vec());
             self.work().await
         })
@@ -95,8 +107,12 @@ impl Store for StoreDouble {
         })
     }
 
-    fn keys_since(&self, _: Timestamp) -> Stored<'_, Vec<(Digest, OperationId)>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn keys_since<'a>(
+        &'a self,
+        _: Timestamp,
+        _: &'a mut (dyn FnMut(StoredKey) + Send),
+    ) -> Stored<'a, ()> {
+        Box::pin(async { Ok(()) })
     }
 
     fn forget_answers(&self, _: Timestamp, _: u32) -> Stored<'_, u64> {

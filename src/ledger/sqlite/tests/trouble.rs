@@ -12,7 +12,11 @@ async fn a_ledger_is_locked_under_all_its_names() {
     assert_eq!(home.refusal().await, LedgerError::InUse);
     let alias = home.directory.path().join("alias.db");
     std::os::unix::fs::symlink(home.path(), &alias).unwrap();
-    let refused = SqliteStore::open(&alias, Durability::Full).await;
+    let options = LedgerOptions {
+        path: alias,
+        ..home.options()
+    };
+    let refused = SqliteStore::open(&options).await;
     assert_eq!(refused.map(|_| ()), Err(LedgerError::InUse));
 
     ledger.close().await.unwrap();
@@ -69,7 +73,7 @@ async fn a_file_that_vanishes_is_noticed_and_not_recreated() {
     let elsewhere = home.directory.path().join("elsewhere.db");
     fs::rename(home.path(), &elsewhere).unwrap();
     assert_eq!(
-        store.probe().await,
+        store.check().await,
         Err(unavailable("its file: entity not found"))
     );
     assert!(!home.path().exists());
@@ -79,7 +83,7 @@ async fn a_file_that_vanishes_is_noticed_and_not_recreated() {
     let replaced = Err(unavailable(
         "its file was replaced while in use; restore it, or restart the gateway",
     ));
-    assert_eq!(store.probe().await, replaced);
+    assert_eq!(store.check().await, replaced);
     assert_eq!(store.save_one(&operation).await, replaced);
     assert_eq!(fs::read(home.path()).unwrap(), b"precious");
 
@@ -146,8 +150,11 @@ async fn a_file_that_is_not_a_ledger_is_refused_unchanged() {
     home.tamper("PRAGMA application_id = 42").await;
     assert!(matches!(home.refusal().await, LedgerError::Foreign { .. }));
 
-    let missing = Home::new().path();
-    let refused = SqliteStore::open(&missing, Durability::Full).await;
+    let options = LedgerOptions {
+        path: Home::new().path(),
+        ..home.options()
+    };
+    let refused = SqliteStore::open(&options).await;
     assert_eq!(
         refused.map(|_| ()),
         Err(unavailable("its directory does not exist"))

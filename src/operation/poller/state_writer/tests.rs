@@ -8,8 +8,8 @@ use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use super::*;
-use crate::domain::{Delivered, Digest, FirstAnswer, Idempotency, Operation, Outcome};
-use crate::ledger::{Found, KeyState, LedgerClient, Store, Stored};
+use crate::domain::{CallerName, Delivered, Digest, FirstAnswer, Idempotency, Operation, Outcome};
+use crate::ledger::{Found, KeyState, LedgerClient, Store, Stored, StoredKey};
 
 /// What one transaction brought.
 type Batch = (Vec<Arc<Operation>>, Vec<Arc<FirstAnswer>>);
@@ -61,8 +61,12 @@ impl Store for Disk {
         Box::pin(async { Ok(None) })
     }
 
-    fn keys_since(&self, _: Timestamp) -> Stored<'_, Vec<(Digest, OperationId)>> {
-        Box::pin(async { Ok(Vec::new()) })
+    fn keys_since<'a>(
+        &'a self,
+        _: Timestamp,
+        _: &'a mut (dyn FnMut(StoredKey) + Send),
+    ) -> Stored<'a, ()> {
+        Box::pin(async { Ok(()) })
     }
 
     fn forget_answers(&self, _: Timestamp, _: u32) -> Stored<'_, u64> {
@@ -187,12 +191,17 @@ fn asked() -> Idempotency {
     }
 }
 
+async fn key_state(client: &LedgerClient) -> Result<KeyState, LedgerError> {
+    let caller = CallerName::parse("pipeline").unwrap();
+    client.key_state(asked(), &caller, usize::MAX).await
+}
+
 /// An operation, the first answer to its caller, and the claim of its key.
 async fn answered(client: &LedgerClient) -> (Operation, Arc<FirstAnswer>, Claim) {
     let mut operation = Operation::sample();
     operation.follow(Delivered::Yes);
     let answer = Arc::new(FirstAnswer::of(Arc::new(operation.clone())));
-    let Ok(KeyState::New(mut claim)) = client.key_state(asked()).await else {
+    let Ok(KeyState::New(mut claim)) = key_state(client).await else {
         panic!("the key is not new")
     };
     claim.bind(operation.id);
@@ -201,7 +210,7 @@ async fn answered(client: &LedgerClient) -> (Operation, Arc<FirstAnswer>, Claim)
 
 /// Looks up the key, for which the client needs a set of local tasks.
 async fn is_claimed(client: &LedgerClient) -> bool {
-    let state = LocalSet::new().run_until(client.key_state(asked())).await;
+    let state = LocalSet::new().run_until(key_state(client)).await;
     matches!(state, Ok(KeyState::InUse))
 }
 
