@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::domain::Target;
-use crate::operation::authorized_portal::{AuthorizedPortal, ReadFailure, SubmissionsSnapshot};
+use crate::operation::authorized_portal::{
+    AuthorizedPortal, CallFailure, ReadFailure, SubmissionsSnapshot,
+};
 use crate::portal::Location;
 
 /// How much longer than the list the status texts may take: they decide nothing.
@@ -49,7 +51,17 @@ impl PollResult {
         self.texts.contains_key(&location)
     }
 
-    /// How long the portal asked for no requests for submissions.
+    /// Whether the portal itself asked for no requests for submissions; else there is no
+    /// token, which is nothing that fewer requests would mend.
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        let failure = self.snapshot.submissions.as_ref().err();
+        failure.is_some_and(|failure| {
+            matches!(failure, CallFailure::Portal(_)) && failure.retry_after().is_some()
+        })
+    }
+
+    /// How long no requests for submissions are to be made.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let failure = self.snapshot.submissions.as_ref().err();

@@ -81,7 +81,7 @@ impl Throttle {
             }
         } else if let Some(wait) = result.retry_after() {
             self.offers.set(target, wait, now);
-            if kind == PollKind::Further {
+            if kind == PollKind::Further && result.is_throttled() {
                 let publisher = self.publishers.entry(target.publisher().clone());
                 publisher.or_default().throttled(target, wait, now);
             }

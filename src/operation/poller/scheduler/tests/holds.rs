@@ -132,3 +132,46 @@ async fn a_hold_does_not_outlast_the_operation() {
     bench.wake().await;
     assert!(next.elapsed() >= Duration::from_secs(1790));
 }
+
+/// Three offers of a publisher in a row hold the others, for as long as the vendor asks and a
+/// minute at most; without a token each offer waits for itself.
+#[tokio::test(start_paused = true)]
+async fn several_throttled_offers_in_a_row_hold_the_publisher() {
+    let no_token = || {
+        ReadFailure::NoToken(crate::credential::Unavailable {
+            retry_after: Duration::from_secs(300),
+            failure: None,
+        })
+    };
+    for (has_token, least, most) in [(true, 60, 70), (false, 0, 20)] {
+        let mut bench = Bench::new();
+        bench.scheduler.rules.deadlines.give_up = Duration::from_secs(7200);
+        let running = bench.running();
+        for offer in ["busy-1", "busy-2", "busy-3", "calm"] {
+            bench.add("contoso", offer);
+        }
+        for task in bench.tasks() {
+            bench.finish(&task, Ok(running.clone()));
+        }
+        // The calm one is polled last, whatever order chance has given them.
+        let mut tasks = Vec::new();
+        while tasks.len() < 4 {
+            bench.wake().await;
+            tasks.extend(bench.tasks());
+        }
+        let is_calm = |task: &&PollTask| task.target.offer().as_str() == "calm";
+        let calm = tasks.iter().find(is_calm).unwrap();
+        bench.finish(calm, Ok(running.clone()));
+        for busy in tasks.iter().filter(|task| !is_calm(task)) {
+            let failure = if has_token {
+                throttled(300)
+            } else {
+                no_token()
+            };
+            bench.finish(busy, Err(failure));
+        }
+        let (_, soon) = next_poll_of(&mut bench, "calm").await;
+        let bounds = Duration::from_secs(least)..=Duration::from_secs(most);
+        assert!(bounds.contains(&soon), "{has_token}: {soon:?}");
+    }
+}
