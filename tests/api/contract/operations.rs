@@ -78,7 +78,7 @@ async fn an_operation_from_beginning_to_end() {
         "error": null,
     });
     assert_eq!(started, expected);
-    assert_eq!(answer.retry_after(), Some(1));
+    assert!((1..=2).contains(&answer.retry_after().unwrap()));
 
     // The vendor's status text appears as soon as it was read; status keeps the gateway's value.
     let monitor = format!("/operations/{}", answer.json()["id"].as_str().unwrap());
