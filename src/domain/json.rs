@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 
-/// The UTF-8 byte order mark.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+use super::byte_order_mark::without_byte_order_mark;
 
 /// Parses JSON that another program wrote. A byte order mark before it, which some add, is
 /// ignored (RFC 8259 section 8.1).
@@ -11,7 +10,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// # Errors
 /// When it is not one whole document of this form.
 pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes))
+    serde_json::from_slice(without_byte_order_mark(bytes))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! where it enters the program and needs no further validation.
 
 mod action;
+mod byte_order_mark;
 mod caller;
 mod certificate;
 pub mod clock;
@@ -27,6 +28,7 @@ mod secret;
 mod target;
 
 pub use action::{Action, UnknownAction};
+pub use byte_order_mark::without_byte_order_mark;
 pub use caller::{Caller, CallerName, IDENTIFYING_CLAIMS, InvalidCallerName, Rule};
 pub use certificate::{Certificate, CertificateKey, EXPIRY_WARNING_DAYS, Validity};
 pub use credential::{

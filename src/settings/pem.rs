@@ -15,7 +15,7 @@ use rustls::sign::{CertifiedKey, SigningKey};
 
 use super::files;
 use super::reader::Table;
-use crate::domain::Certificate;
+use crate::domain::{Certificate, without_byte_order_mark};
 
 /// The longest chain or bundle of authorities, in bytes.
 const MAX_CERTIFICATES_BYTES: u64 = 1024 * 1024;
@@ -39,7 +39,8 @@ pub fn certificates(
     };
     let read = files::read(&path, MAX_CERTIFICATES_BYTES);
     let bytes = t.reading.good(&at, read)?.bytes;
-    let sections = CertificateDer::pem_slice_iter(without_mark(&bytes));
+    // The mark would be taken for a part of the first line.
+    let sections = CertificateDer::pem_slice_iter(without_byte_order_mark(&bytes));
     let found: Result<Vec<_>, pem::Error> = sections.collect();
     let found = match found {
         Ok(found) if found.is_empty() => Err("names a file without a certificate; PEM is expected"),
@@ -75,7 +76,7 @@ pub fn private_key(
     };
     // Around the key there may be text in any encoding (RFC 7468 section 2).
     let bytes = t.read_private(&at, &path)?;
-    let der = PrivateKeyDer::from_pem_slice(without_mark(&bytes)).map_err(|_| {
+    let der = PrivateKeyDer::from_pem_slice(without_byte_order_mark(&bytes)).map_err(|_| {
         "names a file without a private key; PEM is expected: PKCS#8, PKCS#1 or SEC1, not encrypted"
     });
     let der = t.reading.good(&at, der)?;
@@ -84,11 +85,6 @@ pub fn private_key(
     let key = key.filter(|key| accepts(key.algorithm()));
     let wrong = || format!("names a file with an unsupported private key: {accepted}");
     t.reading.good(&at, key.ok_or_else(wrong)).map(Some)
-}
-
-/// A byte order mark would be taken for a part of the first line.
-fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// Joins a chain and its private key, if they belong together.

@@ -8,6 +8,11 @@ use std::{env, fs};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
+use crate::domain::without_byte_order_mark;
+use crate::files;
+
+/// The longest file of extra certificates, in bytes.
+const MAX_CA_FILE: u64 = 16 * 1024 * 1024;
 /// The variables that name other places for the operating system's authorities.
 const FILE: &str = "SSL_CERT_FILE";
 const DIRECTORIES: &str = "SSL_CERT_DIR";
@@ -34,7 +39,9 @@ pub(super) fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TransportEr
     if let Some(path) = ca_file {
         let unreadable = |e: rustls::pki_types::pem::Error| TransportError::CaFile(e.to_string());
         let mut found = 0;
-        for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+        let file = files::read(path, MAX_CA_FILE);
+        let file = file.map_err(|error| TransportError::CaFile(format!("it {error}")))?;
+        for certificate in CertificateDer::pem_slice_iter(without_byte_order_mark(&file.bytes)) {
             roots
                 .add(certificate.map_err(unreadable)?)
                 .map_err(|e| TransportError::CaFile(e.to_string()))?;
@@ -110,6 +117,28 @@ fn variable_problems(file: Option<&OsStr>, directories: Option<&OsStr>) -> Vec<S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ca_file_may_have_anything_around_its_certificates() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("ca.pem");
+        let key = rcgen::KeyPair::generate().unwrap();
+        let authority = rcgen::CertificateParams::default().self_signed(&key);
+        let pem = authority.unwrap().pem().into_bytes();
+        let system = rustls_native_certs::load_native_certs().certs.len();
+        let count = |content: &[u8]| {
+            fs::write(&path, content).unwrap();
+            roots(Some(&path)).map(|roots| roots.len())
+        };
+        let one = count(&pem).unwrap();
+        assert!((1..=system + 1).contains(&one), "{one}");
+        let mark = b"\xef\xbb\xbf";
+        let bag = b"Bag Attributes\n  friendlyName: \xff\xfe\0\n";
+        assert_eq!(count(&[mark, pem.as_slice()].concat()).unwrap(), one);
+        assert_eq!(count(&[bag, pem.as_slice(), bag].concat()).unwrap(), one);
+        assert!(count(b"").is_err() && count(bag).is_err());
+        assert!(roots(Some(directory.path())).is_err());
+    }
 
     #[test]
     fn missing_authorities_are_explained_by_the_variable_that_names_them() {

@@ -154,7 +154,9 @@ fn problem(
                 SEVERAL_CREDENTIALS => {
                     "The request has more than one credential; send exactly one.".to_owned()
                 }
-                NO_CREDENTIAL => format!("Authentication required: send {accepted}."),
+                NO_CREDENTIAL => format!(
+                    "Authentication required: the request has no credential. Send {accepted}."
+                ),
                 // Nothing about the reason: it would help whoever guesses.
                 _ => format!(
                     "The credential that was sent is not accepted. Send {accepted}. Why it is not \

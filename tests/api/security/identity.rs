@@ -77,7 +77,8 @@ async fn no_credential_is_told_from_one_that_is_not_accepted() {
     ] {
         let answer = with_headers(&world, CANCEL, &headers).await;
         let problem = answer.problem(401, "unauthenticated");
-        let detail = "Authentication required: send an API key in the X-Api-Key header.";
+        let detail = "Authentication required: the request has no credential. Send an API key in \
+                      the X-Api-Key header.";
         assert_eq!(problem["detail"], detail, "{headers:?}");
         let challenge = "ApiKey header=\"X-Api-Key\"";
         assert_eq!(

@@ -1,7 +1,10 @@
 //! What is read of a key set, and which keys a token may be signed with.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::Algorithm;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::super::base64_text::encode;
 use super::*;
@@ -150,6 +153,45 @@ fn what_leaves_no_doubt_is_put_right() {
             .unwrap()
             .is_same(&plain)
     );
+}
+
+/// A certificate, as `x5c` has it.
+fn x5c(algorithm: &'static rcgen::SignatureAlgorithm) -> (Vec<u8>, Value) {
+    let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&key);
+    let der = certificate.unwrap().der().to_vec();
+    let text = json!([STANDARD.encode(&der)]);
+    (der, text)
+}
+
+#[test]
+fn a_certificate_alone_is_a_key_and_names_it() {
+    for (kty, algorithm, signature) in [
+        ("RSA", &rcgen::PKCS_RSA_SHA256, Algorithm::RS256),
+        ("EC", &rcgen::PKCS_ECDSA_P256_SHA256, Algorithm::ES256),
+        ("EC", &rcgen::PKCS_ECDSA_P384_SHA384, Algorithm::ES384),
+    ] {
+        let (der, x5c) = x5c(algorithm);
+        let set = set(&[json!({"kty": kty, "kid": "k", "x5c": x5c}), rsa("other")]);
+        assert_eq!(set.count(), 2, "{signature:?}");
+        let sha256 = encode(&Sha256::digest(&der));
+        let hint = KeyHint {
+            x5t_s256: Some(&sha256),
+            ..hint(None, signature)
+        };
+        assert_eq!(found(&set, &hint), ("k".into(), true), "{signature:?}");
+        // Of another type than the key says.
+        let other = if kty == "EC" { "RSA" } else { "EC" };
+        let wrong = self::set(&[json!({"kty": other, "x5c": x5c})]);
+        assert_eq!(wrong.left_out()[&LeftOutReason::Malformed], 1);
+        // The certificate of another key names none.
+        let stranger = self::set(&[with(rsa("k"), "x5c", x5c), rsa("other")]);
+        let hint = KeyHint {
+            algorithm: Algorithm::RS256,
+            ..hint
+        };
+        assert_eq!(found(&stranger, &hint), ("k other".into(), false));
+    }
 }
 
 #[test]
