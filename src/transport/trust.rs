@@ -78,7 +78,7 @@ fn no_roots(file: Option<&OsStr>, directories: Option<&OsStr>) -> String {
     let (set, names) = match (file, directories) {
         (None, None) => {
             return "the operating system has no CA certificates; install its ca-certificates \
-                    package or set portal.ca_file"
+                    package or set ca_file"
                 .into();
         }
         (Some(_), None) => (FILE, "names"),
@@ -89,7 +89,7 @@ fn no_roots(file: Option<&OsStr>, directories: Option<&OsStr>) -> String {
         true => format!("{set} {names} nothing that holds a CA certificate (PEM)"),
         false => problems.join("; "),
     };
-    format!("no CA certificates: {reason}; correct or unset {set}, or set portal.ca_file")
+    format!("no CA certificates: {reason}; correct or unset {set}, or set ca_file")
 }
 
 /// Which of the variables name something that is not there.
@@ -152,7 +152,7 @@ mod tests {
             (
                 None,
                 None,
-                "install its ca-certificates package or set portal.ca_file",
+                "install its ca-certificates package or set ca_file",
             ),
             (
                 Some(missing),

@@ -96,8 +96,10 @@ impl ProxyProblem {
             Self::Connect | Self::Timeout | Self::Closed => {
                 format!("check host and port in {key}, and the firewall")
             }
-            Self::Tls(problem) => problem.remedy("ca_file"),
-            Self::Refused(401 | 407) => format!("check user and password in {key}"),
+            Self::Tls(problem) => problem.remedy("portal.ca_file, or the issuer's ca_file,"),
+            Self::Refused(401 | 407) => {
+                format!("check user and password in {key}; only the scheme Basic is supported")
+            }
             Self::Refused(500..) => {
                 format!("check that it can reach {target}, or add that to outbound.no_proxy")
             }
@@ -119,6 +121,10 @@ pub enum TlsProblem {
     /// It was signed with its own key, and is not trusted.
     #[error("the server's certificate is self-signed and not trusted")]
     SelfSigned,
+    /// It was signed with its own key, and is that of an authority, as `openssl req -x509` makes
+    /// them: it could not be used even if it were trusted.
+    #[error("the server's certificate is self-signed, and that of an authority (CA:TRUE)")]
+    SelfSignedAuthority,
     /// It belongs to another host.
     #[error("the server's certificate is for another host name")]
     OtherName,
@@ -157,14 +163,21 @@ impl TlsProblem {
     pub fn remedy(self, ca_file: &str) -> String {
         match self {
             Self::UnknownAuthority => format!(
-                "put the authority's certificate (PEM) into the file that {ca_file} names; a \
-                 proxy that intercepts TLS has an authority of its own"
+                "put the authority's certificate (PEM) into the file that {ca_file} names, and let \
+                 the server send the certificates in between; a proxy that intercepts TLS has an \
+                 authority of its own"
             ),
             Self::SelfSigned => format!(
                 "give the server a certificate of an authority; or, if this one is known to be \
                  genuine, put it (PEM) into the file that {ca_file} names"
             ),
-            Self::OtherName => "use a host name that the certificate has".into(),
+            Self::SelfSignedAuthority => format!(
+                "give the server a certificate of its own, and put the authority's (PEM) into the \
+                 file that {ca_file} names"
+            ),
+            Self::OtherName => {
+                "use a host name that the certificate has as a subject alternative name".into()
+            }
             Self::Expired => "renew the server's certificate, or check this machine's clock".into(),
             Self::NotYetValid => "check this machine's clock, and the server's certificate".into(),
             Self::IsAuthority | Self::Certificate => {

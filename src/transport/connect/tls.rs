@@ -47,9 +47,11 @@ pub(super) fn server_name(host: &str) -> Option<ServerName<'static>> {
 #[derive(Debug)]
 struct ExplainingVerifier(Arc<WebPkiServerVerifier>);
 
-/// An untrusted certificate that signed itself.
+/// An untrusted certificate that signed itself, and whether it is an authority's.
 #[derive(Debug)]
-struct SignedItself;
+struct SignedItself {
+    is_authority: bool,
+}
 
 impl fmt::Display for SignedItself {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,13 +73,18 @@ impl ServerCertVerifier for ExplainingVerifier {
         let checked =
             self.0
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        checked.map_err(|error| match error {
-            Error::InvalidCertificate(CertificateError::UnknownIssuer)
-                if is_its_own_issuer(end_entity) =>
-            {
-                CertificateError::Other(OtherError(Arc::new(SignedItself))).into()
+        checked.map_err(|error| {
+            let is_authority = match &error {
+                Error::InvalidCertificate(CertificateError::UnknownIssuer) => false,
+                Error::InvalidCertificate(error) if is_of_authority(error) => true,
+                _ => return error,
+            };
+            if is_its_own_issuer(end_entity) {
+                let explained = OtherError(Arc::new(SignedItself { is_authority }));
+                CertificateError::Other(explained).into()
+            } else {
+                error
             }
-            other => other,
         })
     }
 
@@ -102,6 +109,14 @@ impl ServerCertVerifier for ExplainingVerifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_verify_schemes()
     }
+}
+
+/// Whether a certificate was refused because only an authority may use it.
+fn is_of_authority(error: &CertificateError) -> bool {
+    let CertificateError::Other(OtherError(other)) = error else {
+        return false;
+    };
+    matches!(other.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 fn is_its_own_issuer(certificate: &CertificateDer<'_>) -> bool {
@@ -147,15 +162,12 @@ fn certificate_problem(error: &CertificateError) -> TlsProblem {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             TlsProblem::NotYetValid
         }
-        CertificateError::Other(OtherError(other)) => {
-            if other.is::<SignedItself>() {
-                TlsProblem::SelfSigned
-            } else if let Some(webpki::Error::CaUsedAsEndEntity) = other.downcast_ref() {
-                TlsProblem::IsAuthority
-            } else {
-                TlsProblem::Certificate
-            }
-        }
+        CertificateError::Other(OtherError(other)) => match other.downcast_ref() {
+            Some(SignedItself { is_authority: true }) => TlsProblem::SelfSignedAuthority,
+            Some(SignedItself { .. }) => TlsProblem::SelfSigned,
+            None if is_of_authority(error) => TlsProblem::IsAuthority,
+            None => TlsProblem::Certificate,
+        },
         _ => TlsProblem::Certificate,
     }
 }

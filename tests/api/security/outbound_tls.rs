@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use offergate_sandbox::Options;
 use offergate_sandbox::tls::SelfSigned;
-use rcgen::CertificateParams;
+use rcgen::{BasicConstraints, CertificateParams, IsCa};
 
 use crate::certs::{Ca, Issued, self_signed};
 use crate::client;
@@ -224,6 +224,9 @@ async fn refused(by_proxy: bool) {
         params.not_before = rcgen::date_time_ymd(2190, 1, 1);
         params.not_after = rcgen::date_time_ymd(2191, 1, 1);
     };
+    let authority = |params: &mut CertificateParams| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    };
     for (certificate, reason, remedy) in [
         (
             other.server_of(&NAMES, |_| ()),
@@ -246,9 +249,14 @@ async fn refused(by_proxy: bool) {
             "check this machine's clock",
         ),
         (
-            self_signed(&NAMES),
-            "is self-signed",
+            self_signed(&NAMES, |_| ()),
+            "is self-signed and not trusted",
             "put it (PEM) into the file that ",
+        ),
+        (
+            self_signed(&NAMES, authority),
+            "is self-signed, and that of an authority",
+            "put the authority's (PEM) into the file that ",
         ),
     ] {
         let scene = Scene::start(&certificate, &ca, by_proxy).await;

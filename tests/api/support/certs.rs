@@ -102,9 +102,10 @@ impl Issued {
 }
 
 /// A server's certificate that no authority has signed.
-pub fn self_signed(names: &[&str]) -> Issued {
+pub fn self_signed(names: &[&str], change: fn(&mut CertificateParams)) -> Issued {
     let mut params = CertificateParams::default();
     params.subject_alt_names = names.iter().map(|name| server_name(name)).collect();
+    change(&mut params);
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
     Issued {
