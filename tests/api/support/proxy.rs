@@ -119,14 +119,13 @@ async fn tunnel(mut stream: TcpStream, mut server: TcpStream, state: &Mutex<Stat
             },
             ready = server.readable() => {
                 ready.unwrap();
-                match server.try_read(&mut buffer) {
-                    Ok(count @ 1..) => {
-                        if stream.write_all(&buffer[..count]).await.is_err() {
-                            return;
-                        }
-                    }
+                let count = match server.try_read(&mut buffer) {
                     Ok(0) => return,
-                    _ => {}
+                    Ok(count) => count,
+                    Err(_) => continue,
+                };
+                if stream.write_all(&buffer[..count]).await.is_err() {
+                    return;
                 }
             }
         }
