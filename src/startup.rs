@@ -9,6 +9,7 @@ pub mod credentials;
 mod descriptors;
 mod error;
 mod gateway;
+mod http_service;
 mod listeners;
 pub mod options;
 mod reload;

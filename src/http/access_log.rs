@@ -5,6 +5,7 @@
 //! requests that belong to no caller are limited in number, since anyone can cause them.
 
 use std::cell::{Cell, OnceCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -17,13 +18,15 @@ use actix_web::{Error, HttpMessage, HttpRequest};
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
-use crate::domain::{CallerName, OfferId, OperationId, PublisherId, RequestId};
+use crate::domain::{CallerName, OfferId, OperationId, ProblemCode, PublisherId, RequestId};
 use crate::telemetry::{LogLimit, request_span};
 
 /// The header that carries a request's id, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The logged status if the client disconnected before the answer (as in nginx).
 const CLIENT_GONE: u16 = 499;
+/// The logged route of a request that met none.
+const NO_ROUTE: &str = "-";
 
 /// Requests without an accepted credential.
 static ANONYMOUS: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new("anonymous requests"));
@@ -31,6 +34,8 @@ static ANONYMOUS: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new("anonymous
 /// so that anonymous ones cannot hide them.
 static NO_CALLER: LazyLock<LogLimit> =
     LazyLock::new(|| LogLimit::new("requests with a credential of no caller"));
+/// What the HTTP library could not read as a request.
+static UNREADABLE: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new("unreadable requests"));
 
 /// The fields of a request's line in the log, filled in as they become known.
 pub struct AccessLog {
@@ -80,7 +85,7 @@ impl AccessLog {
             upstream: Cell::new(None),
             method: method(request.method()),
             started: Instant::now(),
-            route: Cell::new("-"),
+            route: Cell::new(NO_ROUTE),
             status: Cell::new(CLIENT_GONE),
         }
     }
@@ -89,6 +94,13 @@ impl AccessLog {
     #[must_use]
     pub fn of(request: &HttpRequest) -> Option<Rc<Self>> {
         request.extensions().get::<Rc<Self>>().cloned()
+    }
+
+    /// Notes the route, once the request has met one.
+    pub fn set_route(&self, request: &HttpRequest) {
+        if let Some(template) = request.app_data::<RouteTemplate>() {
+            self.route.set(template.0);
+        }
     }
 }
 
@@ -128,6 +140,26 @@ impl Drop for AccessLog {
             "request"
         );
     }
+}
+
+/// A line for a request that the HTTP library has refused before any handler saw it. Anyone
+/// can cause these, so their rate is bounded.
+pub fn log_refusal(
+    status: u16,
+    code: ProblemCode,
+    request_id: &RequestId,
+    peer: Option<SocketAddr>,
+) {
+    if !UNREADABLE.admits() {
+        return;
+    }
+    tracing::info!(
+        status,
+        problem = code.as_str(),
+        request_id = request_id.as_str(),
+        peer = peer.map(tracing::field::display),
+        "refused what could not be read as a request"
+    );
 }
 
 /// The caller's own id if there is exactly one and it is valid; else a new one.
@@ -176,8 +208,8 @@ impl RootSpanBuilder for RequestSpan {
             Ok(response) => {
                 if let Some(log) = AccessLog::of(response.request()) {
                     log.status.set(response.status().as_u16());
-                    if let Some(template) = response.request().app_data::<RouteTemplate>() {
-                        log.route.set(template.0);
+                    if log.route.get() == NO_ROUTE {
+                        log.set_route(response.request());
                     }
                 }
             }

@@ -1,148 +1,100 @@
-//! A caller's connection: the byte stream below HTTP, plain or TLS, with the time limits
-//! that the HTTP library does not keep.
+//! A caller's connection: the byte stream below HTTP, plain or TLS, with the limits that the
+//! HTTP library does not keep.
 //!
-//! actix-http limits the time of a connection's first head and nothing else: not a
-//! second head, not the rest of a body that no handler reads, and not a client that
-//! does not read its answer. [`Connection`] has one deadline for all of these, which is moved as requests
+//! actix-http limits the time of a connection's first head and nothing else: not a second
+//! head, not the rest of a body that no handler reads, and not a client that does not read
+//! its answer. [`Connection`] has one deadline for all of these, which is moved as requests
 //! begin and end. When it has passed, the stream reports its end and HTTP closes the
 //! connection in its usual way; a write that is stuck fails.
+//!
+//! actix-http also reads and decodes requests for as long as they come, whether or not it
+//! can serve them. [`Connection`] passes on one request at a time: reading stops while a
+//! request is in the works, and goes on with its body or once its answer was sent. The
+//! client's end is still noticed meanwhile.
 
-use std::cell::Cell;
+mod library_answer;
+mod request_end;
+mod state;
+mod stream;
+
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
-use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::Extensions;
-use actix_web::web::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::access_log::log_refusal;
 use crate::identity::PeerCertificate;
+use library_answer::LibraryAnswer;
+use state::{ConnectionState, LINGER, ReadPosition};
 
-/// How long the rest of an unwanted body is read after the answer that refuses it, so
-/// that its sender can read the answer.
-const LINGER: Duration = Duration::from_secs(2);
-/// How often HTTP may flush a long-lived answer without reading in between. It does not
-/// read while 32 KiB of further requests are waiting, and then polls without a pause.
-const MAX_FLUSHES_WITHOUT_READ: u32 = 64;
+pub use state::{ConnectionTimeouts, InFlightBody, InFlightRequest};
+pub use stream::CallerStream;
 
-/// Time limits of a connection.
-#[derive(Debug, Clone, Copy)]
-pub struct ConnectionTimeouts {
-    /// Between an answer and the first byte of the next request.
-    pub idle: Duration,
-    /// For a request's head, or the rest of a body that was not wanted.
-    pub head: Duration,
-    /// Without the client taking anything of an answer.
-    pub write: Duration,
+/// How much is read of the requests after the one in the works, in bytes. While no more has
+/// come, the client's end is noticed at once.
+const READ_AHEAD: usize = 4 * 1024;
+/// How often a client that has sent more is looked at, whether it is still connected.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What all connections of a listener have in common.
+#[derive(Debug)]
+pub struct ConnectionConfig {
+    /// Time limits.
+    pub timeouts: ConnectionTimeouts,
+    /// `server.public_url`, for problem documents.
+    pub public_url: Arc<str>,
 }
 
-/// The phase of a connection, with its deadline.
-#[derive(Clone, Copy)]
-enum ConnectionPhase {
-    /// Between requests. The first byte begins [`ConnectionPhase::Receiving`].
-    Idle(Instant),
-    /// Bytes have come, but no whole head yet.
-    Receiving(Instant),
-    /// A handler or its answer's body is at work, which have time limits of their own.
-    InFlight,
-}
-
-/// State shared by a connection and its requests.
-struct ConnectionState {
-    timeouts: ConnectionTimeouts,
-    phase: Cell<ConnectionPhase>,
-    long_lived: Cell<bool>,
-}
-
-/// A stream for serving callers.
-pub trait CallerStream: AsyncRead + AsyncWrite + Unpin + 'static {
-    /// The peer's address, if it is still connected.
-    fn peer_addr(&self) -> Option<SocketAddr>;
-
-    /// The certificate that the client has presented in the TLS handshake, if any.
-    fn peer_certificate(&self) -> Option<PeerCertificate>;
-}
-
-impl CallerStream for TcpStream {
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        Self::peer_addr(self).ok()
-    }
-
-    fn peer_certificate(&self) -> Option<PeerCertificate> {
-        None
-    }
-}
-
-impl CallerStream for TlsStream<TcpStream> {
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        self.get_ref().0.peer_addr().ok()
-    }
-
-    fn peer_certificate(&self) -> Option<PeerCertificate> {
-        let chain = self.get_ref().1.peer_certificates()?;
-        Some(PeerCertificate::new(chain))
-    }
-}
-
-/// A stream with time limits.
+/// A stream with limits.
 pub struct Connection<S> {
     stream: S,
+    config: Arc<ConnectionConfig>,
     state: Rc<ConnectionState>,
+    /// What was read beyond the present request.
+    ahead: Vec<u8>,
     /// When a write that is stuck fails; none while the client takes what is sent.
     write_deadline: Option<Instant>,
     /// Never later than the deadline, often earlier: it is set again only when it has
     /// fired, since a deadline moves with each request and seldom passes.
     timer: Pin<Box<Sleep>>,
-    flushes_without_read: u32,
+    refusal: Option<LibraryAnswer>,
 }
 
 impl<S> Connection<S> {
     /// A connection whose first request has not come. `first_head` is the time limit for
     /// its head.
-    pub fn new(stream: S, timeouts: ConnectionTimeouts, first_head: Duration) -> Self {
+    pub fn new(stream: S, config: Arc<ConnectionConfig>, first_head: Duration) -> Self {
         let deadline = Instant::now() + first_head;
         Self {
             stream,
-            state: Rc::new(ConnectionState {
-                timeouts,
-                phase: Cell::new(ConnectionPhase::Receiving(deadline)),
-                long_lived: Cell::new(false),
-            }),
+            state: Rc::new(ConnectionState::new(config.timeouts, deadline)),
+            config,
+            ahead: Vec::new(),
             write_deadline: None,
             timer: Box::pin(sleep_until(deadline)),
-            flushes_without_read: 0,
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        let phase = match self.state.phase.get() {
-            ConnectionPhase::Idle(deadline) | ConnectionPhase::Receiving(deadline) => {
-                Some(deadline)
-            }
-            ConnectionPhase::InFlight => None,
-        };
-        match (phase, self.write_deadline) {
-            (Some(phase), Some(write)) => Some(phase.min(write)),
-            (phase, write) => phase.or(write),
+            refusal: None,
         }
     }
 
     /// Completes when the deadline has passed; else the task is woken when it does.
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(deadline) = self.deadline() else {
-            return Poll::Pending;
+        let deadline = match (self.state.deadline(), self.write_deadline) {
+            (Some(phase), Some(write)) => phase.min(write),
+            (phase, write) => match phase.or(write) {
+                Some(deadline) => deadline,
+                None => return Poll::Pending,
+            },
         };
-        if self.timer.deadline() > deadline {
-            self.timer.as_mut().reset(deadline);
-        }
+        self.wake_by(deadline);
         loop {
             ready!(self.timer.as_mut().poll(context));
             if self.timer.deadline() == deadline {
@@ -152,29 +104,27 @@ impl<S> Connection<S> {
         }
     }
 
-    /// Notes bytes from the client, and refuses them if they come too late: a client
-    /// that never stops sending never lets [`Self::poll_deadline`] be asked.
-    fn receive(&self) -> io::Result<()> {
-        match self.state.phase.get() {
-            ConnectionPhase::Idle(_) => {
-                let deadline = Instant::now() + self.state.timeouts.head;
-                self.state.phase.set(ConnectionPhase::Receiving(deadline));
-                Ok(())
-            }
-            ConnectionPhase::Receiving(deadline) if deadline < Instant::now() => {
-                Err(io::ErrorKind::TimedOut.into())
-            }
-            ConnectionPhase::Receiving(_) | ConnectionPhase::InFlight => Ok(()),
+    /// The timer fires at this time at the latest, once it is polled.
+    fn wake_by(&mut self, time: Instant) {
+        if self.timer.deadline() > time {
+            self.timer.as_mut().reset(time);
         }
     }
 
     /// The client is not reading at present.
     fn poll_stuck<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let limit = self.state.timeouts.write;
+        let limit = self.config.timeouts.write;
         self.write_deadline
             .get_or_insert_with(|| Instant::now() + limit);
         let timed_out = self.poll_deadline(context);
         timed_out.map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// The client is reading.
+    fn not_stuck(&mut self) {
+        if self.write_deadline.take().is_some() {
+            self.state.read_on();
+        }
     }
 }
 
@@ -191,35 +141,179 @@ impl<S: CallerStream> Connection<S> {
             data.insert(certificate);
         }
     }
+
+    /// Whether reading has to stop here, at least until HTTP has parsed what it has.
+    fn is_held(&self) -> bool {
+        match self.state.position.get() {
+            // A client that does not read its answers gets no further ones.
+            ReadPosition::Head(_) => self.write_deadline.is_some(),
+            ReadPosition::Body(_) => false,
+            ReadPosition::Complete => self.state.is_serving(),
+            ReadPosition::HeadComplete { body, paused } => {
+                let next = if paused {
+                    // No handler has begun: it was no head.
+                    ReadPosition::Head(Default::default())
+                } else {
+                    ReadPosition::HeadComplete { body, paused: true }
+                };
+                self.state.position.set(next);
+                !paused
+            }
+        }
+    }
+
+    /// Passes nothing on, and completes only with the stream's end. A little is read ahead,
+    /// since only that tells the end from further data.
+    fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.ahead.len() < READ_AHEAD {
+            let mut bytes = [const { MaybeUninit::uninit() }; READ_AHEAD];
+            let rest = READ_AHEAD - self.ahead.len();
+            let mut buffer = ReadBuf::uninit(&mut bytes[..rest]);
+            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+                Poll::Pending => {
+                    self.read_on_later(context);
+                    return self.poll_deadline(context).map(Ok);
+                }
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    self.ahead.extend_from_slice(buffer.filled());
+                }
+                end => return end,
+            }
+        }
+        // More has come, so that the stream cannot wake this task at its end.
+        if self.stream.has_ended() {
+            return Poll::Ready(Ok(()));
+        }
+        self.read_on_later(context);
+        if self.poll_deadline(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        let probe = Instant::now() + PROBE_INTERVAL;
+        if self.timer.is_elapsed() {
+            self.timer.as_mut().reset(probe);
+        }
+        self.wake_by(probe);
+        if self.timer.as_mut().poll(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Something was read ahead: HTTP has to ask for it, now if it is only to parse what it
+    /// has, else when the request in the works is done.
+    fn read_on_later(&mut self, context: &Context<'_>) {
+        if self.ahead.is_empty() {
+            return;
+        }
+        if let ReadPosition::HeadComplete { .. } = self.state.position.get() {
+            context.waker().wake_by_ref();
+        } else {
+            self.state.reads_on(context.waker());
+        }
+    }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+impl<S: CallerStream> Connection<S> {
+    /// Begins to answer in the library's place if these bytes are an error of its own.
+    fn refuses(&mut self, bytes: &[u8]) -> bool {
+        if self.state.answered.get() {
+            return false;
+        }
+        self.refusal = LibraryAnswer::instead_of(bytes, &self.config.public_url);
+        if let Some(refusal) = &self.refusal
+            && self.state.has_begun()
+        {
+            let peer = self.stream.peer_addr();
+            log_refusal(refusal.status, refusal.code, &refusal.request_id, peer);
+        }
+        self.refusal.is_some()
+    }
+
+    /// Sends the refusal, then reads for a moment. The library's own bytes count as written
+    /// when all is done, since it drops the connection then.
+    fn poll_refuse(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(refusal) = &mut self.refusal else {
+            return Poll::Ready(Ok(()));
+        };
+        let stream = &mut self.stream;
+        while !refusal.rest.is_empty() {
+            match Pin::new(&mut *stream).poll_write(context, &refusal.rest) {
+                Poll::Ready(Ok(written)) => drop(refusal.rest.split_to(written)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return self.poll_stuck(context),
+            }
+        }
+        let until = match refusal.until {
+            Some(until) => until,
+            None => {
+                if Pin::new(&mut *stream).poll_shutdown(context)?.is_pending() {
+                    return self.poll_stuck(context);
+                }
+                *refusal.until.insert(Instant::now() + LINGER)
+            }
+        };
+        self.write_deadline = None;
+        self.timer.as_mut().reset(until);
+        while self.timer.as_mut().poll(context).is_pending() {
+            let mut bytes = [const { MaybeUninit::uninit() }; READ_AHEAD];
+            let mut buffer = ReadBuf::uninit(&mut bytes);
+            match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                _ended => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: CallerStream> AsyncRead for Connection<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.flushes_without_read = 0;
+        if this.is_held() {
+            return this.poll_held(context);
+        }
+        if !this.ahead.is_empty() {
+            let count = this.ahead.len().min(buffer.remaining());
+            let passed = this.state.receive(&this.ahead[..count])?;
+            buffer.put_slice(&this.ahead[..passed]);
+            this.ahead.drain(..passed);
+            if this.ahead.is_empty() {
+                this.ahead = Vec::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
         match Pin::new(&mut this.stream).poll_read(context, buffer) {
-            Poll::Ready(Ok(())) => Poll::Ready(this.receive()),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             // Nothing was read: the end of the stream.
             Poll::Pending => this.poll_deadline(context).map(Ok),
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                let passed = before + this.state.receive(&buffer.filled()[before..])?;
+                this.ahead.extend_from_slice(&buffer.filled()[passed..]);
+                buffer.set_filled(passed);
+                Poll::Ready(Ok(()))
+            }
+            end => end,
         }
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+impl<S: CallerStream> AsyncWrite for Connection<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.refusal.is_some() || this.refuses(bytes) {
+            return this.poll_refuse(context).map_ok(|()| bytes.len());
+        }
         match Pin::new(&mut this.stream).poll_write(context, bytes) {
             Poll::Ready(written) => {
-                this.write_deadline = None;
+                this.not_stuck();
                 Poll::Ready(written)
             }
             Poll::Pending => this.poll_stuck(context),
@@ -228,18 +322,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.state.long_lived.get() {
-            this.flushes_without_read += 1;
-            if this.flushes_without_read > MAX_FLUSHES_WITHOUT_READ {
-                return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
-            }
-        }
         match Pin::new(&mut this.stream).poll_flush(context) {
             Poll::Ready(flushed) => {
-                this.write_deadline = None;
+                this.not_stuck();
                 // HTTP flushes after each answer, and then reads again only when woken: the
                 // deadline of the idle connection must be armed here.
-                let _armed = this.poll_deadline(context);
+                if this.poll_deadline(context).is_ready() {
+                    context.waker().wake_by_ref();
+                }
                 Poll::Ready(flushed)
             }
             Poll::Pending => this.poll_stuck(context),
@@ -261,98 +351,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
 #[must_use]
 pub fn peer_certificate(request: &HttpRequest) -> Option<&PeerCertificate> {
     request.conn_data()
-}
-
-fn state_of(request: &HttpRequest) -> Option<Rc<ConnectionState>> {
-    request.conn_data().cloned()
-}
-
-/// A request from its handler's start until its answer's body is complete. Its
-/// connection is not idle as long as this exists.
-pub struct InFlightRequest {
-    connection: Option<Rc<ConnectionState>>,
-    closes: bool,
-}
-
-impl InFlightRequest {
-    /// Marks a request as received.
-    pub fn begin(request: &HttpRequest) -> Self {
-        let connection = state_of(request);
-        if let Some(connection) = &connection {
-            connection.phase.set(ConnectionPhase::InFlight);
-        }
-        Self {
-            connection,
-            closes: false,
-        }
-    }
-
-    /// The answer's body; `closes` if the connection is to be closed after it.
-    pub fn answer(mut self, body: BoxBody, closes: bool) -> InFlightBody {
-        self.closes = closes;
-        InFlightBody {
-            body,
-            _request: self,
-        }
-    }
-}
-
-impl Drop for InFlightRequest {
-    fn drop(&mut self) {
-        let Some(connection) = &self.connection else {
-            return;
-        };
-        let now = Instant::now();
-        connection.phase.set(if self.closes {
-            ConnectionPhase::Receiving(now + LINGER)
-        } else {
-            ConnectionPhase::Idle(now + connection.timeouts.idle)
-        });
-    }
-}
-
-/// An answer's body, which keeps its request in flight.
-pub struct InFlightBody {
-    body: BoxBody,
-    _request: InFlightRequest,
-}
-
-impl MessageBody for InFlightBody {
-    type Error = <BoxBody as MessageBody>::Error;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        self.body.as_pin_mut().poll_next(context)
-    }
-}
-
-/// A delayed answer or a stream of events. Meanwhile the client must not fill its connection
-/// with further requests, which would hide the end of the connection.
-pub struct LongLivedResponse(Option<Rc<ConnectionState>>);
-
-impl LongLivedResponse {
-    /// From now on until it is dropped.
-    pub fn begin(request: &HttpRequest) -> Self {
-        let connection = state_of(request);
-        if let Some(connection) = &connection {
-            connection.long_lived.set(true);
-        }
-        Self(connection)
-    }
-}
-
-impl Drop for LongLivedResponse {
-    fn drop(&mut self) {
-        if let Some(connection) = &self.0 {
-            connection.long_lived.set(false);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -61,6 +61,21 @@ pub async fn guard(
     Ok(response.map_body(|_, body| in_flight.answer(body, closes)))
 }
 
+/// The middleware of listeners without [`guard`]: only keeps account of what a connection
+/// does.
+///
+/// # Errors
+/// Those of the middleware and handlers below.
+pub async fn track(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<InFlightBody>, Error> {
+    let in_flight = InFlightRequest::begin(request.request());
+    let response = next.call(request).await?.map_into_boxed_body();
+    let closes = response.response().head().connection_type() == ConnectionType::Close;
+    Ok(response.map_body(|_, body| in_flight.answer(body, closes)))
+}
+
 fn check_head(request: &ServiceRequest) -> Result<(), Problem> {
     let Some(state) = request.app_data::<web::Data<AppState>>() else {
         let detail = "The gateway's state is missing. Report the requestId to its operator.";

@@ -8,7 +8,6 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::connection::LongLivedResponse;
 use super::extract::reauthenticate;
 use super::quota::CallerSlot;
 use super::{AppState, Problem};
@@ -18,7 +17,6 @@ use crate::domain::{CallerName, Limit, Operation};
 pub struct WaitSlot {
     _of_all: OwnedSemaphorePermit,
     _of_the_caller: CallerSlot,
-    _response: LongLivedResponse,
 }
 
 /// Why there is no slot.
@@ -40,18 +38,13 @@ impl WaitSlot {
     ///
     /// # Errors
     /// The limit that has been reached.
-    pub fn acquire(
-        request: &HttpRequest,
-        state: &AppState,
-        caller: &CallerName,
-    ) -> Result<Self, NoWaitSlot> {
+    pub fn acquire(state: &AppState, caller: &CallerName) -> Result<Self, NoWaitSlot> {
         let _of_the_caller = state.access.load().quotas.wait_slot(caller);
         let _of_the_caller = _of_the_caller.map_err(NoWaitSlot::OfCaller)?;
         let _of_all = state.long_polls.acquire().ok_or(NoWaitSlot::OfAll)?;
         Ok(Self {
             _of_all,
             _of_the_caller,
-            _response: LongLivedResponse::begin(request),
         })
     }
 }
@@ -77,7 +70,7 @@ pub async fn hold(
     if operation.status.is_final() || wait.is_zero() {
         return Ok((operation, Some(wait)));
     }
-    match WaitSlot::acquire(request, state, &operation.requested_by) {
+    match WaitSlot::acquire(state, &operation.requested_by) {
         Ok(_slot) => until_finished(request, state, operation, wait).await,
         Err(_none) => Ok((operation, None)),
     }

@@ -26,7 +26,10 @@ use access_log::{RequestSpan, RouteTemplate};
 use routes::{events, offers, operations, problems};
 
 pub use access::{Access, CurrentAccess};
-pub use connection::{CallerStream, Connection, ConnectionTimeouts, peer_certificate};
+pub use connection::{
+    CallerStream, Connection, ConnectionConfig, ConnectionTimeouts, peer_certificate,
+};
+pub use guard::track;
 pub use problem::Problem;
 pub use quota::{LongPollLimit, Quotas};
 pub use state::{AppState, BodyLimits, HeadLimits, RequestLimits};

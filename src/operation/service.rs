@@ -103,13 +103,18 @@ impl OperationService {
     }
 
     /// Carries out an action, in a task of its own: dropping the returned future stops
-    /// nothing.
-    pub async fn execute<A: Act>(self: &Rc<Self>, request: ActionRequest<A>) -> Executed {
+    /// nothing. `admitted` learns the operation's id before anything is recorded or sent.
+    pub async fn execute<A: Act>(
+        self: &Rc<Self>,
+        request: ActionRequest<A>,
+        admitted: impl FnOnce(OperationId),
+    ) -> Executed {
         let admission = match self.admit() {
             Ok(admission) => admission,
             Err(failure) => return failure.into(),
         };
         let intent = Arc::new(request.intent());
+        admitted(intent.id);
         let (service, operation) = (Rc::clone(self), Arc::clone(&intent));
         let action = async move {
             let executed = service.carry_out(request, operation).await;

@@ -162,7 +162,7 @@ impl Gateway {
             long_polls: LongPollLimit::new(settings.server.pools().waits),
             limits: options::limits(&settings.server),
         };
-        let admin = serve_admin(admin, health.clone(), &supervisor).await?;
+        let admin = serve_admin(admin, &public_url, health.clone(), &supervisor).await?;
         let connections = descriptors::connections(&settings.server, descriptors);
         let public = serve_public(
             public,

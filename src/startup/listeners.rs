@@ -4,45 +4,50 @@
 //! Both are set up without actix's signal handling, because a shutdown drains before it
 //! closes them. Handlers do not block, so one thread for blocking work is enough.
 
-use std::future::{pending, poll_fn};
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{pending, poll_fn, ready};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, LazyLock};
 use std::task::Poll;
 use std::time::Duration;
 
-use actix_http::error::DispatchError;
-use actix_http::{HttpService, KeepAlive};
-use actix_server::GracefulShutdownSignal;
-use actix_service::{
-    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
-};
-use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
-use actix_web::dev::{AppConfig, Server, ServerHandle};
+use actix_server::ServerBuilder;
+use actix_service::{Service, ServiceFactoryExt, apply_fn_factory, fn_service};
+use actix_tls::accept::TlsError;
+use actix_tls::accept::rustls_0_23::{Acceptor, AcceptorService, TlsStream};
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::error::StartError;
+use super::http_service::HttpSettings;
 use super::tls::ListenerTls;
 use super::worker::AppStateFactory;
 use crate::admin::{self, AdminConnection, AdminConnections, HealthSources};
-use crate::http::{self, CallerStream, Connection, ConnectionTimeouts};
+use crate::http::{self, CallerStream, ConnectionConfig, ConnectionTimeouts};
+use crate::identity::PeerCertificate;
 use crate::settings::ServerSettings;
-use crate::telemetry::{Lifetime, Supervisor};
+use crate::telemetry::{Lifetime, LogLimit, Supervisor};
 
 /// Length of the queue of connections that are not accepted yet: room for a burst.
 const BACKLOG: u32 = 4096;
 /// How long the listeners may take to close once no action is running.
 const CLOSE_SECONDS: u64 = 2;
-/// How long closing one connection may take.
-const DISCONNECT: Duration = Duration::from_secs(1);
 /// A client that does not read its answer is disconnected after this many intervals of
 /// `server.events_beat_seconds`.
 const WRITE_TIMEOUT_BEATS: u32 = 3;
 /// Connections that the admin listener accepts: more than it keeps open, since those that
 /// have to make room take a moment to close.
 const ADMIN_CONNECTIONS: usize = 512;
-/// Time limit for the first head on the admin listener, and for an idle connection there.
+/// Time limit for a head on the admin listener, for an idle connection there, and for one that
+/// does not take its answer.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Failed TLS handshakes.
+static HANDSHAKES: LazyLock<LogLimit> = LazyLock::new(|| LogLimit::new("TLS handshakes"));
 
 /// Binds and listens.
 ///
@@ -79,83 +84,75 @@ pub async fn serve_public(
     supervisor: &Supervisor,
 ) -> Result<ServerHandle, StartError> {
     let workers = server.workers.get();
-    let connections = max_connections.div_ceil(workers);
-    let builder = actix_server::Server::build()
-        .disable_signals()
-        .workers(workers)
-        .worker_max_blocking_threads(1)
-        .max_concurrent_connections(connections)
-        .shutdown_timeout(CLOSE_SECONDS);
+    let limit = max_connections.div_ceil(workers);
+    let builder = builder(workers, limit);
+    let watching = supervisor.clone();
     let http = HttpSettings {
-        timeouts: ConnectionTimeouts {
-            idle: server.keep_alive,
-            head: server.head_timeout,
-            write: server.events_beat * WRITE_TIMEOUT_BEATS,
+        connections: Arc::new(ConnectionConfig {
+            timeouts: ConnectionTimeouts {
+                idle: server.keep_alive,
+                head: server.head_timeout,
+                write: server.events_beat * WRITE_TIMEOUT_BEATS,
+            },
+            public_url: Arc::clone(&app_state.reply.public_url),
+        }),
+        make_app: move || {
+            watch_worker(&watching, "public worker");
+            http::app(web::Data::new(app_state.build()))
         },
-        app_state,
-        supervisor: supervisor.clone(),
         closing: builder.graceful_shutdown_signal(),
     };
     let builder = match tls {
         Some(tls) => {
             // A lower limit on handshakes than on connections would let a few slow
             // clients keep all others out.
-            actix_tls::accept::max_concurrent_tls_connect(connections);
+            actix_tls::accept::max_concurrent_tls_connect(limit);
             let mut acceptor = Acceptor::new(tls.server_config()?);
             acceptor.set_handshake_timeout(server.head_timeout);
             builder.listen("public", listener, move || {
-                let acceptor = acceptor.clone().map_err(drop);
-                acceptor.and_then(http.service::<TlsStream<TcpStream>>())
+                apply_fn_factory::<_, _, _, _, _, TcpStream, _, _>(acceptor.clone(), handshake)
+                    .map_err(drop)
+                    .and_then(http.service::<TlsStream<TcpStream>, _, _, _>())
             })?
         }
-        None => builder.listen("public", listener, move || http.service::<TcpStream>())?,
+        None => builder.listen("public", listener, move || {
+            http.service::<TcpStream, _, _, _>()
+        })?,
     };
     spawn(builder.run(), "public listener", supervisor).await
 }
 
-/// What each worker's HTTP service is made from.
-#[derive(Clone)]
-struct HttpSettings {
-    timeouts: ConnectionTimeouts,
-    app_state: AppStateFactory,
-    supervisor: Supervisor,
-    closing: GracefulShutdownSignal,
+/// A TLS handshake; a failed one is logged. Anyone can cause these, so their rate is bounded.
+fn handshake(
+    stream: TcpStream,
+    acceptor: &AcceptorService,
+) -> impl Future<Output = Result<TlsStream<TcpStream>, HandshakeError>> + use<> {
+    let peer = stream.peer_addr().ok();
+    let accepted = acceptor.call(stream);
+    async move {
+        accepted.await.inspect_err(|error| {
+            if HANDSHAKES.admits() {
+                tracing::info!(
+                    peer = peer.map(tracing::field::display),
+                    error = %TlsFailure(error),
+                    "TLS handshake failed"
+                );
+            }
+        })
+    }
 }
 
-impl HttpSettings {
-    /// HTTP/1.1 on streams of this kind, for the calling worker thread.
-    fn service<S: CallerStream>(
-        &self,
-    ) -> impl ServiceFactory<S, Config = (), Response = (), Error = (), InitError = ()> + use<S>
-    {
-        watch_worker(&self.supervisor, "public worker");
-        let timeouts = self.timeouts;
-        let closing = self.closing.clone();
-        let app = http::app(web::Data::new(self.app_state.build()))
-            .into_factory()
-            .map_err(|error| error.error_response());
-        let http = HttpService::build()
-            .graceful_shutdown_signal(move || {
-                let closing = closing.clone();
-                async move { closing.notified().await }
-            })
-            // The connection ends itself when it is idle.
-            .keep_alive(KeepAlive::Os)
-            // A client that closes its half has gone; its waits end.
-            .h1_allow_half_closed(false)
-            .client_request_timeout(timeouts.head)
-            .client_disconnect_timeout(DISCONNECT)
-            .on_connect_ext(|connection: &Connection<S>, data| connection.attach(data))
-            // No handler uses the scheme or the host that a configuration would name.
-            .h1(map_config(app, |()| AppConfig::default()));
-        fn_service(move |stream: S| async move {
-            // actix-http answers 408 to a first head that is late; leave it time for that.
-            let connection = Connection::new(stream, timeouts, timeouts.head + DISCONNECT);
-            let peer = connection.peer_addr();
-            Ok::<_, DispatchError>((connection, peer))
-        })
-        .and_then(http)
-        .map_err(drop)
+/// Why a handshake failed; the library's own text for a time-out says nothing.
+struct TlsFailure<'a>(&'a HandshakeError);
+
+type HandshakeError = TlsError<io::Error, Infallible>;
+
+impl fmt::Display for TlsFailure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            TlsError::Tls(error) => write!(f, "{error}"),
+            _ => f.write_str("it took longer than server.head_timeout_ms"),
+        }
     }
 }
 
@@ -165,41 +162,59 @@ impl HttpSettings {
 /// When the listener cannot be used.
 pub async fn serve_admin(
     listener: TcpListener,
+    public_url: &str,
     health: HealthSources,
     supervisor: &Supervisor,
 ) -> Result<ServerHandle, StartError> {
+    let builder = builder(1, ADMIN_CONNECTIONS);
     let watching = supervisor.clone();
-    let builder = actix_server::Server::build()
-        .disable_signals()
-        .workers(1)
-        .worker_max_blocking_threads(1)
-        .max_concurrent_connections(ADMIN_CONNECTIONS)
-        .shutdown_timeout(CLOSE_SECONDS);
+    let http = HttpSettings {
+        connections: Arc::new(ConnectionConfig {
+            timeouts: ConnectionTimeouts {
+                idle: ADMIN_TIMEOUT,
+                head: ADMIN_TIMEOUT,
+                write: ADMIN_TIMEOUT,
+            },
+            public_url: public_url.into(),
+        }),
+        make_app: move || {
+            watch_worker(&watching, "admin worker");
+            App::new()
+                .app_data(web::Data::new(health.clone()))
+                .configure(admin::routes)
+                .wrap(from_fn(http::track))
+        },
+        closing: builder.graceful_shutdown_signal(),
+    };
     let builder = builder.listen("admin", listener, move || {
-        watch_worker(&watching, "admin worker");
-        let app = App::new()
-            .app_data(web::Data::new(health.clone()))
-            .configure(admin::routes)
-            .into_factory()
-            .map_err(|error| error.error_response());
-        let http = HttpService::build()
-            .keep_alive(ADMIN_TIMEOUT)
-            .client_request_timeout(ADMIN_TIMEOUT)
-            .client_disconnect_timeout(DISCONNECT)
-            .h1_allow_half_closed(false)
-            .h1(map_config(app, |()| AppConfig::default()));
-        let connections = AdminConnections::default();
-        fn_service(move |stream: TcpStream| {
-            let connection = connections.open(stream);
-            async move {
-                let peer = connection.stream().peer_addr().ok();
-                Ok::<(AdminConnection<TcpStream>, _), DispatchError>((connection, peer))
-            }
-        })
-        .and_then(http)
-        .map_err(drop)
+        let open = AdminConnections::default();
+        fn_service(move |stream: TcpStream| ready(Ok(open.open(stream))))
+            .and_then(http.service::<AdminConnection<TcpStream>, _, _, _>())
     })?;
     spawn(builder.run(), "admin listener", supervisor).await
+}
+
+impl CallerStream for AdminConnection<TcpStream> {
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        CallerStream::peer_addr(self.stream())
+    }
+
+    fn peer_certificate(&self) -> Option<PeerCertificate> {
+        None
+    }
+
+    fn has_ended(&self) -> bool {
+        self.stream().has_ended()
+    }
+}
+
+fn builder(workers: usize, connections: usize) -> ServerBuilder {
+    actix_server::Server::build()
+        .disable_signals()
+        .workers(workers)
+        .worker_max_blocking_threads(1)
+        .max_concurrent_connections(connections)
+        .shutdown_timeout(CLOSE_SECONDS)
 }
 
 /// Supervises the calling worker thread: its end, and whether it gets on.

@@ -1,7 +1,6 @@
 //! Deadlines on a stream in memory, on a clock that only moves when all wait.
 
-use std::future::poll_fn;
-
+use actix_web::body::BoxBody;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{advance, sleep, timeout};
 
@@ -16,19 +15,48 @@ const FIRST_HEAD: Duration = Duration::from_secs(6);
 /// What a stream in memory holds before writing to it has to wait.
 const CAPACITY: usize = 16;
 const MOMENT: Duration = Duration::from_millis(10);
+const HEAD: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
+
+impl CallerStream for DuplexStream {
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    fn peer_certificate(&self) -> Option<PeerCertificate> {
+        None
+    }
+
+    fn has_ended(&self) -> bool {
+        false
+    }
+}
 
 fn connect() -> (Connection<DuplexStream>, DuplexStream) {
-    let (server, client) = duplex(CAPACITY);
-    (Connection::new(server, TIMEOUTS, FIRST_HEAD), client)
+    connect_with(CAPACITY)
+}
+
+fn connect_with(capacity: usize) -> (Connection<DuplexStream>, DuplexStream) {
+    let (server, client) = duplex(capacity);
+    let config = ConnectionConfig {
+        timeouts: TIMEOUTS,
+        public_url: "".into(),
+    };
+    (Connection::new(server, config.into(), FIRST_HEAD), client)
 }
 
 impl<S> Connection<S> {
     fn begin(&self) -> InFlightRequest {
-        self.state.phase.set(ConnectionPhase::InFlight);
-        InFlightRequest {
-            connection: Some(Rc::clone(&self.state)),
-            closes: false,
-        }
+        InFlightRequest::on(&self.state, 0)
+    }
+}
+
+impl<S: CallerStream> Connection<S> {
+    /// What one read passes on.
+    async fn passes(&mut self) -> String {
+        let mut bytes = [0; 1024];
+        let read = timeout(MOMENT, self.read(&mut bytes)).await;
+        let count = read.map_or(0, |read| read.unwrap());
+        String::from_utf8_lossy(&bytes[..count]).into_owned()
     }
 }
 
@@ -133,26 +161,138 @@ async fn a_client_that_never_stops_sending_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn flushes_of_a_long_lived_answer_without_reading_are_limited() {
-    let (mut connection, _client) = connect();
-    let state = Rc::clone(&connection.state);
-    state.long_lived.set(true);
-    let answer = LongLivedResponse(Some(state));
-    for _ in 0..3 {
-        for _ in 0..MAX_FLUSHES_WITHOUT_READ {
-            connection.flush().await.unwrap();
+async fn requests_are_passed_on_one_at_a_time() {
+    let (mut connection, mut client) = connect_with(1024);
+    let (first, second) = ("GET /1 HTTP/1.1\r\n\r\n", "POST /2 HTTP/1.1\r\n\r\n");
+    let body = "0123456789";
+    client
+        .write_all(format!("{first}{second}{body}{first}").as_bytes())
+        .await
+        .unwrap();
+    assert_eq!(connection.passes().await, first);
+    let request = connection.begin();
+    assert_eq!(connection.passes().await, "");
+    drop(request);
+    assert_eq!(connection.passes().await, second);
+    let request = InFlightRequest::on(&connection.state, body.len() as u64);
+    assert_eq!(connection.passes().await, body);
+    assert_eq!(connection.passes().await, "");
+    drop(request);
+    assert_eq!(connection.passes().await, first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_in_the_same_bytes_is_passed_on_with_its_head() {
+    let (mut connection, mut client) = connect_with(1024);
+    let first = "POST /1 HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody";
+    client
+        .write_all(format!("{first}{first}").as_bytes())
+        .await
+        .unwrap();
+    assert_eq!(connection.passes().await, first);
+    let request = InFlightRequest::on(&connection.state, 4);
+    assert!(connection.state.is_serving());
+    assert_eq!(connection.passes().await, "");
+    drop(request);
+    assert_eq!(connection.passes().await, first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_is_noticed_behind_requests_that_wait() {
+    let (mut connection, mut client) = connect_with(1024);
+    client.write_all(&HEAD.repeat(3)).await.unwrap();
+    assert_eq!(connection.passes().await.as_bytes(), HEAD);
+    let _request = connection.begin();
+    assert_eq!(connection.passes().await, "");
+    drop(client);
+    assert_eq!(until_end(&mut connection).await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_than_a_little_is_read_ahead() {
+    let (mut connection, mut client) = connect_with(1024 * 1024);
+    client.write_all(&HEAD.repeat(5000)).await.unwrap();
+    let mut bytes = [0; 1024];
+    assert_eq!(connection.read(&mut bytes).await.unwrap(), HEAD.len());
+    let request = connection.begin();
+    assert_eq!(connection.passes().await, "");
+    assert!(
+        connection.ahead.len() <= READ_AHEAD,
+        "{}",
+        connection.ahead.len()
+    );
+    drop(request);
+    for _ in 1..5000 {
+        let mut head = connection.passes().await;
+        if head.len() < HEAD.len() {
+            head += &connection.passes().await;
         }
-        let read = poll_fn(|context| {
-            let mut bytes = [0];
-            let mut buffer = ReadBuf::new(&mut bytes);
-            Poll::Ready(Pin::new(&mut connection).poll_read(context, &mut buffer))
-        });
-        assert!(read.await.is_pending());
+        assert_eq!(head.as_bytes(), HEAD);
+        drop(connection.begin());
     }
-    for _ in 0..MAX_FLUSHES_WITHOUT_READ {
-        connection.flush().await.unwrap();
-    }
-    assert!(connection.flush().await.is_err());
-    drop(answer);
-    connection.flush().await.unwrap();
+    assert_eq!(connection.passes().await, "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn blank_lines_between_requests_begin_none() {
+    let (mut connection, mut client) = connect();
+    drop(connection.begin());
+    client.write_all(b"\r\n\n").await.unwrap();
+    assert_eq!(connection.read(&mut [0; 8]).await.unwrap(), 3);
+    assert_about(until_end(&mut connection).await, TIMEOUTS.idle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_idle_after_the_rest_of_an_unwanted_body() {
+    let (mut connection, mut client) = connect();
+    drop(InFlightRequest::on(&connection.state, 3));
+    client.write_all(b"ab").await.unwrap();
+    assert_eq!(connection.passes().await, "ab");
+    client.write_all(b"c").await.unwrap();
+    assert_eq!(connection.passes().await, "c");
+    assert_about(until_end(&mut connection).await, TIMEOUTS.idle);
+    // The rest itself has a time limit.
+    let (mut connection, _client) = connect();
+    drop(InFlightRequest::on(&connection.state, 3));
+    assert_about(until_end(&mut connection).await, TIMEOUTS.head);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_no_answers_gets_no_further_ones() {
+    let (mut connection, mut client) = connect();
+    let request = connection.begin();
+    connection.write_all(&[0; CAPACITY]).await.unwrap();
+    let stuck = timeout(MOMENT, connection.write_all(b"x")).await;
+    assert!(stuck.is_err());
+    drop(request);
+    client.write_all(b"GET").await.unwrap();
+    assert_eq!(connection.passes().await, "");
+    client.read_exact(&mut [0; CAPACITY]).await.unwrap();
+    connection.write_all(b"x").await.unwrap();
+    assert_eq!(connection.passes().await, "GET");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_of_the_library_is_replaced_and_read() {
+    let (mut connection, mut client) = connect_with(4096);
+    client.write_all(b"nonsense\r\n\r\n").await.unwrap();
+    assert_eq!(connection.passes().await, "nonsense\r\n\r\n");
+    let bare = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+    let start = Instant::now();
+    let (written, answer) = tokio::join!(connection.write(bare), async {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        drop(client);
+        answer
+    });
+    assert_eq!(written.unwrap(), bare.len());
+    assert!(start.elapsed() < LINGER);
+    assert!(answer.contains("\"code\":\"invalid-header\""), "{answer}");
+    // A handler's own 400 is not touched.
+    let (mut connection, mut client) = connect_with(4096);
+    let _body = connection.begin().answer(BoxBody::new(()), false);
+    connection.write_all(bare).await.unwrap();
+    let mut answer = [0; 4096];
+    let count = client.read(&mut answer).await.unwrap();
+    assert_eq!(&answer[..count], bare);
 }

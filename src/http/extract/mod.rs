@@ -25,8 +25,11 @@ pub use prefer::preferred_wait;
 /// # Errors
 /// 500 without the middleware that begins it: no request is handled unlogged.
 pub fn access_log(request: &HttpRequest) -> Result<Rc<AccessLog>, Problem> {
-    AccessLog::of(request).ok_or_else(|| {
+    let log = AccessLog::of(request).ok_or_else(|| {
         let detail = "The access log's middleware is missing.";
         Problem::new(ProblemCode::InternalError, detail)
-    })
+    })?;
+    // Now, since the client may be gone before the handler's end.
+    log.set_route(request);
+    Ok(log)
 }

@@ -50,7 +50,7 @@ pub async fn stream(
         return Ok(HttpResponse::NoContent().finish());
     }
     let caller = operation.requested_by.clone();
-    let slot = WaitSlot::acquire(&request, &state, &caller).map_err(no_slot)?;
+    let slot = WaitSlot::acquire(&state, &caller).map_err(no_slot)?;
     let updates = state.ledger.subscribe(operation.id);
     // The subscription does not bring what was published before it.
     let found = state.ledger.find(operation.id).await?;

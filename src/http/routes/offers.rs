@@ -63,7 +63,10 @@ pub async fn act<A: Act>(
         claim,
         wait,
     };
-    let executed = state.operations.execute(action).await;
+    let executed = state.operations.execute(action, |operation| {
+        let _first = log.operation.set(operation);
+    });
+    let executed = executed.await;
     log.upstream.set(executed.upstream);
     let operation = executed.result?;
     Ok(answer(&request, &state, &log, operation, executed.claim, wait).await)

@@ -100,23 +100,6 @@ async fn an_answer_after_a_wait_is_replayed_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_filled_with_requests_during_a_wait_is_closed() {
-    let world = spawn_toml("").await;
-    let monitor = stubborn(&world, "stubborn-1").await;
-    let wait = [("X-Api-Key", KEY), ("Prefer", "wait=50")];
-    let bytes = client::request(world.address(), "GET", &monitor, &wait, "");
-    let mut stream = TcpStream::connect(world.address()).await.unwrap();
-    let first = bytes.replace("Connection: close\r\n", "");
-    stream.write_all(first.as_bytes()).await.unwrap();
-    // Much more than the gateway reads ahead.
-    let more = "GET /problems/conflict HTTP/1.1\r\nHost: gateway\r\n\r\n".repeat(20_000);
-    let stuffing = async { while stream.write_all(more.as_bytes()).await.is_ok() {} };
-    tokio::time::timeout(TIMEOUT, stuffing)
-        .await
-        .expect("still open");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_abandoned_wait_over_tls_releases_its_key() {
     let Secured { world, ca, .. } = secured("").await;
     let key = ("Idempotency-Key", "\"one\"");

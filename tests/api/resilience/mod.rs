@@ -8,6 +8,7 @@ mod files;
 mod kill;
 mod ledger;
 mod ledger_files;
+mod pipelining;
 mod poller;
 mod robust;
 mod rotate;

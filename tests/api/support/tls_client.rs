@@ -73,8 +73,15 @@ pub async fn connect(
     address: SocketAddr,
     config: &Arc<ClientConfig>,
 ) -> io::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect(address).await?;
-    let name = ServerName::from(address.ip());
+    handshake(TcpStream::connect(address).await?, config).await
+}
+
+/// The handshake on an open connection.
+pub async fn handshake(
+    stream: TcpStream,
+    config: &Arc<ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let name = ServerName::from(stream.peer_addr()?.ip());
     let handshake = TlsConnector::from(Arc::clone(config)).connect(name, stream);
     timeout(TIMEOUT, handshake).await.expect("no handshake")
 }
