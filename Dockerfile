@@ -42,10 +42,10 @@ VOLUME ["/var/lib/offergate"]
 USER 65532:65532
 EXPOSE 8080 9090
 
-# Whether the process responds, be it the gateway (port 9090) or the sandbox (port 7070). For
+# Whether the process responds, be it the gateway (at admin.listen) or the sandbox (port 7070). For
 # whether the gateway is ready, an orchestrator asks /readyz.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 \
-    CMD ["/usr/local/bin/offergate", "healthcheck"]
+    CMD ["/usr/local/bin/offergate", "healthcheck", "--config", "/etc/offergate"]
 
 # No shell in between: SIGTERM reaches the gateway, which drains.
 ENTRYPOINT ["/usr/local/bin/offergate"]

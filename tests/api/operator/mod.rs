@@ -8,5 +8,6 @@ mod health;
 pub mod kinds;
 mod log;
 pub mod policy;
+mod readme;
 pub mod reload;
 mod sandbox;

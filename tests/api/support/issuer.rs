@@ -276,10 +276,15 @@ fn check_installation() -> Result<(), String> {
 /// Reports that this test was skipped, on standard error itself: libtest captures what the
 /// macros print.
 fn skipped(why: &str) {
+    skip("OFFERGATE_TEST_ISSUER", why);
+}
+
+/// Reports that the calling test was skipped; fails if this variable requires it.
+pub fn skip(variable: &str, why: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     let line = format!("SKIPPED: {test}: {why}\n");
-    let required = std::env::var("OFFERGATE_TEST_ISSUER").is_ok_and(|value| value == "required");
-    assert!(!required, "OFFERGATE_TEST_ISSUER=required, but: {line}");
+    let required = std::env::var(variable).is_ok_and(|value| value == "required");
+    assert!(!required, "{variable}=required, but: {line}");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
