@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
 use super::batch::{BatchSender, batch_queue};
@@ -33,6 +33,7 @@ struct LedgerState {
     reads: BatchSender<OperationId, Finds>,
     health: watch::Receiver<WriteHealth>,
     closing: CancellationToken,
+    ended: CancellationToken,
     tasks: TaskTracker,
     deadline: Duration,
     feed: Arc<UpdateFeed>,
@@ -71,8 +72,9 @@ impl Ledger {
             closing: closing.clone(),
             deadline: schedule.deadline,
         };
-        tasks.spawn(writer.run());
-        tasks.spawn(reader.run());
+        let ended = CancellationToken::new();
+        tasks.spawn(noticed(writer.run(), ended.clone().drop_guard()));
+        tasks.spawn(noticed(reader.run(), ended.clone().drop_guard()));
         tasks.close();
         Self(Arc::new(LedgerState {
             store,
@@ -80,6 +82,7 @@ impl Ledger {
             reads,
             health: known_health,
             closing,
+            ended,
             tasks,
             deadline: schedule.deadline,
             feed,
@@ -198,6 +201,11 @@ impl Ledger {
         self.0.store.warnings()
     }
 
+    /// Completes when a task of the ledger has ended: because it was closed, or by a panic.
+    pub fn ended(&self) -> WaitForCancellationFutureOwned {
+        self.0.ended.clone().cancelled_owned()
+    }
+
     /// Completes queued writes, refuses new ones, and closes the database. Applies to every
     /// clone.
     ///
@@ -239,6 +247,11 @@ impl Ledger {
             .await
             .unwrap_or(Err(LedgerError::Late))
     }
+}
+
+/// Runs a task, whose end cancels the guard's token, however it comes.
+async fn noticed(task: impl Future<Output = ()>, _ended: DropGuard) {
+    task.await;
 }
 
 #[cfg(test)]

@@ -91,6 +91,9 @@ impl Gateway {
         let token_transport = options::token_transport(&settings)?;
         let ledger = open_ledger(&settings.ledger).await?;
 
+        let (watching, ended) = (supervisor.clone(), ledger.ended());
+        tokio::spawn(async move { watching.watch("ledger", Lifetime::Process, ended).await });
+
         // Start the background thread. A failure from here on stops it again.
         let stop = CancellationToken::new();
         let stop_on_failure = stop.clone().drop_guard();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::access;
 use super::background::KeyRefresherSpawner;
@@ -27,6 +27,9 @@ use crate::transport::Backoff;
 
 /// The interval between two checks of the files.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// Reading that takes longer is reported. Each file has a limit of its own.
+const LONGEST_CHECK: Duration = Duration::from_secs(60);
+const STUCK: &str = "reading it does not end; check the mounts of its files";
 /// The sections that rules refer to. Rules for another vendor or for other publishers must
 /// not be applied to the running ones.
 const FOUNDATIONS: [&str; 2] = ["portal", "publishers"];
@@ -197,10 +200,18 @@ impl Reloader {
             };
             let (reloader, source) = (self.clone(), source.clone());
             let is_retry_due = Instant::now() >= retry_at;
-            let checked = tokio::task::spawn_blocking(move || {
+            let mut checked = tokio::task::spawn_blocking(move || {
                 reloader.check(&source, snapshot, requested, is_retry_due)
             });
-            let Ok((checked, has_read)) = checked.await else {
+            let checked = match timeout(LONGEST_CHECK, &mut checked).await {
+                Ok(checked) => checked,
+                Err(_elapsed) => {
+                    self.refuse([format!("{REFUSED}: {STUCK}")]);
+                    tracing::error!(problem = STUCK, "configuration refused");
+                    checked.await
+                }
+            };
+            let Ok((checked, has_read)) = checked else {
                 // Only a bug panics there. What is supervising this task notices its end.
                 return;
             };

@@ -182,4 +182,18 @@ mod tests {
         let written = stuck.0.lock().unwrap().len() / line.len();
         assert_eq!(written + dropped, 2 * MAX_WAITING);
     }
+
+    #[test]
+    fn the_end_of_a_stuck_log_is_bounded() {
+        let stuck = Page::default();
+        let reader_is_away = stuck.0.lock().unwrap();
+        let (mut log, guard) = non_blocking(stuck.clone());
+        for _ in 0..2 * MAX_WAITING {
+            log.write_all(&[b'x'; 64]).unwrap();
+        }
+        let began = Instant::now();
+        drop(guard);
+        assert!(began.elapsed() < 2 * END);
+        drop(reader_is_away);
+    }
 }

@@ -191,6 +191,33 @@ fn only_the_transport_uses_awc_and_only_the_command_line_prints() {
 }
 
 #[test]
+fn files_are_touched_only_where_no_event_loop_waits_for_them() {
+    // `files` does so on threads of its own, the ledger on those of the database, and a command
+    // before or instead of serving.
+    let allowed = ["files", "ledger", "cli"];
+    let mut wrong = Vec::new();
+    for file in &gateway().files {
+        // A library reads the system's authorities, at start and in a reload, which may wait.
+        let is_trust = file.name == "src/transport/trust.rs";
+        if file.is_test || is_trust || allowed.contains(&file.room.as_str()) {
+            continue;
+        }
+        for path in file.contents.all_paths().filter(|path| !path.is_test) {
+            let names: Vec<&str> = path.segments.iter().map(String::as_str).collect();
+            let reads = matches!(names[..], ["std" | "tokio", "fs", ..] | ["File", ..])
+                || names.iter().any(|name| name.contains("pem_file"));
+            if reads {
+                wrong.push(format!("{}:{}: {}", file.name, path.line, names.join("::")));
+            }
+        }
+    }
+    assert_none(
+        wrong,
+        "accesses to files outside of the room that may wait for them",
+    );
+}
+
+#[test]
 fn only_the_policy_makes_a_target_and_only_the_ledger_reads_one_back() {
     for (constructor, makers) in [("permitted", ["policy"]), ("recorded", ["ledger"])] {
         let calls = |file: &&Source| {
