@@ -325,8 +325,11 @@ async fn a_crash_leaves_the_key_with_its_operation() {
     };
     let vendor = Vendor::start(setup.vendor.clone()).await;
     let slow = json!({"kind": "delay", "ms": 600_000});
-    let order = json!({"on": "cancel", "offer": "migrated-1", "fault": slow});
-    vendor.order(order).await;
+    // So that it has not ended when the gateway is asked again.
+    for on in ["cancel", "submissions"] {
+        let order = json!({"on": on, "offer": "migrated-1", "fault": slow});
+        vendor.order(order).await;
+    }
     let directory = TempDir::new().unwrap();
     write_config(&directory, vendor.address, &setup);
     let headers = [("X-Api-Key", KEY), ("Idempotency-Key", ONE)];
