@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::credential::Handle;
-use crate::domain::EXPIRY_WARNING_DAYS;
+use crate::domain::{EXPIRY_WARNING_DAYS, serialize_optional_time};
 
 /// A credential, and the publishers that it serves.
 #[derive(Clone)]
@@ -29,12 +29,14 @@ pub struct CredentialHealth {
     /// The time for which the current token may still be used; null without one.
     token_usable_ms: Option<u64>,
     /// When an attempt to acquire a token last succeeded.
+    #[serde(serialize_with = "serialize_optional_time")]
     last_success: Option<Timestamp>,
     /// Why the last attempt failed; none if it succeeded.
     #[serde(skip)]
     failure: Option<String>,
     /// The last failure, kept after later successes, and its time; null if there was none.
     last_failure: Option<String>,
+    #[serde(serialize_with = "serialize_optional_time")]
     last_failure_at: Option<Timestamp>,
     /// Why a changed secret, certificate or file is not in use yet; null if no change is
     /// pending.
@@ -46,6 +48,7 @@ pub struct CredentialHealth {
     #[serde(skip)]
     refusals: Vec<(String, u16)>,
     /// When the secret or certificate expires; null if unknown.
+    #[serde(serialize_with = "serialize_optional_time")]
     ends: Option<Timestamp>,
     /// Whole days until then, negative afterwards.
     ends_in_days: Option<i64>,

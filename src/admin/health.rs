@@ -5,11 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header;
+use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::answer::json;
 use super::credential_health::{CredentialHealth, ServedCredential};
 use super::issuer_health::IssuerHealth;
 use crate::ledger::Ledger;
@@ -41,17 +42,12 @@ pub struct HealthSources {
 /// `GET /healthz`: 200 if the process and all of its parts get on, else 503 with the reasons.
 pub async fn healthz(sources: web::Data<HealthSources>) -> HttpResponse {
     let reasons = sources.supervisor.problems();
-    let (mut response, body) = if reasons.is_empty() {
-        (HttpResponse::Ok(), serde_json::json!({"status": "alive"}))
+    if reasons.is_empty() {
+        json(StatusCode::OK, &serde_json::json!({"status": "alive"}))
     } else {
-        (
-            HttpResponse::ServiceUnavailable(),
-            serde_json::json!({"status": "failing", "reasons": reasons}),
-        )
-    };
-    response
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(body)
+        let failing = serde_json::json!({"status": "failing", "reasons": reasons});
+        json(StatusCode::SERVICE_UNAVAILABLE, &failing)
+    }
 }
 
 /// The body of `/readyz`.
@@ -70,14 +66,12 @@ struct Readiness {
 /// `GET /readyz`: 200 if new actions can be served, else 503 with the reasons.
 pub async fn readyz(sources: web::Data<HealthSources>) -> HttpResponse {
     let readiness = readiness(&sources);
-    let mut response = if readiness.ready {
-        HttpResponse::Ok()
+    let status = if readiness.ready {
+        StatusCode::OK
     } else {
-        HttpResponse::ServiceUnavailable()
+        StatusCode::SERVICE_UNAVAILABLE
     };
-    response
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(readiness)
+    json(status, &readiness)
 }
 
 /// A credential without a token is a reason not to be ready, but only a warning while

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::address_range::AddressRange;
 use super::secret::Secret;
 
 /// A proxy that opens tunnels (CONNECT, RFC 9110 section 9.3.6).
@@ -74,8 +75,7 @@ struct Exempt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ExemptHosts {
     All,
-    /// A network by its first address and the length of its prefix.
-    Network(IpAddr, u8),
+    Network(AddressRange),
     /// A name and every name below it.
     Domain(String),
 }
@@ -113,25 +113,21 @@ impl ExemptHosts {
     fn include(&self, host: &NormalHost) -> bool {
         match (self, host) {
             (Self::All, _) => true,
-            (Self::Network(first, prefix), NormalHost::Address(address)) => {
-                is_within(*address, *first, *prefix)
-            }
+            (Self::Network(range), NormalHost::Address(address)) => range.contains(*address),
             (Self::Domain(domain), NormalHost::Name(name)) => {
                 let below = name.strip_suffix(domain.as_str());
                 below.is_some_and(|below| below.is_empty() || below.ends_with('.'))
             }
-            (Self::Network(..), NormalHost::Name(_)) => false,
+            (Self::Network(_), NormalHost::Name(_)) => false,
             (Self::Domain(_), NormalHost::Address(_)) => false,
         }
     }
 }
 
 fn exempt(entry: &str) -> Option<Exempt> {
-    if let Some((first, prefix)) = entry.split_once('/') {
-        let first: IpAddr = first.parse().ok()?;
-        let prefix: u8 = prefix.parse().ok()?;
-        let hosts = ExemptHosts::Network(first, prefix);
-        return (prefix <= bits(first)).then_some(Exempt { hosts, port: None });
+    if entry.contains('/') {
+        let hosts = ExemptHosts::Network(AddressRange::parse(entry)?);
+        return Some(Exempt { hosts, port: None });
     }
     // An IPv6 address has colons of its own.
     let (host, port) = match entry.rsplit_once(':') {
@@ -145,7 +141,7 @@ fn exempt(entry: &str) -> Option<Exempt> {
         return Some(Exempt { hosts, port });
     }
     let hosts = match NormalHost::of(host.trim_start_matches('[').trim_end_matches(']')) {
-        NormalHost::Address(address) => ExemptHosts::Network(address, bits(address)),
+        NormalHost::Address(address) => ExemptHosts::Network(AddressRange::single(address)),
         NormalHost::Name(name) => {
             let domain = name.strip_prefix('*').unwrap_or(&name);
             match domain.trim_start_matches('.') {
@@ -180,20 +176,6 @@ impl NormalHost {
             Self::Name(name) => name == "localhost" || name.ends_with(".localhost"),
         }
     }
-}
-
-fn bits(address: IpAddr) -> u8 {
-    if address.is_ipv4() { 32 } else { 128 }
-}
-
-fn is_within(address: IpAddr, first: IpAddr, prefix: u8) -> bool {
-    let number = |address: IpAddr| match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()),
-        IpAddr::V6(address) => address.to_bits(),
-    };
-    let below = u32::from(bits(first).saturating_sub(prefix));
-    let network = |address| number(address).checked_shr(below).unwrap_or(0);
-    address.is_ipv4() == first.is_ipv4() && network(address) == network(first)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! where it enters the program and needs no further validation.
 
 mod action;
+mod address_range;
 mod byte_order_mark;
 mod caller;
 mod certificate;
@@ -26,8 +27,10 @@ mod redact;
 mod san;
 mod secret;
 mod target;
+mod time;
 
 pub use action::{Action, UnknownAction};
+pub use address_range::AddressRange;
 pub use byte_order_mark::without_byte_order_mark;
 pub use caller::{Caller, CallerName, IDENTIFYING_CLAIMS, InvalidCallerName, Rule};
 pub use certificate::{Certificate, CertificateKey, EXPIRY_WARNING_DAYS, Validity};
@@ -53,3 +56,4 @@ pub use redact::{Redactor, TokenHistory};
 pub use san::{InvalidSan, San};
 pub use secret::{ApiKeyHash, InvalidApiKeyHash, Secret};
 pub use target::Target;
+pub use time::{serialize_optional_time, serialize_time};

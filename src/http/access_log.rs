@@ -5,7 +5,7 @@
 //! requests that belong to no caller are limited in number, since anyone can cause them.
 
 use std::cell::{Cell, OnceCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use actix_web::{Error, HttpMessage, HttpRequest};
 use tracing::Span;
 use tracing_actix_web::RootSpanBuilder;
 
+use super::client_address::TrustedPeer;
 use crate::domain::{CallerName, OfferId, OperationId, ProblemCode, PublisherId, RequestId};
 use crate::telemetry::{LogLimit, request_span};
 
@@ -60,6 +61,9 @@ pub struct AccessLog {
     pub replayed: Cell<bool>,
     /// How long the vendor took.
     pub upstream: Cell<Option<Duration>>,
+    peer: Option<SocketAddr>,
+    /// The client's address, where the peer is a trusted proxy.
+    forwarded_for: Option<IpAddr>,
     method: &'static str,
     started: Instant,
     route: Cell<&'static str>,
@@ -72,6 +76,10 @@ pub struct RouteTemplate(pub &'static str);
 
 impl AccessLog {
     fn begin(request: &ServiceRequest) -> Self {
+        let peer = request.peer_addr();
+        let forwarded_for = request.conn_data::<TrustedPeer>().zip(peer);
+        let forwarded_for =
+            forwarded_for.map(|(proxy, peer)| proxy.client(peer.ip(), request.headers()));
         Self {
             request_id: request_id(request),
             caller: OnceCell::new(),
@@ -83,6 +91,8 @@ impl AccessLog {
             problem: Cell::new(None),
             replayed: Cell::new(false),
             upstream: Cell::new(None),
+            peer,
+            forwarded_for,
             method: method(request.method()),
             started: Instant::now(),
             route: Cell::new(NO_ROUTE),
@@ -122,10 +132,15 @@ impl Drop for AccessLog {
             return;
         }
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let client = self.forwarded_for.or(self.peer.map(|peer| peer.ip()));
+        // Without a proxy in between the peer is the client.
+        let proxy = self.peer.filter(|_| self.forwarded_for.is_some());
         tracing::info!(
             method = self.method,
             route = self.route.get(),
             status = self.status.get(),
+            client_address = client.map(tracing::field::display),
+            peer = proxy.map(tracing::field::display),
             caller = self.caller.get().map(CallerName::as_str),
             credential = self.credential.get().map(AsRef::as_ref),
             refused = self.refused.get(),
@@ -157,7 +172,7 @@ pub fn log_refusal(
         status,
         problem = code.as_str(),
         request_id = request_id.as_str(),
-        peer = peer.map(tracing::field::display),
+        client_address = peer.map(|peer| tracing::field::display(peer.ip())),
         "refused what could not be read as a request"
     );
 }

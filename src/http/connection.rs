@@ -32,6 +32,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::access_log::log_refusal;
+use super::client_address::TrustedPeer;
+use crate::domain::AddressRange;
 use crate::identity::PeerCertificate;
 use library_answer::LibraryAnswer;
 use state::{ConnectionState, LINGER, ReadPosition};
@@ -52,6 +54,8 @@ pub struct ConnectionConfig {
     pub timeouts: ConnectionTimeouts,
     /// `server.public_url`, for problem documents.
     pub public_url: Arc<str>,
+    /// `server.trusted_proxies`
+    pub trusted_proxies: Arc<[AddressRange]>,
 }
 
 /// A stream with limits.
@@ -139,6 +143,11 @@ impl<S: CallerStream> Connection<S> {
         data.insert(Rc::clone(&self.state));
         if let Some(certificate) = self.stream.peer_certificate() {
             data.insert(certificate);
+        }
+        let proxies = &self.config.trusted_proxies;
+        let peer = self.peer_addr().filter(|_| !proxies.is_empty());
+        if let Some(proxy) = peer.and_then(|peer| TrustedPeer::among(proxies, peer.ip())) {
+            data.insert(proxy);
         }
     }
 

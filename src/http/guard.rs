@@ -1,10 +1,10 @@
 //! The middleware around every route: limits on the head before it; headers and problem
 //! documents after it.
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::{ConnectionType, Version};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 
@@ -56,6 +56,14 @@ pub async fn guard(
         && let Ok(id) = HeaderValue::from_str(log.request_id.as_str())
     {
         headers.insert(REQUEST_ID, id);
+    }
+    // HTTP/1.0 knows no chunks (RFC 9112 section 7.1): the end of the connection ends the body.
+    if response.request().version() < Version::HTTP_11
+        && response.response().body().size() == BodySize::Stream
+    {
+        let head = response.response_mut().head_mut();
+        head.no_chunking(true);
+        head.set_connection_type(ConnectionType::Close);
     }
     let closes = response.response().head().connection_type() == ConnectionType::Close;
     Ok(response.map_body(|_, body| in_flight.answer(body, closes)))

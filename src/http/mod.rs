@@ -5,6 +5,7 @@
 
 mod access;
 mod access_log;
+mod client_address;
 mod connection;
 mod extract;
 mod guard;
@@ -16,6 +17,7 @@ mod routes;
 mod state;
 
 use actix_web::dev::ServiceFactory;
+use actix_web::guard::{Any, Get, Head};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, Resource, Route, web};
 use tracing_actix_web::TracingLogger;
@@ -57,9 +59,9 @@ pub fn app(
 /// Every route of the public listener. Scopes are matched by their plain prefix, so that
 /// a request meets one pattern and not all of them.
 fn routes(config: &mut web::ServiceConfig) {
-    let monitor = web::get().to(operations::show);
-    let stream = web::get().to(events::stream);
-    let problem = web::get().to(problems::show);
+    let monitor = read().to(operations::show);
+    let stream = read().to(events::stream);
+    let problem = read().to(problems::show);
     config
         .service(web::scope("/offers").service(cancel("/offers/{offerId}/cancel")))
         .service(
@@ -68,20 +70,28 @@ fn routes(config: &mut web::ServiceConfig) {
         )
         .service(
             web::scope("/operations")
-                .service(resource("/{id}", "/operations/{id}", "GET", monitor))
+                .service(resource("/{id}", "/operations/{id}", READ, monitor))
                 .service(resource(
                     "/{id}/events",
                     "/operations/{id}/events",
-                    "GET",
+                    READ,
                     stream,
                 )),
         )
         .service(web::scope("/problems").service(resource(
             "/{code}",
             "/problems/{code}",
-            "GET",
+            READ,
             problem,
         )));
+}
+
+/// The methods of a route that reads.
+const READ: &str = "GET, HEAD";
+
+/// A route that reads. The HTTP library leaves out the body of an answer to HEAD.
+fn read() -> Route {
+    web::route().guard(Any(Get()).or(Head()))
 }
 
 fn cancel(template: &'static str) -> Resource {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::failure::RequestFailure;
 use crate::domain::{
     Action, Delivered, FirstAnswer, Operation, OperationError, OperationId, Origin, Outcome,
-    ProblemCode, Status,
+    ProblemCode, Status, serialize_time,
 };
 
 /// Initial capacity of an operation's JSON: it seldom has to grow.
@@ -93,6 +93,7 @@ pub fn monitor(
     let mut body = Vec::with_capacity(USUAL_BYTES);
     let location = location(operation.id, &config.public_url);
     write_json(operation, &location, config, &mut body);
+    body.push(b'\n');
     Reply {
         status: 200,
         content_type: "application/json",
@@ -132,6 +133,7 @@ pub fn problem(failure: &RequestFailure, context: &ProblemContext<'_>) -> Reply 
         title: code.title(),
         status: code.status(),
         detail: &failure.detail,
+        message: &failure.detail,
         instance: &path[..path.floor_char_boundary(MAX_INSTANCE)],
         code: *code,
         // Of the request that the operation was recorded for, also in a replay.
@@ -149,11 +151,18 @@ pub fn problem(failure: &RequestFailure, context: &ProblemContext<'_>) -> Reply 
         retry_after: (failure.retryable)
             .then(|| retry_after(failure.retry_after.unwrap_or(DEFAULT_RETRY))),
         preference_applied: None,
-        // Serializing these types cannot fail; an empty body would still carry the status.
-        body: serde_json::to_vec(&document).unwrap_or_default(),
+        body: json_line(&document),
         operation_location: location,
         has_arm_location: false,
     }
+}
+
+/// A document as one line of JSON.
+fn json_line(document: &impl Serialize) -> Vec<u8> {
+    // Serializing these types cannot fail; an empty body would still carry the status.
+    let mut line = serde_json::to_vec(document).unwrap_or_default();
+    line.push(b'\n');
+    line
 }
 
 /// The first answer to a request, once more. `path` is that of the repeated request, and
@@ -207,7 +216,9 @@ struct OperationView<'a> {
     offer_id: &'a str,
     publisher_id: &'a str,
     operation_location: &'a str,
+    #[serde(serialize_with = "serialize_time")]
     created_at: Timestamp,
+    #[serde(serialize_with = "serialize_time")]
     updated_at: Timestamp,
     requested_by: &'a str,
     request_id: &'a str,
@@ -233,6 +244,8 @@ struct ProblemView<'a> {
     title: &'static str,
     status: u16,
     detail: &'a str,
+    /// The same: Azure SDKs print this member of an error.
+    message: &'a str,
     instance: &'a str,
     code: ProblemCode,
     request_id: &'a str,

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::reader::{Table, all};
 use super::tls::{self, TlsSettings};
 use super::url;
-use crate::domain::SharedCapacity;
+use crate::domain::{AddressRange, SharedCapacity};
 
 /// The public listener and its limits.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +47,8 @@ pub struct ServerSettings {
     pub max_uri_bytes: usize,
     /// The longest request head, in bytes.
     pub max_header_bytes: usize,
+    /// The proxies whose `X-Forwarded-For` is read, for the log alone.
+    pub trusted_proxies: Vec<AddressRange>,
     /// Whether core dumps and debuggers may read this process's memory.
     pub allow_debugger: bool,
 }
@@ -89,9 +91,18 @@ pub fn read(t: &mut Table<'_, '_>, context: &mut Context) -> Option<ServerSettin
         max_body_bytes: t.count("max_body_bytes", 1..=16_777_216),
         max_uri_bytes: t.count("max_uri_bytes", 256..=65_536),
         max_header_bytes: t.count("max_header_bytes", 1024..=131_072),
+        trusted_proxies: t
+            .texts(
+                "trusted_proxies",
+                "leave it out instead",
+                |reading, at, text| { reading.good(at, AddressRange::parse(text).ok_or(NO_RANGE)) }
+            )
+            .map(Option::unwrap_or_default),
         allow_debugger: t.flag("allow_debugger"),
     })
 }
+
+const NO_RANGE: &str = "must be an IP address or a network, as in 10.0.0.0/8 or fd00::/8";
 
 pub fn socket_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()

@@ -95,6 +95,7 @@ pub async fn serve_public(
                 write: server.events_beat * WRITE_TIMEOUT_BEATS,
             },
             public_url: Arc::clone(&app_state.reply.public_url),
+            trusted_proxies: server.trusted_proxies.as_slice().into(),
         }),
         make_app: move || {
             watch_worker(&watching, "public worker");
@@ -176,6 +177,7 @@ pub async fn serve_admin(
                 write: ADMIN_TIMEOUT,
             },
             public_url: public_url.into(),
+            trusted_proxies: [].into(),
         }),
         make_app: move || {
             watch_worker(&watching, "admin worker");

@@ -40,6 +40,7 @@ fn connect_with(capacity: usize) -> (Connection<DuplexStream>, DuplexStream) {
     let config = ConnectionConfig {
         timeouts: TIMEOUTS,
         public_url: "".into(),
+        trusted_proxies: [].into(),
     };
     (Connection::new(server, config.into(), FIRST_HEAD), client)
 }

@@ -1,7 +1,5 @@
 //! The body of an action: read within limits of size and time, then understood.
 
-use std::time::Duration;
-
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use actix_web::web::{BytesMut, Payload};
@@ -11,11 +9,6 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{Email, MAX_EMAILS, ProblemCode};
 use crate::http::{BodyLimits, Problem};
-
-/// How long, and how much, is read on after a body has turned out to be too large, so that
-/// its sender can read the answer.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// The addresses that an action's body names.
 ///
@@ -44,7 +37,6 @@ async fn read(
     match announced(request) {
         Some(0) => return Ok(body),
         Some(length) if length > limits.max_bytes => {
-            linger(request, payload).await;
             return Err(too_large(limits));
         }
         _ => {}
@@ -65,7 +57,6 @@ async fn read(
                 return Err(Problem::new(ProblemCode::InvalidBody, detail).closing());
             }
             Some(Ok(chunk)) if body.len() + chunk.len() > limits.max_bytes => {
-                linger(request, payload).await;
                 return Err(too_large(limits));
             }
             Some(Ok(chunk)) => body.extend_from_slice(&chunk),
@@ -86,27 +77,14 @@ fn announced(request: &HttpRequest) -> Option<usize> {
     }
 }
 
+/// The connection is closed after this; until then the rest of the body is read for a moment,
+/// so that its sender can read the answer.
 fn too_large(limits: BodyLimits) -> Problem {
     let detail = format!(
         "The body may have at most {} bytes (server.max_body_bytes).",
         limits.max_bytes
     );
     Problem::new(ProblemCode::BodyTooLarge, detail).closing()
-}
-
-/// Closing on unread data would reset the connection before the answer is read.
-async fn linger(request: &HttpRequest, mut payload: Payload) {
-    if request.headers().contains_key(header::EXPECT) {
-        return;
-    }
-    let deadline = Instant::now() + LINGER;
-    let mut rest = LINGER_BYTES;
-    while let Ok(Some(Ok(chunk))) = timeout_at(deadline, payload.next()).await {
-        rest = rest.saturating_sub(chunk.len());
-        if rest == 0 {
-            return;
-        }
-    }
 }
 
 /// Refuses any body but plain JSON.

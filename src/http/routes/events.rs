@@ -9,8 +9,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream::{self, Stream};
@@ -26,11 +26,13 @@ use crate::ledger::Subscription;
 use crate::operation::reply;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// Sent first: when to reconnect after the connection was lost, in milliseconds.
-const GREETING: &[u8] = b"retry: 2000\n\n";
+/// Begins the first event: when to reconnect after the connection was lost, in milliseconds.
+/// It is not an event of its own, since some clients would take it for an empty one.
+const RECONNECT: &str = "retry: 2000\n";
 /// When a slot may be free again.
 const NO_SLOT_RETRY: Duration = Duration::from_secs(5);
-const COMMENT: &[u8] = b": nothing new\n\n";
+/// Without a blank line, which could end an event.
+const COMMENT: &[u8] = b": nothing new\n";
 
 /// `GET /operations/{id}/events`
 ///
@@ -49,6 +51,14 @@ pub async fn stream(
         // Tells the client not to reconnect.
         return Ok(HttpResponse::NoContent().finish());
     }
+    let mut response = HttpResponse::build(StatusCode::OK);
+    response
+        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+        // A proxy must not buffer the answer.
+        .insert_header(("x-accel-buffering", "no"));
+    if request.method() == Method::HEAD {
+        return Ok(response.streaming(stream::empty::<Result<Bytes, Infallible>>()));
+    }
     let caller = operation.requested_by.clone();
     let slot = WaitSlot::acquire(&state, &caller).map_err(no_slot)?;
     let updates = state.ledger.subscribe(operation.id);
@@ -59,18 +69,15 @@ pub async fn stream(
         _slot: slot,
         rights,
         keepalive: keepalive(state.keepalive),
-        next: Step::Greet(operation),
+        next: Step::Send(operation),
+        is_first: true,
         last,
         updates,
         caller,
         request,
         state,
     };
-    Ok(HttpResponse::build(StatusCode::OK)
-        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
-        // A proxy must not buffer the answer.
-        .insert_header(("x-accel-buffering", "no"))
-        .streaming(events.into_stream()))
+    Ok(response.streaming(events.into_stream()))
 }
 
 fn no_slot(reached: NoWaitSlot) -> Problem {
@@ -104,12 +111,13 @@ struct Events {
     /// The last state that was sent to the client.
     last: Option<Timestamp>,
     next: Step,
+    /// Whether no event was sent yet.
+    is_first: bool,
     _slot: WaitSlot,
 }
 
 /// The next step of a stream.
 enum Step {
-    Greet(Arc<Operation>),
     Send(Arc<Operation>),
     Wait,
     End,
@@ -127,10 +135,6 @@ impl Events {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             match std::mem::replace(&mut self.next, Step::Wait) {
-                Step::Greet(operation) => {
-                    self.next = Step::Send(operation);
-                    return Some(Bytes::from_static(GREETING));
-                }
                 Step::Send(operation) => {
                     if operation.status.is_final() {
                         self.next = Step::End;
@@ -192,9 +196,13 @@ impl Events {
     }
 
     /// One state as an event; its JSON is one line.
-    fn event(&self, operation: &Operation) -> Bytes {
+    fn event(&mut self, operation: &Operation) -> Bytes {
         let id = operation.updated_at.as_microsecond();
-        let mut event = format!("id: {id}\ndata: ").into_bytes();
+        let reconnect = match std::mem::take(&mut self.is_first) {
+            true => RECONNECT,
+            false => "",
+        };
+        let mut event = format!("{reconnect}id: {id}\ndata: ").into_bytes();
         let config = &self.state.reply;
         let location = reply::location(operation.id, &config.public_url);
         reply::write_json(operation, &location, config, &mut event);

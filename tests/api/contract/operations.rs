@@ -135,6 +135,7 @@ async fn every_member_of_a_vendor_problem() {
         "title": "The vendor rejected the request",
         "status": 400,
         "detail": "The vendor rejected the request; nothing was done.",
+            "message": "The vendor rejected the request; nothing was done.",
         "instance": "/offers/migrated-1/cancel",
         "code": "portal-rejected-request",
         "requestId": answer.header("x-request-id").unwrap(),

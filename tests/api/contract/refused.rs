@@ -122,9 +122,13 @@ async fn unknown_routes_and_methods() {
             &["GET", "PUT"],
             "POST",
         ),
-        (operation, &["POST", "PUT", "DELETE"], "GET"),
-        (&format!("{operation}/events"), &["POST", "PUT"], "GET"),
-        ("/problems/conflict", &["POST"], "GET"),
+        (operation, &["POST", "PUT", "DELETE"], "GET, HEAD"),
+        (
+            &format!("{operation}/events"),
+            &["POST", "PUT"],
+            "GET, HEAD",
+        ),
+        ("/problems/conflict", &["POST"], "GET, HEAD"),
     ] {
         for method in methods {
             let answer = world.send(method, path, "").await;

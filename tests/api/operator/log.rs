@@ -43,7 +43,7 @@ async fn a_request_and_an_event_inside_it_have_their_form() {
     };
     insta::assert_snapshot!(
         line_with("\"message\":\"request\"").await,
-        @r#"{"timestamp":…,"level":"INFO","message":"request","method":"POST","route":"/offers/{offerId}/cancel","status":202,"caller":"pipeline","credential":"key 19d9efb6","publisher":"contoso","offer":"migrated-1","operation":…,"request_id":"build-7","duration_us":…,"upstream_us":…,"target":"offergate::http::access_log"}"#
+        @r#"{"timestamp":…,"level":"INFO","message":"request","method":"POST","route":"/offers/{offerId}/cancel","status":202,"client_address":"127.0.0.1","caller":"pipeline","credential":"key 19d9efb6","publisher":"contoso","offer":"migrated-1","operation":…,"request_id":"build-7","duration_us":…,"upstream_us":…,"target":"offergate::http::access_log"}"#
     );
     // The event comes from the action's own task.
     insta::assert_snapshot!(

@@ -68,6 +68,8 @@ impl Answer {
         for member in ["title", "detail", "instance", "origin", "delivered"] {
             assert!(document[member].is_string(), "{member}: {document}");
         }
+        assert_eq!(document["message"], document["detail"], "{document}");
+        assert!(self.body.ends_with("}\n"), "{self:?}");
         assert!(document["retryable"].is_boolean(), "{document}");
         assert_eq!(
             document["requestId"].as_str(),
