@@ -3,6 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::sync::{Arc, LazyLock};
 use std::{env, fs};
 
 use rustls::RootCertStore;
@@ -31,18 +32,25 @@ pub enum TransportError {
     Tls(#[from] rustls::Error),
 }
 
-/// All authorities that are trusted.
-pub(super) fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TransportError> {
+/// The operating system's, read once: the first transports are made at the start, and no reload
+/// may wait for a file system that hangs.
+static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
     let mut roots = RootCertStore::empty();
     // A system certificate that cannot be parsed is skipped; the start goes on.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    Arc::new(roots)
+});
+
+/// All authorities that are trusted.
+pub(super) fn roots(ca_file: Option<&Path>) -> Result<Arc<RootCertStore>, TransportError> {
+    let mut roots = Arc::clone(&SYSTEM);
     if let Some(path) = ca_file {
         let unreadable = |e: rustls::pki_types::pem::Error| TransportError::CaFile(e.to_string());
         let mut found = 0;
         let file = files::read(path, MAX_CA_FILE);
         let file = file.map_err(|error| TransportError::CaFile(format!("it {error}")))?;
         for certificate in CertificateDer::pem_slice_iter(without_byte_order_mark(&file.bytes)) {
-            roots
+            Arc::make_mut(&mut roots)
                 .add(certificate.map_err(unreadable)?)
                 .map_err(|e| TransportError::CaFile(e.to_string()))?;
             found += 1;

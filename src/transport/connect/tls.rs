@@ -18,12 +18,13 @@ use crate::transport::unreachable::TlsProblem;
 ///
 /// # Errors
 /// When the TLS library refuses its own defaults.
-pub(in crate::transport) fn client_config(roots: RootCertStore) -> Result<ClientConfig, Error> {
+pub(in crate::transport) fn client_config(
+    roots: Arc<RootCertStore>,
+) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-            .build()
-            .map_err(|error| Error::General(error.to_string()))?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+        .build()
+        .map_err(|error| Error::General(error.to_string()))?;
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
