@@ -24,6 +24,9 @@ pub mod cli;
 pub mod credential;
 pub mod domain;
 pub mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod identity;
 pub mod ledger;

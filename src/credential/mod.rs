@@ -28,4 +28,6 @@ pub use refresher::TokenRefresher;
 pub use source::TokenSource;
 pub use token::{Token, TokenFacts};
 pub use token_file::TokenFile;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use token_response::read_token_answer;
 pub use workload_identity::WorkloadIdentity;

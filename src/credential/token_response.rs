@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::HeaderValue;
+use actix_web::http::header::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -74,7 +74,30 @@ impl TokenDocument {
 /// [`TokenFetchError`] unless it grants a usable token.
 pub(super) fn read(response: &Response, history: &TokenHistory) -> Result<Grant, TokenFetchError> {
     let status = response.status().as_u16();
-    let document: Option<TokenDocument> = match &response.body {
+    read_parts(status, response.headers(), &response.body, history)
+}
+
+/// The token in an answer, as a header's value.
+///
+/// # Errors
+/// [`TokenFetchError`] unless the answer grants a usable one.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn read_token_answer(
+    status: u16,
+    headers: &HeaderMap,
+    body: &Body,
+) -> Result<HeaderValue, TokenFetchError> {
+    let history = std::sync::Arc::new(crate::domain::Redactor::default()).token_history("fuzzing");
+    read_parts(status, headers, body, &history).map(|grant| grant.authorization)
+}
+
+fn read_parts(
+    status: u16,
+    headers: &HeaderMap,
+    body: &Body,
+    history: &TokenHistory,
+) -> Result<Grant, TokenFetchError> {
+    let document: Option<TokenDocument> = match body {
         Body::Whole(bytes) | Body::Unverified(bytes) => parse_json(bytes).ok().map(TokenDocument),
         Body::Cut | Body::Unreadable => None,
     };
@@ -82,12 +105,12 @@ pub(super) fn read(response: &Response, history: &TokenHistory) -> Result<Grant,
         200 => {
             let unreadable = "the body is cut, too long or not a JSON object";
             let document = document.ok_or(TokenFetchError::InvalidResponse(unreadable))?;
-            let now = date(response.headers()).unwrap_or_else(Timestamp::now);
+            let now = date(headers).unwrap_or_else(Timestamp::now);
             grant(document, now, history)
         }
         429 | 503 => Err(TokenFetchError::Throttled {
             status,
-            retry_after: retry_after(response.headers(), Timestamp::now()),
+            retry_after: retry_after(headers, Timestamp::now()),
         }),
         _ => {
             let document = document.unwrap_or_default();

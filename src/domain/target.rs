@@ -37,7 +37,8 @@ impl Target {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used)]
 impl Target {
     /// A target without a permit, for tests.
     pub fn sample(publisher: &str, offer: &str) -> Self {

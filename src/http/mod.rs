@@ -31,6 +31,8 @@ pub use access::{Access, CurrentAccess};
 pub use connection::{
     CallerStream, Connection, ConnectionConfig, ConnectionTimeouts, peer_certificate,
 };
+#[cfg(any(test, feature = "fuzzing"))]
+pub use extract::{idempotency_key, parse_action_body, preferred_wait};
 pub use guard::track;
 pub use problem::Problem;
 pub use quota::{LongPollLimit, Quotas};

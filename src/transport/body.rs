@@ -96,6 +96,13 @@ pub(super) fn check_framing(
     }
 }
 
+/// The body of an answer that came with this head.
+#[cfg(any(test, feature = "fuzzing"))]
+#[must_use]
+pub fn read_body(status: StatusCode, headers: &HeaderMap, bytes: Bytes, max: usize) -> Body {
+    check_framing(bytes, Framing::of(status, headers), headers, max)
+}
+
 /// Undoes the codings, the last one that was applied first (RFC 9110 section 8.4).
 fn decode(bytes: Bytes, headers: &HeaderMap, max: usize) -> Result<Bytes, Body> {
     // Nothing is encoded as nothing by front ends that do not look at the body.

@@ -17,6 +17,8 @@ mod unreachable;
 
 pub use backoff::Backoff;
 pub use body::Body;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use body::read_body;
 pub use client::{HttpClient, Request, Response, Transport};
 pub use config::TransportOptions;
 pub use error::{Lost, SendError};

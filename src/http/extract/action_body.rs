@@ -121,8 +121,11 @@ struct Metadata {
     notification_emails: Option<String>,
 }
 
-/// Understands a body. Errors name the member that is wrong, never its value.
-fn parse(body: &[u8]) -> Result<Vec<Email>, Problem> {
+/// Understands a body.
+///
+/// # Errors
+/// 400 `invalid-body`, which names the member that is wrong, never its value.
+pub fn parse(body: &[u8]) -> Result<Vec<Email>, Problem> {
     let invalid = |detail: String| Problem::new(ProblemCode::InvalidBody, detail);
     let body: ActionBody = serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());

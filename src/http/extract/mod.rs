@@ -15,6 +15,8 @@ use super::access_log::AccessLog;
 use crate::domain::ProblemCode;
 
 pub use action_body::action_body;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use action_body::parse as parse_action_body;
 pub use caller::{Authenticated, authenticate, reauthenticate};
 pub use idempotency_key::{idempotency_key, refuse_idempotency_key};
 pub use offer::{permit, refuse_unsupported};
