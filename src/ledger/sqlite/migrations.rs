@@ -40,11 +40,7 @@ pub fn migrator() -> Migrator {
 pub async fn compare(connection: &mut SqliteConnection) -> Result<(), LedgerError> {
     let migrator = migrator();
     let applied = connection.list_applied_migrations(&migrator.table_name);
-    let applied = match applied.await {
-        Ok(applied) => applied,
-        Err(_none) => Vec::new(),
-    };
-    for applied in applied {
+    for applied in applied.await.unwrap_or_default() {
         let ours = migrator.iter().find(|ours| ours.version == applied.version);
         match ours {
             None => return Err(unmigrated(MigrateError::VersionMissing(applied.version))),
