@@ -103,7 +103,7 @@ fn apply_failure(
             match lost {
                 // Something answered, but it was not the vendor's API.
                 Lost::NotHttp => Some((ProblemCode::PortalBadResponse, None)),
-                Lost::Timeout | Lost::Closed | Lost::Interim => None,
+                Lost::Timeout | Lost::Closed => None,
             }
         }
         CallFailure::Portal(SendError::NotSent(cause)) => {

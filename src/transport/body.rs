@@ -1,67 +1,61 @@
-//! Bodies of answers: bounded, decoded, and checked for completeness, which awc does not
-//! do (it reports a short or cut body as success).
+//! Bodies of answers: bounded, decoded, and with what is known about their completeness.
 
 use std::io::Read;
 
-use actix_web::http::StatusCode;
+use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, BytesMut};
 use futures_util::StreamExt;
+
+use super::framing::UnprovenEnd;
 
 /// A server that applies more codings than this to one body is not understood.
 const MAX_CODINGS: usize = 3;
 
 /// A body, and what is known about its completeness.
 pub enum Body {
-    /// As long as announced.
+    /// As long as announced, up to its last chunk, or up to an end of the connection that
+    /// cannot be forged.
     Whole(Bytes),
-    /// Chunked, or ended by closing: awc does not report a cut one, so only a parser
-    /// that needs the end may trust it.
+    /// Ended by closing, which anything in between can do, so only a parser that needs the
+    /// end may trust it.
     Unverified(Bytes),
     /// Shorter than announced, broken off, or not there by the deadline.
     Cut,
-    /// Longer than the limit, or in an unknown encoding.
+    /// Longer than the limit, in an unknown encoding, or with something behind the encoded
+    /// body.
     Unreadable,
 }
 
-/// How the end of a body is marked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
-    /// By its length in bytes.
-    Length(usize),
-    /// By a last chunk.
-    Chunked,
-    /// By none that awc evaluates.
-    Implicit,
-}
-
-impl Framing {
-    pub(super) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
-        if status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
-            return Self::Length(0);
-        }
-        if let Some(encoding) = headers.get(header::TRANSFER_ENCODING) {
-            let chunked = encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
-            return if chunked {
-                Self::Chunked
-            } else {
-                Self::Implicit
-            };
-        }
-        headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map_or(Self::Implicit, Self::Length)
+/// Reads a body of at most `max` bytes, and decodes it.
+pub(super) async fn read(head: &mut awc::ClientResponse, max: usize) -> Body {
+    let (bytes, is_proven) = match collect(head, max).await {
+        Ok(read) => read,
+        Err(body) => return body,
+    };
+    match decode(bytes, head.headers(), max) {
+        Ok(bytes) if is_proven => Body::Whole(bytes),
+        Ok(bytes) => Body::Unverified(bytes),
+        Err(body) => body,
     }
 }
 
-/// Reads a body of at most `max` bytes, still encoded.
-pub(super) async fn read(head: &mut awc::ClientResponse, max: usize) -> Result<Bytes, Body> {
+/// Reads a body, still encoded, and whether its end is proven. The filter below awc reports
+/// every end that is not as announced as an error.
+async fn collect(head: &mut awc::ClientResponse, max: usize) -> Result<(Bytes, bool), Body> {
     let mut all = BytesMut::new();
     let mut first = None;
+    let mut is_proven = true;
     while let Some(chunk) = head.next().await {
-        let chunk = chunk.map_err(|_| Body::Cut)?;
-        if all.len() + chunk.len() > max {
+        let chunk = match chunk {
+            Ok(chunk) => chunk,
+            Err(PayloadError::Io(error)) if is_unproven_end(&error) => {
+                is_proven = false;
+                break;
+            }
+            Err(_) => return Err(Body::Cut),
+        };
+        if all.len() + first.as_ref().map_or(0, Bytes::len) + chunk.len() > max {
             return Err(Body::Unreadable);
         }
         // Nearly every answer is one chunk, which is passed on without a copy.
@@ -74,26 +68,12 @@ pub(super) async fn read(head: &mut awc::ClientResponse, max: usize) -> Result<B
             }
         }
     }
-    Ok(first.unwrap_or_else(|| all.freeze()))
+    Ok((first.unwrap_or_else(|| all.freeze()), is_proven))
 }
 
-/// Compares what was read with what was announced, and decodes it.
-pub(super) fn check_framing(
-    bytes: Bytes,
-    framing: Framing,
-    headers: &HeaderMap,
-    max: usize,
-) -> Body {
-    if let Framing::Length(expected) = framing
-        && bytes.len() != expected
-    {
-        return Body::Cut;
-    }
-    match (decode(bytes, headers, max), framing) {
-        (Ok(bytes), Framing::Length(_)) => Body::Whole(bytes),
-        (Ok(bytes), Framing::Chunked | Framing::Implicit) => Body::Unverified(bytes),
-        (Err(body), _) => body,
-    }
+fn is_unproven_end(error: &std::io::Error) -> bool {
+    let inner = error.get_ref();
+    inner.is_some_and(|inner| inner.is::<UnprovenEnd>())
 }
 
 /// The body of an answer that came with this head.
@@ -148,44 +128,9 @@ fn gunzip(bytes: &[u8], max: usize) -> Result<Bytes, Body> {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderValue;
 
     use super::*;
-
-    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
-            .collect()
-    }
-
-    #[test]
-    fn a_connection_without_explicit_framing_is_closed() {
-        let table = [
-            (200, vec![(header::CONTENT_LENGTH, "7")], Framing::Length(7)),
-            (200, vec![(header::CONTENT_LENGTH, "x")], Framing::Implicit),
-            (
-                200,
-                vec![(header::TRANSFER_ENCODING, "chunked")],
-                Framing::Chunked,
-            ),
-            (200, vec![], Framing::Implicit),
-            (204, vec![], Framing::Length(0)),
-        ];
-        for (status, pairs, expected) in table {
-            let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(Framing::of(status, &headers(&pairs)), expected);
-        }
-    }
-
-    #[test]
-    fn a_short_body_is_cut_and_a_chunked_one_is_unverified() {
-        let none = HeaderMap::new();
-        let checked = |framing| check_framing(Bytes::from_static(b"{}"), framing, &none, 9);
-        assert!(matches!(checked(Framing::Length(2)), Body::Whole(_)));
-        assert!(matches!(checked(Framing::Length(3)), Body::Cut));
-        assert!(matches!(checked(Framing::Chunked), Body::Unverified(_)));
-    }
 
     fn gzip(plain: &[u8]) -> Vec<u8> {
         use std::io::Write;

@@ -9,7 +9,7 @@ use actix_web::http::{Method, StatusCode, Uri};
 use actix_web::web::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::body::{Body, Framing, check_framing, read};
+use super::body::{Body, read};
 use super::config::{ClientConfig, TransportOptions};
 use super::connect::Pool;
 use super::error::{Lost, SendError, classify, is_stale};
@@ -141,7 +141,7 @@ impl HttpClient {
                 ..
             }) if request.method == Method::GET => {
                 // The other idle connections of the pool are as old.
-                self.renew_pools(Some(generation));
+                self.renew_pools(generation);
                 self.exchange(&request, deadline).await
             }
             answered => answered,
@@ -161,32 +161,18 @@ impl HttpClient {
             stale: None,
         })?;
         let mut head = started.await.map_err(failed)?;
-        let status = head.status();
-        let framing = Framing::of(status, head.headers());
-        if status.is_informational() || framing == Framing::Implicit {
-            // awc has put the connection back into its pool, although more bytes belong
-            // to this answer: the next request would read them as its own.
-            self.renew_pools(None);
-        }
-        if status.is_informational() {
-            return Err(Failure {
-                error: SendError::Lost(Lost::Interim),
-                stale: None,
-            });
-        }
-        let body = match timeout_at(deadline, read(&mut head, request.max_answer)).await {
-            Ok(Ok(bytes)) => check_framing(bytes, framing, head.headers(), request.max_answer),
-            Ok(Err(body)) => body,
-            Err(_elapsed) => Body::Cut,
-        };
-        Ok(Response { head, body })
+        let body = timeout_at(deadline, read(&mut head, request.max_answer)).await;
+        Ok(Response {
+            body: body.unwrap_or(Body::Cut),
+            head,
+        })
     }
 
     /// Replaces the pools, unless those of this generation were replaced already. Running
     /// exchanges keep their connections.
-    fn renew_pools(&self, generation: Option<u64>) {
+    fn renew_pools(&self, generation: u64) {
         let mut pools = self.pools.borrow_mut();
-        if generation.is_none_or(|generation| generation == pools.generation) {
+        if generation == pools.generation {
             let generation = pools.generation + 1;
             *pools = ConnectionPools {
                 generation,

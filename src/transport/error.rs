@@ -4,6 +4,7 @@ use actix_web::error::ParseError;
 use awc::error::{ConnectError, SendRequestError};
 
 use super::connect::Stale;
+use super::framing::Misframed;
 use super::unreachable::Unreachable;
 
 /// Why a request has no answer.
@@ -47,12 +48,9 @@ pub enum Lost {
     /// The connection ended first.
     #[error("the connection was closed without an answer")]
     Closed,
-    /// The bytes were not HTTP.
+    /// The bytes were not HTTP, or not an answer to this request alone.
     #[error("the answer was not HTTP")]
     NotHttp,
-    /// An interim (1xx) answer came; awc loses the final one behind it.
-    #[error("only an interim (1xx) answer came")]
-    Interim,
 }
 
 /// Sorts awc's errors. `Connect(Disconnected)` comes after the request was written, so
@@ -75,6 +73,9 @@ pub(super) fn classify(error: SendRequestError) -> SendError {
             _ => L(Lost::Closed),
         },
         SendRequestError::Timeout => L(Lost::Timeout),
+        SendRequestError::Response(ParseError::Io(error)) if is_misframed(&error) => {
+            L(Lost::NotHttp)
+        }
         // A connection that broke while the answer was read counts as an absent answer.
         SendRequestError::Response(
             ParseError::Io(_) | ParseError::Incomplete | ParseError::Timeout,
@@ -82,6 +83,11 @@ pub(super) fn classify(error: SendRequestError) -> SendError {
         SendRequestError::Response(_) => L(Lost::NotHttp),
         _ => L(Lost::Closed),
     }
+}
+
+fn is_misframed(error: &std::io::Error) -> bool {
+    let inner = error.get_ref();
+    inner.is_some_and(|inner| inner.is::<Misframed>())
 }
 
 /// Whether the request went into a connection that had ended while it was idle.
@@ -115,6 +121,12 @@ mod tests {
             (
                 SendRequestError::Response(ParseError::Io(reset())),
                 SendError::Lost(Lost::Closed),
+            ),
+            (
+                SendRequestError::Response(ParseError::Io(std::io::Error::other(
+                    Misframed::Length,
+                ))),
+                SendError::Lost(Lost::NotHttp),
             ),
             (
                 SendRequestError::Response(ParseError::Incomplete),

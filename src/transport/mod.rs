@@ -1,9 +1,9 @@
 //! Outbound HTTP: the vendor, token endpoints, issuers of signing keys.
 //!
 //! This module adds to awc what makes its answers dependable. Redirects are not
-//! followed, bodies are bounded and checked for completeness, everything has a
-//! deadline, a connection whose framing is in doubt is never used again, and a GET on a
-//! stale pooled connection is repeated.
+//! followed, every framing that HTTP/1 allows is understood and every other refused, bodies
+//! are bounded, everything has a deadline, a connection whose framing is in doubt is never
+//! used again, and a GET on a stale pooled connection is repeated.
 
 mod backoff;
 mod body;
@@ -11,6 +11,7 @@ mod client;
 mod config;
 mod connect;
 mod error;
+mod framing;
 mod headers;
 mod trust;
 mod unreachable;

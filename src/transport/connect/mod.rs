@@ -27,6 +27,7 @@ use tokio_rustls::TlsConnector;
 
 use self::lookup::Lookups;
 use self::stream::{Channel, Connected};
+use super::framing::Filter;
 use super::unreachable::{ProxyFailure, ProxyProblem, TlsProblem, Unreachable};
 use crate::domain::{Egress, Proxy};
 
@@ -34,11 +35,12 @@ pub(super) use self::stream::Stale;
 pub(super) use self::tls::client_config;
 
 /// What awc reads from and writes to.
-type Stream = Connected;
+type Stream = Filter<Connected>;
 
 /// Lays over a new connection what awc needs to read it rightly.
 fn wrap(connected: Connected) -> Stream {
-    connected
+    let is_encrypted = connected.is_encrypted();
+    Filter::new(connected, is_encrypted)
 }
 
 /// How connections are made; shared by all threads.

@@ -52,6 +52,11 @@ impl Connected {
         }
     }
 
+    /// Whether what comes, and its orderly end, are the server's own.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.channel, Channel::Tls(_))
+    }
+
     /// What an operation's error means: [`Stale`] if an idle connection had ended.
     fn judge(&self, error: io::Error) -> io::Error {
         if self.was_used && self.is_waiting {

@@ -1,0 +1,392 @@
+//! The head of an answer, as far as it says how long the answer is (RFC 9112 section 6).
+
+use std::mem::MaybeUninit;
+
+/// The most header fields of an answer; awc accepts no more.
+const MAX_FIELDS: usize = 96;
+
+/// How the end of a body is marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is no body.
+    None,
+    /// By its length in bytes.
+    Length(u64),
+    /// By a last chunk.
+    Chunked,
+    /// By the end of the connection.
+    UntilEnd,
+}
+
+/// Why an answer cannot be told from what surrounds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(in crate::transport) enum Misframed {
+    #[error("the answer is not HTTP/1.x")]
+    NotHttp,
+    #[error("the answer has no length, or several")]
+    Length,
+    #[error("the answer's Transfer-Encoding is not chunked")]
+    TransferEncoding,
+    #[error("the answer switches to another protocol, unasked")]
+    SwitchingProtocols,
+    #[error("the answer's head is too long")]
+    LongHead,
+    #[error("too many interim (1xx) answers came")]
+    TooMuchInterim,
+    #[error("the answer's chunks are malformed")]
+    Chunk,
+}
+
+/// What stands at the beginning of some bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Head {
+    /// A part of a head.
+    Partial,
+    /// An interim answer (RFC 9110 section 15.2) of this length.
+    Interim {
+        /// In bytes.
+        length: usize,
+    },
+    /// The head of the final answer.
+    Final {
+        /// In bytes.
+        length: usize,
+        /// How the end of its body is marked.
+        framing: Framing,
+        /// In a form that awc reads rightly, if it would not do so as it is.
+        rewritten: Option<Vec<u8>>,
+    },
+}
+
+/// What the fields of a head say.
+#[derive(Default)]
+struct Fields {
+    length: Option<u64>,
+    /// Transfer-Encoding, and whether it is `chunked`.
+    coding: Option<bool>,
+    /// Another protocol is offered, which awc takes for more than that.
+    offers_upgrade: bool,
+}
+
+/// Reads a head. `is_head`: the request was HEAD, whose answer has no body.
+///
+/// # Errors
+/// [`Misframed`]
+pub(super) fn read(bytes: &[u8], is_head: bool) -> Result<Head, Misframed> {
+    let mut space = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut response = httparse::Response::new(&mut []);
+    // As awc does; or else with lines that go on in the next (RFC 9112 section 5.2).
+    let mut parser = httparse::ParserConfig::default();
+    parser.allow_spaces_after_header_name_in_responses(true);
+    let mut parsed = parser.parse_response_with_uninit_headers(&mut response, bytes, &mut space);
+    let is_folded = parsed.is_err();
+    let mut space = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    if is_folded {
+        response = httparse::Response::new(&mut []);
+        parser.allow_obsolete_multiline_headers_in_responses(true);
+        parsed = parser.parse_response_with_uninit_headers(&mut response, bytes, &mut space);
+    }
+    let length = match parsed {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(Head::Partial),
+        Err(httparse::Error::TooManyHeaders) => return Err(Misframed::LongHead),
+        Err(_) => return Err(Misframed::NotHttp),
+    };
+    let status = match response.code {
+        Some(101) => return Err(Misframed::SwitchingProtocols),
+        Some(100..=199) => return Ok(Head::Interim { length }),
+        Some(status @ 200..=999) => status,
+        _ => return Err(Misframed::NotHttp),
+    };
+    let is_old = response.version == Some(0);
+    let fields = Fields::read(response.headers)?;
+    if is_old && fields.coding.is_some() {
+        return Err(Misframed::TransferEncoding);
+    }
+    let has_no_body = matches!(status, 204 | 304);
+    let framing = match (fields.length, fields.coding) {
+        (Some(_), Some(_)) => return Err(Misframed::Length),
+        _ if is_head || has_no_body => Framing::None,
+        (Some(length), None) => Framing::Length(length),
+        (None, Some(true)) => Framing::Chunked,
+        (None, Some(false) | None) => Framing::UntilEnd,
+    };
+    let announces_body = fields.coding.is_some() || fields.length.unwrap_or(0) > 0;
+    let is_usual = !is_folded
+        && !fields.offers_upgrade
+        && !is_old
+        && framing != Framing::UntilEnd
+        && !(has_no_body && announces_body);
+    Ok(Head::Final {
+        length,
+        framing,
+        rewritten: (!is_usual).then(|| rewrite(status, response.headers, framing, is_old)),
+    })
+}
+
+impl Fields {
+    fn read(all: &[httparse::Header<'_>]) -> Result<Self, Misframed> {
+        let mut fields = Self::default();
+        for field in all {
+            if is(field, "content-length") {
+                if fields.length.is_some() {
+                    return Err(Misframed::Length);
+                }
+                fields.length = Some(number(field.value).ok_or(Misframed::Length)?);
+            } else if is(field, "transfer-encoding") {
+                let coding = field.value.trim_ascii();
+                let is_chunked = coding.eq_ignore_ascii_case(b"chunked");
+                let is_known = is_chunked || coding.eq_ignore_ascii_case(b"identity");
+                if !is_known || fields.coding.is_some() {
+                    return Err(Misframed::TransferEncoding);
+                }
+                fields.coding = Some(is_chunked);
+            } else if is(field, "upgrade") {
+                fields.offers_upgrade = true;
+            }
+        }
+        Ok(fields)
+    }
+}
+
+fn is(field: &httparse::Header<'_>, name: &str) -> bool {
+    field.name.len() == name.len() && field.name.eq_ignore_ascii_case(name)
+}
+
+fn number(value: &[u8]) -> Option<u64> {
+    let digits = value.trim_ascii();
+    let is_number = digits.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(digits)
+        .ok()?
+        .parse()
+        .ok()
+        .filter(|_| is_number)
+}
+
+/// The same head in the form of HTTP/1.1, with a framing that is passed on.
+fn rewrite(
+    status: u16,
+    fields: &[httparse::Header<'_>],
+    framing: Framing,
+    is_old: bool,
+) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {status} \r\n").into_bytes();
+    let mut closes = is_old || framing == Framing::UntilEnd;
+    for field in fields {
+        if is(field, "connection") {
+            let mut options = field.value.split(|byte| *byte == b',');
+            closes |= options.any(|it| it.trim_ascii().eq_ignore_ascii_case(b"close"));
+            continue;
+        }
+        let names = ["content-length", "transfer-encoding", "upgrade"];
+        if names.iter().any(|name| is(field, name)) {
+            continue;
+        }
+        head.extend_from_slice(field.name.as_bytes());
+        head.extend_from_slice(b": ");
+        // Lines that belong together become one.
+        let line_end = |byte: &u8| {
+            if matches!(byte, b'\r' | b'\n') {
+                b' '
+            } else {
+                *byte
+            }
+        };
+        head.extend(field.value.iter().map(line_end));
+        head.extend_from_slice(b"\r\n");
+    }
+    let length = match framing {
+        Framing::None => "content-length: 0\r\n".to_owned(),
+        Framing::Length(length) => format!("content-length: {length}\r\n"),
+        Framing::Chunked | Framing::UntilEnd => "transfer-encoding: chunked\r\n".to_owned(),
+    };
+    head.extend_from_slice(length.as_bytes());
+    if closes {
+        head.extend_from_slice(b"connection: close\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framing(head: &str) -> Result<(Framing, bool), Misframed> {
+        match read(head.as_bytes(), false)? {
+            Head::Final {
+                length,
+                framing,
+                rewritten,
+            } => {
+                assert_eq!(length, head.len(), "{head}");
+                Ok((framing, rewritten.is_some()))
+            }
+            other => panic!("{head}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_framing_is_what_the_head_says() {
+        use Framing::{Chunked, Length, None, UntilEnd};
+        for (status_line, fields, expected) in [
+            ("HTTP/1.1 200 OK", "Content-Length: 7", (Length(7), false)),
+            ("HTTP/1.1 200", "content-length:\t007 ", (Length(7), false)),
+            ("HTTP/1.1 202 ", "CONTENT-LENGTH: 0", (Length(0), false)),
+            (
+                "HTTP/1.1 200 OK",
+                "Transfer-Encoding: Chunked",
+                (Chunked, false),
+            ),
+            ("HTTP/1.1 200 OK", "X: y", (UntilEnd, true)),
+            (
+                "HTTP/1.1 200 OK",
+                "Transfer-Encoding: identity",
+                (UntilEnd, true),
+            ),
+            ("HTTP/1.0 200 OK", "Content-Length: 7", (Length(7), true)),
+            ("HTTP/1.0 200 OK", "X: y", (UntilEnd, true)),
+            (
+                "HTTP/1.1 200 OK",
+                "Upgrade: websocket\r\nContent-Length: 7",
+                (Length(7), true),
+            ),
+            (
+                "HTTP/1.1 200 OK",
+                "X: a\r\n\tb\r\nContent-Length: 7",
+                (Length(7), true),
+            ),
+            (
+                "HTTP/1.1 200 OK",
+                "Content-Length:\r\n 7",
+                (Length(7), true),
+            ),
+            ("HTTP/1.1 204 No Content", "X: y", (None, false)),
+            (
+                "HTTP/1.1 204 No Content",
+                "Content-Length: 0",
+                (None, false),
+            ),
+            ("HTTP/1.1 204 No Content", "Content-Length: 7", (None, true)),
+            (
+                "HTTP/1.1 304 Not Modified",
+                "Content-Length: 7",
+                (None, true),
+            ),
+            (
+                "HTTP/1.1 304 Not Modified",
+                "Transfer-Encoding: chunked",
+                (None, true),
+            ),
+        ] {
+            let head = format!("{status_line}\r\n{fields}\r\n\r\n");
+            assert_eq!(framing(&head), Ok(expected), "{head}");
+        }
+    }
+
+    #[test]
+    fn a_framing_in_doubt_is_refused() {
+        use Misframed::{Length, NotHttp, SwitchingProtocols, TransferEncoding};
+        for (status_line, fields, expected) in [
+            (
+                "HTTP/1.1 200 OK",
+                "Content-Length: 7\r\nContent-Length: 7",
+                Length,
+            ),
+            (
+                "HTTP/1.1 200 OK",
+                "Content-Length: 7\r\nContent-Length: 8",
+                Length,
+            ),
+            ("HTTP/1.1 200 OK", "Content-Length: 7, 7", Length),
+            ("HTTP/1.1 200 OK", "Content-Length: +7", Length),
+            ("HTTP/1.1 200 OK", "Content-Length: -7", Length),
+            ("HTTP/1.1 200 OK", "Content-Length: 0x7", Length),
+            ("HTTP/1.1 200 OK", "Content-Length:", Length),
+            (
+                "HTTP/1.1 200 OK",
+                "Content-Length: 99999999999999999999",
+                Length,
+            ),
+            (
+                "HTTP/1.1 200 OK",
+                "Content-Length: 7\r\nTransfer-Encoding: chunked",
+                Length,
+            ),
+            (
+                "HTTP/1.1 200 OK",
+                "Transfer-Encoding: identity\r\nContent-Length: 7",
+                Length,
+            ),
+            (
+                "HTTP/1.1 200 OK",
+                "Transfer-Encoding: gzip, chunked",
+                TransferEncoding,
+            ),
+            (
+                "HTTP/1.1 200 OK",
+                "Transfer-Encoding: chunked, identity",
+                TransferEncoding,
+            ),
+            (
+                "HTTP/1.1 200 OK",
+                "Transfer-Encoding: xchunked",
+                TransferEncoding,
+            ),
+            (
+                "HTTP/1.1 200 OK",
+                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+                TransferEncoding,
+            ),
+            (
+                "HTTP/1.0 200 OK",
+                "Transfer-Encoding: chunked",
+                TransferEncoding,
+            ),
+            (
+                "HTTP/1.1 101 Switching Protocols",
+                "Upgrade: h2c",
+                SwitchingProtocols,
+            ),
+            ("HTTP/1.1 099 Low", "X: y", NotHttp),
+            ("HTTP/2 200 OK", "X: y", NotHttp),
+            ("HTTP/1.1 20 OK", "X: y", NotHttp),
+            ("HTTP/1.1 200 OK", "A\0: b", NotHttp),
+            ("ICY 200 OK", "X: y", NotHttp),
+        ] {
+            let head = format!("{status_line}\r\n{fields}\r\n\r\n");
+            assert_eq!(read(head.as_bytes(), false), Err(expected), "{head}");
+        }
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(97));
+        assert_eq!(read(many.as_bytes(), false), Err(Misframed::LongHead));
+    }
+
+    #[test]
+    fn a_rewritten_head_keeps_everything_but_the_framing() {
+        let old = "HTTP/1.0 202 Accepted\r\nLocation: /x\r\nX: a\r\n  b\r\nUpgrade: h2c\r\n\r\n";
+        let Ok(Head::Final {
+            rewritten: Some(head),
+            ..
+        }) = read(old.as_bytes(), false)
+        else {
+            panic!("not rewritten");
+        };
+        assert_eq!(
+            String::from_utf8(head).unwrap(),
+            "HTTP/1.1 202 \r\nLocation: /x\r\nX: a    b\r\ntransfer-encoding: chunked\r\n\
+             connection: close\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn an_answer_to_head_has_no_body() {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n";
+        let expected = Head::Final {
+            length: head.len(),
+            framing: Framing::None,
+            rewritten: None,
+        };
+        assert_eq!(read(head, true), Ok(expected));
+        assert_eq!(read(&head[..20], true), Ok(Head::Partial));
+    }
+}
