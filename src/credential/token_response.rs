@@ -135,7 +135,7 @@ fn grant(
     if kind.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err(TokenFetchError::InvalidResponse("token_type is not Bearer"));
     }
-    bearer(&token, lifetime(&document, now), history)
+    bearer(&token, lifetime(&document, now)?, history)
 }
 
 /// A token as a header value that no `Debug` prints.
@@ -164,14 +164,26 @@ pub(super) fn bearer(
 }
 
 /// `expires_in` depends on no clock and is preferred. `expires_on` is compared with the
-/// endpoint's clock, `now`. A text that is no number says nothing.
-fn lifetime(document: &TokenDocument, now: Timestamp) -> Duration {
+/// endpoint's clock, `now`.
+fn lifetime(document: &TokenDocument, now: Timestamp) -> Result<Duration, TokenFetchError> {
     let until = |at: f64| at - now.as_duration().as_secs_f64();
     let left = document.seconds("expires_in");
-    let left = left.or_else(|| document.seconds("expires_on").map(until));
-    left.map_or(UNSTATED_LIFETIME, |left| {
-        Duration::from_secs_f64(left.clamp(0.0, LONGEST_LIFETIME.as_secs_f64()))
-    })
+    match left.or_else(|| document.seconds("expires_on").map(until)) {
+        Some(left) => {
+            let left = left.clamp(0.0, LONGEST_LIFETIME.as_secs_f64());
+            Ok(Duration::from_secs_f64(left))
+        }
+        // A lifetime that cannot be read is not replaced by a guess.
+        None if document
+            .text("expires_in")
+            .is_some_and(|text| !text.trim().is_empty()) =>
+        {
+            Err(TokenFetchError::InvalidResponse(
+                "expires_in is not a number of seconds",
+            ))
+        }
+        None => Ok(UNSTATED_LIFETIME),
+    }
 }
 
 /// Entra's error number. The rest of its text is not shown: it could repeat a part of
@@ -221,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lifetime_may_be_missing() {
+    fn a_lifetime_may_be_missing_but_not_nonsense() {
         assert_eq!(granted(r#"{"access_token":"t"}"#), Ok(UNSTATED_LIFETIME));
         assert_eq!(
             granted(r#"{"access_token":"t","expires_in":0}"#),
@@ -235,6 +247,7 @@ mod tests {
             granted(r#"{"access_token":"t","expires_in":-5}"#),
             Ok(Duration::ZERO)
         );
+        assert!(granted(r#"{"access_token":"t","expires_in":"soon"}"#).is_err());
         assert_eq!(
             granted(r#"{"access_token":"t","expires_in":1e300}"#),
             Ok(Duration::from_secs(86_400))
@@ -259,17 +272,19 @@ mod tests {
                 assert_eq!(granted(&json), Ok(Duration::from_secs(60)), "{json}");
             }
         }
-        for odd in [
-            "null",
-            "{}",
-            "[3599]",
-            "true",
-            r#""soon""#,
-            r#""inf""#,
-            r#""""#,
+        for (odd, is_stated) in [
+            ("null", false),
+            ("{}", false),
+            ("[3599]", false),
+            ("true", false),
+            (r#"" ""#, false),
+            (r#""soon""#, true),
+            (r#""inf""#, true),
         ] {
-            let json = format!(r#"{{"access_token":"t","expires_in":{odd}}}"#);
+            let json = format!(r#"{{"access_token":"t","expires_on":{odd}}}"#);
             assert_eq!(granted(&json), Ok(UNSTATED_LIFETIME), "{json}");
+            let json = format!(r#"{{"access_token":"t","expires_in":{odd}}}"#);
+            assert_eq!(granted(&json).is_err(), is_stated, "{json}");
             let json = format!(r#"{{"access_token":"t","expires_in":{odd},"expires_on":9e12}}"#);
             assert_eq!(granted(&json), Ok(LONGEST_LIFETIME), "{json}");
         }

@@ -49,7 +49,7 @@ async fn collect(head: &mut awc::ClientResponse, max: usize) -> Result<(Bytes, b
     while let Some(chunk) = head.next().await {
         let chunk = match chunk {
             Ok(chunk) => chunk,
-            Err(PayloadError::Io(error)) if is_unproven_end(&error) => {
+            Err(error) if is_unproven_end(&error) => {
                 is_proven = false;
                 break;
             }
@@ -71,9 +71,14 @@ async fn collect(head: &mut awc::ClientResponse, max: usize) -> Result<(Bytes, b
     Ok((first.unwrap_or_else(|| all.freeze()), is_proven))
 }
 
-fn is_unproven_end(error: &std::io::Error) -> bool {
-    let inner = error.get_ref();
-    inner.is_some_and(|inner| inner.is::<UnprovenEnd>())
+fn is_unproven_end(error: &PayloadError) -> bool {
+    match error {
+        PayloadError::Incomplete(Some(error)) | PayloadError::Io(error) => {
+            let inner = error.get_ref();
+            inner.is_some_and(|inner| inner.is::<UnprovenEnd>())
+        }
+        _ => false,
+    }
 }
 
 /// The body of an answer that came with this head.

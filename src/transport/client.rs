@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::body::{Body, read};
 use super::config::{ClientConfig, TransportOptions};
 use super::connect::Pool;
-use super::error::{Lost, SendError, classify, is_stale};
+use super::error::{SendError, classify, is_stale};
 use super::trust::TransportError;
 use super::unreachable::Unreachable;
 
@@ -221,6 +221,7 @@ mod tests {
 
     use super::*;
     use crate::domain::Egress;
+    use crate::transport::Lost;
 
     const LIMIT: Duration = Duration::from_secs(10);
 

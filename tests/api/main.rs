@@ -14,6 +14,6 @@ use contract::idempotency;
 use operator::{kinds, policy, reload};
 use security::{jwt, oidc, tls};
 use support::{
-    certs, client, config, entra, helpers, idp, issuer, marks, mint, process, proxy, tls_client,
-    tls_front, vendor,
+    certs, client, config, entra, forms, helpers, idp, issuer, marks, mint, process, proxy, raw,
+    tls_client, tls_front, vendor,
 };

@@ -287,8 +287,9 @@ async fn an_absent_answer_is_accepted_and_polled() {
         ("migrated", json!({"kind": "drip", "everyMs": 700}), Followed(Some(202), "yes")),
         ("migrated", json!({"kind": "reset"}), Followed(None, "unknown")),
         ("migrated", json!({"kind": "close"}), Followed(None, "unknown")),
-        ("migrated", json!({"kind": "informational"}), Followed(None, "unknown")),
-        ("migrated", json!({"kind": "informational", "status": 100, "afterMs": 50}), Followed(None, "unknown")),
+        ("migrated", json!({"kind": "informational"}), Followed(Some(202), "yes")),
+        ("migrated", json!({"kind": "informational", "status": 100, "afterMs": 50}), Followed(Some(202), "yes")),
+        ("migrated", json!({"kind": "informational", "afterMs": 3000}), Followed(None, "unknown")),
         ("sync-object", json!({"kind": "drip", "everyMs": 700}), Followed(Some(200), "unknown")),
     ];
     // The publish still runs at the gateway's deadline.

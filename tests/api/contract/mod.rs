@@ -1,5 +1,6 @@
 //! The HTTP contract: the answer to each request, and what reaches the vendor.
 
+mod answers;
 mod cancel;
 mod events;
 pub mod idempotency;
