@@ -3,6 +3,7 @@
 mod admin;
 mod cli;
 mod cli_end;
+mod clients;
 mod endpoint_oidc;
 mod health;
 pub mod kinds;
