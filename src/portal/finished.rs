@@ -1,14 +1,13 @@
 //! Whether a 200 says that the action is over, which is only so if it says that the publish
 //! is canceled, or says nothing.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::wire::RunState;
 use crate::domain::parse_json;
 
-/// The members that state how something stands, without case and separators. Where there are
-/// several, all have to agree.
+/// The members that state how the action stands, without case and separators. They count at
+/// the top and in `properties`.
 const STATUS_WORDS: [&str; 6] = [
     "status",
     "state",
@@ -19,106 +18,148 @@ const STATUS_WORDS: [&str; 6] = [
 ];
 
 /// Whether a 200 with this body ends a cancel: an empty object, or one whose status is
-/// `canceled` and that has no error and names no operation. A word of another end is not
-/// enough: it does not say what became of the publish.
+/// `canceled` and in which nothing speaks against it: no other status, error or operation. A
+/// word of another end is not enough: it does not say what became of the publish.
 #[must_use]
 pub fn is_canceled_or_nothing(body: &[u8]) -> bool {
-    parse_json::<Statement>(body).is_ok_and(|it| match it.canceled {
-        _ if it.is_doubtful => false,
-        Some(canceled) => canceled,
-        None => it.is_empty,
+    match parse_json(body) {
+        Ok(Json::Object(members)) => {
+            let is_doubtful = |(name, value): &(String, Json)| is_doubtful(name, value, false);
+            members.is_empty() || (is_canceled(&members) && !members.iter().any(is_doubtful))
+        }
+        _ => false,
+    }
+}
+
+/// JSON with every member of an object, one that is there twice too: a map would keep only the
+/// last.
+enum Json {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+    Array(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+/// Whether a status word is `canceled`.
+fn is_canceled(members: &[(String, Json)]) -> bool {
+    members.iter().any(|(name, value)| match value {
+        Json::Text(word) => {
+            STATUS_WORDS.contains(&plain(name).as_str()) && RunState::of(word) == RunState::Canceled
+        }
+        Json::Object(inner) => plain(name) == "properties" && is_canceled(inner),
+        _ => false,
     })
 }
 
-/// What an object says about itself. Every member is read, one that is there twice too, of
-/// which a map would keep only the last.
-struct Statement {
-    is_empty: bool,
-    /// Whether all its status words are `canceled`; none: it has no such word.
-    canceled: Option<bool>,
-    /// It has an error, names an operation, or has a status that is no text.
-    is_doubtful: bool,
-}
-
-impl Statement {
-    fn add_word(&mut self, canceled: bool) {
-        self.canceled = Some(canceled && self.canceled.unwrap_or(true));
-    }
-
-    fn add(&mut self, name: &str, value: &Value) {
-        let is_none = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
-        match (name, value) {
-            _ if is_none => {}
-            ("error" | "errors", _) => self.is_doubtful = true,
-            (name, Value::String(word)) if STATUS_WORDS.contains(&name) => {
-                self.add_word(RunState::of(word) == RunState::Canceled);
-            }
-            (name, _) if STATUS_WORDS.contains(&name) => self.is_doubtful = true,
-            (name, value) => self.is_doubtful |= names_operation(name, value),
-        }
+/// Whether a member, or anything in it, may mean that the action is not over, or has failed.
+/// The states of what is `in_list`, such as the steps of a publish, are not the action's.
+fn is_doubtful(name: &str, value: &Json, in_list: bool) -> bool {
+    let name = plain(name);
+    let is_status = !in_list && (name.ends_with("status") || name.ends_with("state"));
+    match value {
+        Json::Null => false,
+        Json::Array(items) if items.is_empty() => false,
+        Json::Text(word) if is_status => RunState::of(word) != RunState::Canceled,
+        _ if is_status => true,
+        _ if states_error(&name, value) || names_operation(&name, value) => true,
+        Json::Array(items) => items.iter().any(|item| is_doubtful("", item, true)),
+        Json::Object(members) => members
+            .iter()
+            .any(|(name, value)| is_doubtful(name, value, in_list)),
+        _ => name == "properties",
     }
 }
 
-impl<'de> Deserialize<'de> for Statement {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(StatementVisitor)
+/// Whether a member is an error, in any of its names, and not an empty one.
+fn states_error(name: &str, value: &Json) -> bool {
+    let is_named = ["error", "exception", "fail", "fault"]
+        .iter()
+        .any(|word| name.replace("default", "").contains(word));
+    match value {
+        Json::Bool(false) if name.contains("success") || name.contains("succeeded") => true,
+        Json::Null | Json::Bool(false) => false,
+        Json::Number(number) => is_named && *number != 0.0,
+        Json::Text(text) => is_named && !text.trim().is_empty(),
+        Json::Bool(true) | Json::Array(_) | Json::Object(_) => is_named,
     }
 }
 
-struct StatementVisitor;
-
-impl<'de> Visitor<'de> for StatementVisitor {
-    type Value = Statement;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Statement, A::Error> {
-        let mut statement = Statement {
-            is_empty: true,
-            canceled: None,
-            is_doubtful: false,
-        };
-        while let Some(name) = members.next_key::<String>()? {
-            statement.is_empty = false;
-            let name = plain(&name);
-            if name == "properties" {
-                if let Some(inner) = members.next_value::<Option<Statement>>()? {
-                    statement.is_doubtful |= inner.is_doubtful;
-                    if let Some(canceled) = inner.canceled {
-                        statement.add_word(canceled);
-                    }
-                }
-            } else {
-                statement.add(&name, &members.next_value()?);
-            }
-        }
-        Ok(statement)
-    }
-}
-
-/// Whether a member, or anything in it, names an operation by its name or by a path.
-fn names_operation(name: &str, value: &Value) -> bool {
+/// Whether a member names an operation by its name or by a path.
+fn names_operation(name: &str, value: &Json) -> bool {
     let is_named = name.contains("operation") || name.ends_with("location");
     match value {
-        Value::Null | Value::Bool(_) => false,
-        _ if is_named => true,
-        Value::Number(_) => false,
-        Value::String(text) => text.to_ascii_lowercase().contains("/operation"),
-        Value::Array(items) => items.iter().any(|item| names_operation("", item)),
-        Value::Object(members) => members
-            .iter()
-            .any(|(name, value)| names_operation(&plain(name), value)),
+        Json::Null | Json::Bool(_) => false,
+        Json::Text(text) => is_named || text.to_ascii_lowercase().contains("/operation"),
+        Json::Number(_) | Json::Array(_) | Json::Object(_) => is_named,
     }
 }
 
 /// A member's name without case and separators.
 fn plain(name: &str) -> String {
     name.chars()
-        .filter(|c| !matches!(c, ' ' | '-' | '_' | '.'))
+        .filter(|c| c.is_alphanumeric())
         .map(|c| c.to_ascii_lowercase())
         .collect()
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+        Ok(Json::Number(value))
+    }
+
+    #[allow(clippy::cast_precision_loss)] // only 0 is told from the others
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(Json::Number(value as f64))
+    }
+
+    #[allow(clippy::cast_precision_loss)] // only 0 is told from the others
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Number(value as f64))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
+        Ok(Json::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+        let mut all = Vec::new();
+        while let Some(item) = items.next_element()? {
+            all.push(item);
+        }
+        Ok(Json::Array(all))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
+        let mut all = Vec::new();
+        while let Some(member) = members.next_entry()? {
+            all.push(member);
+        }
+        Ok(Json::Object(all))
+    }
 }
 
 #[cfg(test)]
@@ -149,6 +190,8 @@ mod tests {
             r#"{"status":"canceled","messages":[],"offerVersion":3,"steps":[{"status":"complete"}]}"#,
             r#"{"id":"56615b67-2185-49fe-80d2-c4ddf77bb2e8","submissionState":"canceled"}"#,
             r#"{"status":"canceled","operationLocation":null}"#,
+            r#"{"status":"canceled","errorCode":null,"errorMessage":"","hasErrors":false,"errorCount":0}"#,
+            r#"{"status":"canceled","result":{"jobState":"Cancelled"},"isDefault":true,"success":true}"#,
         ] {
             assert!(is_canceled_or_nothing(body.as_bytes()), "{body}");
         }
@@ -194,6 +237,27 @@ mod tests {
             r#"{"status":"canceled","error":{"code":"Busy"}}"#,
             r#"{"status":"canceled","errors":["busy"]}"#,
             r#"{"status":"canceled","properties":{"error":{"code":"Busy"}}}"#,
+            r#"{"status":"canceled","odata.error":{"code":"Busy"}}"#,
+            r#"{"status":"canceled","@odata.error":{"code":"Busy"}}"#,
+            r#"{"status":"canceled","errorCode":"Busy"}"#,
+            r#"{"status":"canceled","error_message":"busy"}"#,
+            r#"{"status":"canceled","innererror":{}}"#,
+            r#"{"status":"canceled","errorCount":1}"#,
+            r#"{"status":"canceled","hasErrors":true}"#,
+            r#"{"status":"canceled","ExceptionMessage":"busy"}"#,
+            r#"{"status":"canceled","fault":{"faultstring":"busy"}}"#,
+            r#"{"status":"canceled","failureReason":"busy"}"#,
+            r#"{"status":"canceled","success":false}"#,
+            r#"{"status":"canceled","result":{"detail":{"errorCode":"Busy"}}}"#,
+            r#"{"status":"canceled","results":[{"error":{"code":"Busy"}}]}"#,
+            // Nested states, and those of other names.
+            r#"{"status":"canceled","result":{"status":"running"}}"#,
+            r#"{"status":"canceled","result":{"status":"running","status":"canceled"}}"#,
+            r#"{"status":"canceled","submission":{"submissionState":"running"}}"#,
+            r#"{"status":"canceled","a":{"b":{"State":"InProgress"}}}"#,
+            r#"{"status":"canceled","cancelStatus":"pending"}"#,
+            r#"{"status":"canceled","job":{"run-state":2}}"#,
+            r#"{"result":{"status":"canceled"}}"#,
             // Operations.
             r#"{"status":"canceled","operationId":"1"}"#,
             r#"{"status":"canceled","operation":{"id":7}}"#,
