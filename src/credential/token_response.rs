@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::error::TokenFetchError;
 use super::token::Grant;
-use crate::domain::{TokenHistory, parse_json};
+use crate::domain::{TokenHistory, parse_json_leniently};
 use crate::transport::{Body, Response, date, retry_after};
 
 /// The longest token that is accepted, in bytes; Entra's are below 4 KiB.
@@ -98,7 +98,9 @@ fn read_parts(
     history: &TokenHistory,
 ) -> Result<Grant, TokenFetchError> {
     let document: Option<TokenDocument> = match body {
-        Body::Whole(bytes) | Body::Unverified(bytes) => parse_json(bytes).ok().map(TokenDocument),
+        Body::Whole(bytes) | Body::Unverified(bytes) => {
+            parse_json_leniently(bytes).ok().map(TokenDocument)
+        }
         Body::Cut | Body::Unreadable => None,
     };
     match status {
@@ -218,7 +220,7 @@ mod tests {
     use super::*;
 
     fn granted(json: &str) -> Result<Duration, TokenFetchError> {
-        let document = TokenDocument(parse_json(json.as_bytes()).unwrap());
+        let document = TokenDocument(parse_json_leniently(json.as_bytes()).unwrap());
         grant(document, Timestamp::now(), &TokenHistory::default()).map(|grant| grant.lifetime)
     }
 
@@ -256,7 +258,17 @@ mod tests {
 
     #[test]
     fn an_odd_member_costs_nothing_else() {
-        for odd in ["null", "{}", "[]", "[7]", "true", r#""soon""#, "7.5"] {
+        for odd in [
+            "null",
+            "{}",
+            "[]",
+            "[7]",
+            "true",
+            r#""soon""#,
+            "7.5",
+            "1e999",
+            r#""\ud83d""#,
+        ] {
             for name in [
                 "ext_expires_in",
                 "not_before",
@@ -337,16 +349,21 @@ mod tests {
             (r#"{"error_codes":7000215}"#, Some(7_000_215)),
             (r#"{"error_codes":"AADSTS7000215"}"#, Some(7_000_215)),
             (r#"{"error_codes":[-1],"error":7}"#, None),
+            (
+                r#"{"x":-1e999,"error_description":"AADSTS7000215: \ud83d"}"#,
+                Some(7_000_215),
+            ),
             ("{}", None),
         ] {
-            let document = TokenDocument(parse_json(json.as_bytes()).unwrap());
+            let document = TokenDocument(parse_json_leniently(json.as_bytes()).unwrap());
             assert_eq!(aadsts(&document), code, "{json}");
         }
     }
 
     #[test]
     fn a_grant_does_not_print_its_token() {
-        let document = parse_json(br#"{"access_token":"hunter2hunter2hunter2"}"#).unwrap();
+        let document =
+            parse_json_leniently(br#"{"access_token":"hunter2hunter2hunter2"}"#).unwrap();
         let grant = grant(
             TokenDocument(document),
             Timestamp::now(),

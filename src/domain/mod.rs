@@ -45,7 +45,7 @@ pub use first_answer::{FirstAnswer, PortalProblem};
 pub use glob::{Glob, InvalidGlob};
 pub use idempotency::{Digest, Idempotency};
 pub use ids::{InvalidId, OfferId, OperationId, PublisherId, RequestId};
-pub use json::parse_json;
+pub use json::{parse_json, parse_json_leniently};
 pub use jwt::{ClaimMatch, JWT_ALGORITHMS, TokenRules};
 pub use limits::{CallerLimits, Limit, RateLimit, SharedCapacity};
 pub use operation::{

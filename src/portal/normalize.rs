@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::finished::is_canceled_or_nothing;
 use super::location::Location;
 use super::wire;
-use crate::domain::{PortalError, Redactor, Target, parse_json};
+use crate::domain::{PortalError, Redactor, Target, parse_json_leniently};
 use crate::transport::{Body, date, retry_after};
 
 /// The longest text from the vendor that is shown, in bytes.
@@ -147,7 +147,7 @@ impl<'a> ParsedBody<'a> {
         match body {
             Body::Whole(bytes) if bytes.is_empty() => Self::Empty,
             Body::Whole(bytes) | Body::Unverified(bytes) => {
-                parse_json(bytes).map_or(Self::Other, |value| Self::Json(value, bytes))
+                parse_json_leniently(bytes).map_or(Self::Other, |value| Self::Json(value, bytes))
             }
             Body::Cut | Body::Unreadable => Self::Other,
         }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::domain::parse_json;
+use crate::domain::parse_json_leniently;
 
 /// An entry of `GET …/submissions`: one publishing run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,7 @@ struct SubmissionEntry {
 /// # Errors
 /// When it is not a complete JSON array of submissions with GUIDs.
 pub fn submissions(body: &[u8]) -> Result<Vec<Submission>, serde_json::Error> {
-    let entries: Vec<SubmissionEntry> = parse_json(body)?;
+    let entries: Vec<SubmissionEntry> = parse_json_leniently(body)?;
     let read = |entry: SubmissionEntry| Submission {
         id: entry.id,
         state: RunState::of(entry.submission_state.as_str().unwrap_or_default()),
@@ -112,10 +112,10 @@ pub fn vendor_time(text: &str) -> Option<Timestamp> {
 /// When the body is neither.
 pub fn monitor_status(body: &[u8]) -> Result<Option<String>, serde_json::Error> {
     let status = |monitor: &Map<String, Value>| Some(monitor.get("status")?.as_str()?.to_owned());
-    if let Ok(monitors) = parse_json::<Vec<Map<String, Value>>>(body) {
+    if let Ok(monitors) = parse_json_leniently::<Vec<Map<String, Value>>>(body) {
         return Ok(monitors.first().and_then(status));
     }
-    parse_json(body).map(|monitor| status(&monitor))
+    parse_json_leniently(body).map(|monitor| status(&monitor))
 }
 
 /// The texts of an error document, not cleaned yet.
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_malformed_member_does_not_spoil_the_list() {
-        let list = r#"[{"id":"56615b67-2185-49fe-80d2-c4ddf77bb2e8","submissionState":null,"changedTime":5}]"#;
+        let list = r#"[{"id":"56615b67-2185-49fe-80d2-c4ddf77bb2e8","submissionState":null,"changedTime":1e999}]"#;
         let read = submissions(list.as_bytes()).unwrap();
         assert_eq!(
             (read[0].state, read[0].changed),
@@ -222,6 +222,14 @@ mod tests {
         assert_eq!(monitor_status(br#"[{"status":"running"}]"#).unwrap(), text);
         let marked = "\u{feff}{\"status\":\"running\"}".as_bytes();
         assert_eq!(monitor_status(marked).unwrap(), text);
+        for odd in [
+            r#"{"x":1e999,"status":"running"}"#,
+            r#"[{"x":"\ud83d","status":"running"}]"#,
+        ] {
+            assert_eq!(monitor_status(odd.as_bytes()).unwrap(), text, "{odd}");
+        }
+        let half = monitor_status(br#"{"status":"running \ud83d"}"#).unwrap();
+        assert_eq!(half.as_deref(), Some("running \u{fffd}"));
         for none in ["[]", "{}", r#"{"status":3}"#, r#"{"status":null}"#] {
             assert_eq!(monitor_status(none.as_bytes()).unwrap(), None, "{none}");
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::key_hint::KeyHint;
 use super::verification_key::{LeftOutReason, VerificationKey, key_id};
-use crate::domain::parse_json;
+use crate::domain::parse_json_leniently;
 
 /// Keys after this many are left out; no issuer publishes more.
 const MAX_KEYS: usize = 64;
@@ -52,7 +52,7 @@ impl KeySet {
         struct KeySetDocument {
             keys: Vec<Value>,
         }
-        let document: KeySetDocument = parse_json(document).map_err(|_| InvalidKeySet)?;
+        let document: KeySetDocument = parse_json_leniently(document).map_err(|_| InvalidKeySet)?;
         let earlier = earlier.map_or(&[][..], |set| &set.keys);
         let mut set = Self::default();
         for (number, jwk) in document.keys.iter().enumerate() {

@@ -90,6 +90,24 @@ fn the_table_of_answers() {
 }
 
 #[test]
+fn an_odd_member_costs_no_other() {
+    for odd in ["1e999", r#""\ud83d""#] {
+        let error = format!(r#"{{"x":{odd},"error":{{"code":"Busy","message":"no","x":{odd}}}}}"#);
+        let said = heard(409, &[], &whole(&error)).said;
+        assert_eq!(said.code.as_deref(), Some("Busy"), "{odd}");
+        assert_eq!(said.message.as_deref(), Some("no"), "{odd}");
+        let accepted = format!(r#"{{"x":{odd},"link":"{PATH}"}}"#);
+        let location = heard(202, &[], &whole(&accepted)).location;
+        assert!(matches!(location, Some(Location::Operation(_))), "{odd}");
+        // What is not read as it is written is no evidence of an end.
+        let canceled = format!(r#"{{"status":"canceled","x":{odd}}}"#);
+        assert_eq!(meaning(200, &whole(&canceled)), Meaning::Accepted, "{odd}");
+    }
+    let half = heard(400, &[], &whole(r#"{"error":"busy \ud83d"}"#)).said;
+    assert_eq!(half.message.as_deref(), Some("busy \u{fffd}"));
+}
+
+#[test]
 fn finds_the_location_wherever_it_is() {
     let absolute = format!("https://cloudpartner.azure.com{PATH}");
     let in_body = format!(r#"{{"operation":{{"link":"{PATH}"}}}}"#);

@@ -53,6 +53,17 @@ fn hint(kid: Option<&str>, algorithm: Algorithm) -> KeyHint<'_> {
 }
 
 #[test]
+fn an_odd_member_of_one_key_costs_no_other_key() {
+    for odd in ["1e999", r#""\ud83d""#, "[[-1e999]]"] {
+        let bad = format!(r#"{{"kty":"RSA","kid":"bad","n":"AA","e":"AQAB","x":{odd}}}"#);
+        let document = format!(r#"{{"x":{odd},"keys":[{},{bad}]}}"#, rsa("good"));
+        let set = KeySet::parse(document.as_bytes(), None).unwrap();
+        assert_eq!(set.count(), 1, "{odd}");
+        assert!(set.has_id(Some("bad")), "{odd}");
+    }
+}
+
+#[test]
 fn what_cannot_verify_is_left_out_and_counted() {
     use LeftOutReason::{Invalid, Malformed, OtherUse, Size, Unsupported};
     let good = rsa("good");
