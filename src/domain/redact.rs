@@ -142,20 +142,10 @@ impl Redactor {
         self.find(&windows, text.as_bytes(), |start, end| {
             tainted.push((start, end))
         });
-        let visible = View::of(text);
-        let mut views = vec![visible.reversed(), visible];
-        for layer in 0..=MAX_LAYERS {
-            for view in &views {
-                self.find(&windows, view.bytes(), |start, end| {
-                    tainted.push(view.origin(start, end));
-                });
-            }
-            if layer < MAX_LAYERS {
-                views = views
-                    .iter()
-                    .flat_map(|view| view.decoded(*shortest))
-                    .collect();
-            }
+        for view in views(text, *shortest) {
+            self.find(&windows, view.bytes(), |start, end| {
+                tainted.push(view.origin(start, end));
+            });
         }
         if tainted.is_empty() {
             return Cow::Borrowed(text);
@@ -220,6 +210,24 @@ impl KnownSecrets {
         }
         windows
     }
+}
+
+/// All that is to be searched for secrets of at least `shortest` bytes, forwards and backwards,
+/// besides the text itself.
+fn views(text: &str, shortest: usize) -> Vec<View> {
+    let visible = View::of(text);
+    let mut outer = vec![visible.reversed(), visible];
+    // Backwards, it needs no search of its own.
+    let mut all = vec![View::of(text)];
+    for _ in 0..MAX_LAYERS {
+        let decoded: Vec<View> = outer
+            .iter()
+            .flat_map(|view| view.decoded(shortest))
+            .collect();
+        outer = decoded.iter().map(|view| view.texts(shortest)).collect();
+        all.extend(decoded);
+    }
+    all
 }
 
 /// `text` with the sorted byte ranges replaced, adjacent ones by one mark.

@@ -136,6 +136,38 @@ fn encodings() -> Vec<(&'static str, String)> {
             "escaped soft hyphens",
             TOKEN.chars().map(|c| format!("{c}&#173;")).collect(),
         ),
+        (
+            "named soft hyphens",
+            each(&|b| format!("{}&shy;", char::from(b))),
+        ),
+        (
+            "open soft hyphens",
+            each(&|b| format!("{}&shy", char::from(b))),
+        ),
+        (
+            "joiners",
+            each(&|b| format!("{}&zwnj;&zwj;", char::from(b))),
+        ),
+        (
+            "named spaces",
+            each(&|b| format!("{}&ZeroWidthSpace;", char::from(b))),
+        ),
+        (
+            "spaces and tabs",
+            each(&|b| format!("{}&nbsp;&Tab;", char::from(b))),
+        ),
+        (
+            "named solidus in between",
+            each(&|b| format!("{}&solb;", char::from(b))),
+        ),
+        (
+            "escaped entities in between",
+            each(&|b| format!("{}&amp;shy;", char::from(b))),
+        ),
+        (
+            "hex with spaces in base64",
+            BASE64_STANDARD.encode(each(&|b| format!("{b:02x}"))),
+        ),
         ("base64 in percent", percent(&BASE64_STANDARD.encode(TOKEN))),
         (
             "base64 twice",
@@ -159,6 +191,40 @@ fn the_usual_encodings_are_seen_through() {
             assert!(clean.contains(MARK), "{name}: {text}");
             assert!(clean.len() < MARK.len() + 40, "{name}: {clean}");
         }
+    }
+}
+
+#[test]
+fn an_entity_may_stand_for_a_character_of_a_secret() {
+    let redactor = Redactor::default();
+    redactor.guard("a!b$c(d)e[f]g{h}i|j~k*l:m,n");
+    let text = "a&excl;b&dollar;c&lpar;d&rpar;e&lsqb;f&rsqb;g&lcub;h&rcub;i&vert;j~k&ast;l:m,n";
+    assert_eq!(redactor.redact(text), MARK);
+}
+
+/// What is decoded once more is text again, however long the rest around it.
+#[test]
+fn the_second_layer_reads_only_text() {
+    use base64::prelude::{BASE64_STANDARD, Engine};
+    let mut seed = 7_u32;
+    let mut noise = |length: usize| -> Vec<u8> {
+        let next = |_| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            seed.to_be_bytes()[0]
+        };
+        (0..length).map(next).collect()
+    };
+    let text = BASE64_STANDARD.encode(noise(3072));
+    let searched: usize = views(&text, WINDOW).iter().map(|it| it.bytes().len()).sum();
+    assert!(searched < text.len() * 15 / 2, "{searched}");
+
+    let inner = BASE64_STANDARD.encode(TOKEN);
+    for spread in [inner.clone(), inner.replace("J", "J\r\n ")] {
+        let outer = [noise(1000), spread.into_bytes(), noise(1001)].concat();
+        let clean = knowing(TOKEN)
+            .redact(&BASE64_STANDARD.encode(outer))
+            .into_owned();
+        assert!(clean.contains(MARK), "{clean}");
     }
 }
 

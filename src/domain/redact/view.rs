@@ -12,20 +12,56 @@ pub(super) struct View {
 const MAX_ESCAPES: usize = 4;
 /// What may stand between two bytes in hexadecimal.
 const SEPARATORS: &[u8] = b":-_.,;|";
-/// The HTML entities of characters that tokens and other escapes consist of.
-const ENTITIES: [(&[u8], u8); 12] = [
-    (b"amp", b'&'),
-    (b"bsol", b'\\'),
-    (b"dash", b'-'),
-    (b"equals", b'='),
-    (b"hyphen", b'-'),
-    (b"lowbar", b'_'),
-    (b"num", b'#'),
-    (b"percnt", b'%'),
-    (b"period", b'.'),
-    (b"plus", b'+'),
-    (b"semi", b';'),
-    (b"sol", b'/'),
+/// The longest name of an HTML entity.
+const MAX_ENTITY: usize = 32;
+/// What a character that is left out stands for.
+const NOTHING: char = '\0';
+/// The HTML entities of the visible ASCII characters, and those that browsers read without a
+/// semicolon and show as nothing.
+const ENTITIES: [(&[u8], char); 43] = [
+    (b"DiacriticalGrave", '`'),
+    (b"Hat", '^'),
+    (b"UnderBar", '_'),
+    (b"VerticalLine", '|'),
+    (b"amp", '&'),
+    (b"apos", '\''),
+    (b"ast", '*'),
+    (b"bsol", '\\'),
+    (b"colon", ':'),
+    (b"comma", ','),
+    (b"commat", '@'),
+    (b"dash", '-'),
+    (b"dollar", '$'),
+    (b"equals", '='),
+    (b"excl", '!'),
+    (b"grave", '`'),
+    (b"gt", '>'),
+    (b"hyphen", '-'),
+    (b"lbrace", '{'),
+    (b"lbrack", '['),
+    (b"lcub", '{'),
+    (b"lowbar", '_'),
+    (b"lpar", '('),
+    (b"lsqb", '['),
+    (b"lt", '<'),
+    (b"midast", '*'),
+    (b"nbsp", '\u{a0}'),
+    (b"num", '#'),
+    (b"percnt", '%'),
+    (b"period", '.'),
+    (b"plus", '+'),
+    (b"quest", '?'),
+    (b"quot", '"'),
+    (b"rbrace", '}'),
+    (b"rbrack", ']'),
+    (b"rcub", '}'),
+    (b"rpar", ')'),
+    (b"rsqb", ']'),
+    (b"semi", ';'),
+    (b"shy", '\u{ad}'),
+    (b"sol", '/'),
+    (b"verbar", '|'),
+    (b"vert", '|'),
 ];
 
 /// The visible ASCII characters of a text.
@@ -79,8 +115,9 @@ impl View {
             unescaped = Some(again);
         }
         views.extend(unescaped);
-        views.extend([0, 1].map(|offset| self.hex(offset, shortest)));
-        views.extend([0, 1, 2, 3].map(|offset| self.base64(offset, shortest)));
+        let (hex, base64) = (self.hex_runs(), self.base64_runs());
+        views.extend([0, 1].map(|offset| self.regroup(&hex, 4, offset, shortest)));
+        views.extend([0, 1, 2, 3].map(|offset| self.regroup(&base64, 6, offset, shortest)));
         views.retain(|view| view.bytes.len() >= shortest);
         views
     }
@@ -110,8 +147,29 @@ impl View {
         (view.bytes.len() < self.bytes.len()).then_some(view)
     }
 
-    /// Pairs of hexadecimal digits from the `offset`th digit of each run on.
-    fn hex(&self, offset: usize, shortest: usize) -> Self {
+    /// The stretches of text in it that are at least so long, without white space: an encoding
+    /// is text again, so nothing else is decoded once more. A zero byte keeps them apart.
+    pub(super) fn texts(&self, shortest: usize) -> Self {
+        let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+        let mut view = Self::empty();
+        let mut at = 0;
+        for stretch in self.bytes.split(|byte| !is_text(byte)) {
+            if stretch.len() >= shortest {
+                let visible = (at..)
+                    .zip(stretch)
+                    .filter(|(_, byte)| byte.is_ascii_graphic());
+                for (at, byte) in visible {
+                    view.push(char::from(*byte), self.origin[at]);
+                }
+                view.push(NOTHING, self.origin[at]);
+            }
+            at += stretch.len() + 1;
+        }
+        view
+    }
+
+    /// The hexadecimal digits in a row.
+    fn hex_runs(&self) -> Runs {
         let mut runs = Runs::default();
         let mut at = 0;
         while at < self.bytes.len() {
@@ -125,11 +183,11 @@ impl View {
             }
             at += 1;
         }
-        self.regroup(&runs, 4, offset, shortest)
+        runs
     }
 
-    /// Groups of base64 digits, of either alphabet, from the `offset`th of each run on.
-    fn base64(&self, offset: usize, shortest: usize) -> Self {
+    /// The base64 digits in a row, of either alphabet.
+    fn base64_runs(&self) -> Runs {
         let mut runs = Runs::default();
         for (at, byte) in self.bytes.iter().enumerate() {
             let digit = match byte {
@@ -145,10 +203,10 @@ impl View {
             };
             runs.push(digit.into(), at);
         }
-        self.regroup(&runs, 6, offset, shortest)
+        runs
     }
 
-    /// Makes bytes of digits of so many bits.
+    /// Makes bytes of digits of so many bits, from the `offset`th of each run on.
     fn regroup(&self, runs: &Runs, bits: usize, offset: usize, shortest: usize) -> Self {
         let mut view = Self::empty();
         for run in runs.0.iter().filter(|run| run.len() * bits >= shortest * 8) {
@@ -198,13 +256,26 @@ fn escape(bytes: &[u8]) -> Option<(char, usize)> {
         [b'\\', b'x' | b'X', rest @ ..] => code(rest, 16, 2..=2, 2),
         [b'&', b'#', b'x' | b'X', rest @ ..] => code(rest, 16, 1..=16, 3),
         [b'&', b'#', rest @ ..] => code(rest, 10, 1..=16, 2),
-        [b'&', rest @ ..] => ENTITIES.iter().find_map(|(name, c)| {
-            let after = rest.strip_prefix(*name)?;
-            let length = 1 + name.len() + usize::from(after.first() == Some(&b';'));
-            Some((char::from(*c), length))
-        }),
+        [b'&', rest @ ..] => entity(rest),
         _ => None,
     }
+}
+
+/// The character of a named entity, behind its ampersand. One that is not listed is no
+/// character of a token, so it stands for nothing, as what it shows would.
+fn entity(rest: &[u8]) -> Option<(char, usize)> {
+    let is_of_name = |byte: &&u8| byte.is_ascii_alphanumeric();
+    let name_length = rest.iter().take(MAX_ENTITY).take_while(is_of_name).count();
+    let (name, after) = rest.split_at(name_length);
+    if name.first()?.is_ascii_alphabetic() && after.first() == Some(&b';') {
+        let listed = ENTITIES.iter().find(|(listed, _)| *listed == name);
+        return Some((listed.map_or(NOTHING, |(_, c)| *c), name_length + 2));
+    }
+    let open = ENTITIES
+        .iter()
+        .filter(|(listed, _)| name.starts_with(listed));
+    let (listed, c) = open.max_by_key(|(listed, _)| listed.len())?;
+    Some((*c, listed.len() + 1))
 }
 
 /// A number of some digits behind the `start` of an escape; behind it there may be a closing
