@@ -131,6 +131,7 @@ fn a_problem_includes_its_operation() {
         "title": ProblemCode::RateLimited.title(),
         "status": 429,
         "detail": "Too many.",
+        "message": "Too many.",
         "instance": "/offers/vm/cancel",
         "code": "rate-limited",
         "requestId": "this-request",
