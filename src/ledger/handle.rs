@@ -55,6 +55,7 @@ impl Ledger {
         let closing = CancellationToken::new();
         let tasks = TaskTracker::new();
         let (feed, keys) = (Arc::new(UpdateFeed::default()), Arc::new(keys));
+        let ended = CancellationToken::new();
         let writer = WriteTask {
             feed: Arc::clone(&feed),
             keys: Arc::clone(&keys),
@@ -65,6 +66,7 @@ impl Ledger {
             closing: closing.clone(),
             retention,
             schedule,
+            given_up: ended.clone(),
         };
         let reader = ReadTask {
             store: Arc::clone(&store),
@@ -72,7 +74,6 @@ impl Ledger {
             closing: closing.clone(),
             deadline: schedule.deadline,
         };
-        let ended = CancellationToken::new();
         tasks.spawn(noticed(writer.run(), ended.clone().drop_guard()));
         tasks.spawn(noticed(reader.run(), ended.clone().drop_guard()));
         tasks.close();
@@ -201,7 +202,8 @@ impl Ledger {
         self.0.store.warnings()
     }
 
-    /// Completes when a task of the ledger has ended: because it was closed, or by a panic.
+    /// Completes when the ledger does not work any more: a task of it has ended, because it
+    /// was closed or by a panic, or its files were damaged while in use.
     pub fn ended(&self) -> WaitForCancellationFutureOwned {
         self.0.ended.clone().cancelled_owned()
     }

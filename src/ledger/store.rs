@@ -80,6 +80,12 @@ pub trait Store: Send + Sync {
         &[]
     }
 
+    /// Whether every later call fails, whatever happens to the files: only another start can
+    /// mend that.
+    fn has_given_up(&self) -> bool {
+        false
+    }
+
     /// Checks with a durable write that the database accepts writes.
     fn probe(&self) -> Stored<'_, ()>;
 

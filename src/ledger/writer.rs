@@ -95,6 +95,8 @@ pub struct WriteTask {
     pub closing: CancellationToken,
     pub retention: Duration,
     pub schedule: Schedule,
+    /// Cancelled when the store has given up.
+    pub given_up: CancellationToken,
 }
 
 impl WriteTask {
@@ -215,6 +217,9 @@ impl WriteTask {
                 record_health(&self.health, Err(late))
             })
             .await;
+        if self.store.has_given_up() {
+            self.given_up.cancel();
+        }
         // A check alone says nothing about writes.
         if result.is_err() || written || probes {
             record_health(&self.health, result.as_ref().copied());

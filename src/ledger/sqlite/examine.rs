@@ -9,12 +9,14 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 
 use super::claim::is_ledger;
-use super::failure::failure;
+use super::failure::{code, failure, primary_code};
 use super::file::is_held;
-use super::held::refuse_emptied;
+use super::held::{Recorded, refuse_emptied};
 use super::migrations;
 use super::modes::directory_of;
+use super::row::newest;
 use super::structure::{EXAMINED_FOR, Structure, examine as examine_structure};
+use crate::domain::OperationId;
 use crate::ledger::error::LedgerError;
 
 /// Says in a few words in which state the ledger is.
@@ -25,13 +27,14 @@ pub async fn examine(path: &Path, retention: Duration) -> Result<&'static str, L
     let directory = directory_of(path)?;
     access(&directory, AccessFlags::W_OK | AccessFlags::X_OK)
         .map_err(|e| LedgerError::io("its directory is not writable", &e.into()))?;
-    refuse_emptied(path, retention)?;
+    refuse_emptied(path)?;
     if !path.exists() {
         return Ok("does not exist yet; the gateway creates it");
     }
     access(path, AccessFlags::R_OK | AccessFlags::W_OK)
         .map_err(|e| LedgerError::io("its file is not readable and writable", &e.into()))?;
     let in_use = is_held(path)?;
+    let recorded = Recorded::read(&fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))?;
     let path = fs::canonicalize(path).map_err(|e| LedgerError::io("its file", &e))?;
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -43,21 +46,38 @@ pub async fn examine(path: &Path, retention: Duration) -> Result<&'static str, L
     let mut connection = options.connect().await.map_err(failure)?;
     let examined = examine_open(&mut connection).await;
     connection.close().await.map_err(failure)?;
-    examined?;
-    Ok(match in_use {
-        true => "in use by a running gateway",
-        false => "can be opened",
+    let newest = examined?;
+    let lost = match in_use {
+        // It has compared them at its start; what it holds may be in a log of another name.
+        true => recorded.lost,
+        false => recorded.lost_of(newest, retention)?,
+    };
+    Ok(match (in_use, lost) {
+        (true, None) => "in use by a running gateway",
+        (false, None) => "can be opened",
+        (true, Some(_)) => "in use by a running gateway, but has lost its latest operations",
+        (false, Some(_)) => {
+            "can be opened, but has lost its latest operations; restore a newer copy, or remove \
+             the .lock file to accept the loss"
+        }
     })
 }
 
-async fn examine_open(connection: &mut SqliteConnection) -> Result<(), LedgerError> {
+/// The newest operation.
+async fn examine_open(
+    connection: &mut SqliteConnection,
+) -> Result<Option<OperationId>, LedgerError> {
     if !is_ledger(connection).await? {
         // An empty file.
-        return Ok(());
+        return Ok(None);
     }
     migrations::compare(connection).await?;
     match examine_structure(connection, EXAMINED_FOR).await? {
-        Structure::Sound | Structure::Unknown => Ok(()),
+        Structure::Sound | Structure::Unknown => match newest(connection).await {
+            // There are no tables yet.
+            Err(error) if primary_code(&error) == Some(code::ERROR) => Ok(None),
+            newest => newest.map_err(failure),
+        },
         Structure::Damaged(_) => Err(LedgerError::Corrupt),
     }
 }

@@ -7,6 +7,7 @@ use crate::ledger::error::LedgerError;
 
 /// SQLite's primary result codes (<https://www.sqlite.org/rescode.html>).
 pub mod code {
+    pub const ERROR: i32 = 1;
     pub const BUSY: i32 = 5;
     pub const LOCKED: i32 = 6;
     pub const NOMEM: i32 = 7;

@@ -12,10 +12,15 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+
+#[cfg(target_os = "linux")]
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, fcntl},
+};
 
 use super::claim::APPLICATION_ID;
-use super::held::{HeldRecord, refuse_emptied};
+use super::held::{HeldRecord, Recorded, refuse_emptied};
 use super::modes::{self, make_private, private, side_file};
 use crate::domain::OperationId;
 use crate::ledger::error::LedgerError;
@@ -54,13 +59,12 @@ impl FileLock {
     ///
     /// # Errors
     /// [`LedgerError::InUse`] if it is locked, under whatever name; `Unavailable` if it is
-    /// missing or empty and the record says that it held operations which `retention` did
-    /// not end.
-    pub fn acquire(path: &Path, retention: Duration) -> Result<Self, LedgerError> {
+    /// missing or empty and the record says that it held operations.
+    pub fn acquire(path: &Path) -> Result<Self, LedgerError> {
         let directory = modes::directory_of(path)?;
         modes::warn_of_directory(&directory);
         let resolved = resolve(path, &directory)?;
-        refuse_emptied(&resolved, retention)?;
+        refuse_emptied(&resolved)?;
         if !path.exists() {
             private(path).map_err(|e| LedgerError::io("its file cannot be created", &e))?;
         }
@@ -125,16 +129,32 @@ impl FileLock {
         .await
     }
 
-    /// The newest operation that the file held when its last gateway ran, if that is known.
-    pub fn recorded(&self) -> Option<OperationId> {
-        lock(&self.held).as_ref()?.record.newest()
+    /// What the file held when its last gateway ran, as far as that is known.
+    pub fn recorded(&self) -> Recorded {
+        let held = lock(&self.held);
+        held.as_ref()
+            .map_or_else(Recorded::default, |held| held.record.content())
     }
 
     /// Records the newest operation that the file holds.
     pub async fn record(&self, newest: Option<OperationId>) -> Result<(), LedgerError> {
         let path = self.path.clone();
-        self.with_held(move |held| held.record.set(&path, newest))
-            .await
+        self.with_held(move |held| {
+            let lost = held.record.content().lost;
+            held.record.set(&path, Recorded { newest, lost })
+        })
+        .await
+    }
+
+    /// Records that this operation, and others before it, are lost.
+    pub async fn record_loss(&self, lost: OperationId) -> Result<(), LedgerError> {
+        let path = self.path.clone();
+        self.with_held(move |held| {
+            let newest = held.record.content().newest;
+            let lost = Some(lost);
+            held.record.set(&path, Recorded { newest, lost })
+        })
+        .await
     }
 
     async fn with_held<T: Send + 'static>(
@@ -222,21 +242,41 @@ fn byte_lock() -> nix::libc::flock {
 
 #[cfg(target_os = "linux")]
 fn lock_file(file: &File) -> Result<(), LedgerError> {
-    use nix::errno::Errno;
-    use nix::fcntl::{FcntlArg, fcntl};
-    match fcntl(file, FcntlArg::F_OFD_SETLK(&byte_lock())) {
+    locked(fcntl(file, FcntlArg::F_OFD_SETLK(&byte_lock())))
+}
+
+/// What an attempt to lock the file means.
+#[cfg(target_os = "linux")]
+pub fn locked(tried: nix::Result<i32>) -> Result<(), LedgerError> {
+    match tried {
         Ok(_) => Ok(()),
         Err(Errno::EAGAIN | Errno::EACCES) => Err(LedgerError::InUse),
+        Err(e) if is_unsupported(e) => {
+            tracing::warn!(
+                "the ledger's file cannot be locked on this system; only its .lock file keeps \
+                 other gateways away"
+            );
+            Ok(())
+        }
         Err(e) => Err(LedgerError::io("its file cannot be locked", &e.into())),
     }
 }
 
+/// Whether the kernel or the file system has no locks of open files, as some sandboxes and
+/// FUSE do.
+#[cfg(target_os = "linux")]
+fn is_unsupported(error: Errno) -> bool {
+    matches!(error, Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP)
+}
+
 #[cfg(target_os = "linux")]
 fn is_locked(file: &File) -> io::Result<bool> {
-    use nix::fcntl::{FcntlArg, fcntl};
     let mut lock = byte_lock();
-    fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock))?;
-    Ok(i32::from(lock.l_type) != nix::libc::F_UNLCK)
+    match fcntl(file, FcntlArg::F_OFD_GETLK(&mut lock)) {
+        Ok(_) => Ok(i32::from(lock.l_type) != nix::libc::F_UNLCK),
+        Err(e) if is_unsupported(e) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// Elsewhere only `<path>.lock` is locked.

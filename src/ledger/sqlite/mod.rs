@@ -75,7 +75,7 @@ impl SqliteStore {
     /// writes to it once.
     pub async fn open(options: &LedgerOptions) -> Result<Self, LedgerError> {
         let (path, retention) = (options.path.clone(), options.retention.operations);
-        let acquire = tokio::task::spawn_blocking(move || FileLock::acquire(&path, retention));
+        let acquire = tokio::task::spawn_blocking(move || FileLock::acquire(&path));
         let mut store = Self {
             durability: options.durability,
             writer: Mutex::new(ConnectionSlot::Empty),
@@ -86,7 +86,8 @@ impl SqliteStore {
             file: acquire.await.map_err(|_| LedgerError::closed())??,
         };
         store.warnings = store.examine_structure().await?;
-        store.compare_with_record(retention).await?;
+        let lost = store.compare_with_record(retention).await?;
+        store.warnings.extend(lost);
         store.probe().await?;
         store.check().await?;
         Ok(store)
@@ -308,6 +309,10 @@ impl Store for SqliteStore {
         &self.warnings
     }
 
+    fn has_given_up(&self) -> bool {
+        self.damaged.get().is_some()
+    }
+
     fn probe(&self) -> Stored<'_, ()> {
         Box::pin(async {
             let now = Timestamp::now().as_microsecond();
@@ -318,7 +323,7 @@ impl Store for SqliteStore {
 
     fn close(&self) -> Stored<'_, ()> {
         Box::pin(async {
-            if self.damaged.get().is_some() {
+            if self.has_given_up() {
                 return Ok(());
             }
             // With an older record the next start is only less strict.

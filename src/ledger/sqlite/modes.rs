@@ -51,29 +51,46 @@ pub fn private(path: &Path) -> io::Result<File> {
 /// # Errors
 /// [`LedgerError::Unavailable`] if that is not allowed: the ledger names offers and callers.
 pub fn make_private(path: &Path) -> Result<(), LedgerError> {
+    make_private_by(path, |path, mode| fs::set_permissions(path, mode)).map(|_| ())
+}
+
+/// The same by way of this function. Returns the rights that other users still have: on some
+/// file systems a change of the mode succeeds without effect.
+pub fn make_private_by(
+    path: &Path,
+    set: impl FnOnce(&Path, Permissions) -> io::Result<()>,
+) -> Result<u32, LedgerError> {
     let Ok(found) = fs::symlink_metadata(path) else {
-        return Ok(());
+        return Ok(0);
     };
     let mode = found.permissions().mode() & 0o7777;
     if mode & !PRIVATE == 0 {
-        return Ok(());
+        return Ok(0);
     }
     if !found.is_file() {
         return Err(LedgerError::unavailable(
             "one of its files is not a regular file",
         ));
     }
-    fs::set_permissions(path, Permissions::from_mode(mode & PRIVATE)).map_err(|_| {
+    set(path, Permissions::from_mode(mode & PRIVATE)).map_err(|_| {
         LedgerError::unavailable(
             "other users may access its files, and their mode cannot be changed; set it to 0600",
         )
     })?;
-    tracing::warn!(
-        file = %path.display(),
-        mode = format_args!("{mode:04o}"),
-        "ledger file was accessible to other users; its mode is now 0600"
-    );
-    Ok(())
+    let now = fs::symlink_metadata(path).map_err(|e| LedgerError::io("one of its files", &e))?;
+    let left = now.permissions().mode() & 0o7777 & !PRIVATE;
+    let (file, mode) = (path.display(), format_args!("{mode:04o}"));
+    if left == 0 {
+        tracing::warn!(%file, mode, "ledger file was accessible to other users; its mode is now 0600");
+    } else {
+        tracing::error!(
+            %file,
+            mode,
+            "ledger file is accessible to other users, and its file system keeps no other mode; \
+             mount it with mode 0600, or move the ledger"
+        );
+    }
+    Ok(left)
 }
 
 /// Warns of a directory in which every user may replace the file.

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 use sqlx::error::BoxDynError;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments, Decode, Row, Type};
 use uuid::{Builder, Uuid};
 
@@ -17,6 +17,8 @@ use crate::domain::{
 };
 use crate::ledger::error::LedgerError;
 use crate::ledger::store::{Found, MAX_BATCH};
+
+const NEWEST: &str = "SELECT id FROM operations ORDER BY id DESC LIMIT 1";
 
 /// In the order of binding and reading.
 const COLUMNS: [&str; 21] = [
@@ -210,6 +212,12 @@ pub fn decode(row: &SqliteRow) -> Option<Found> {
 /// The id in these bytes.
 pub fn id(bytes: &[u8]) -> Option<OperationId> {
     Uuid::from_slice(bytes).ok().map(OperationId::from)
+}
+
+/// The newest operation.
+pub async fn newest(connection: &mut SqliteConnection) -> Result<Option<OperationId>, sqlx::Error> {
+    let newest = sqlx::query_scalar::<_, Vec<u8>>(NEWEST).fetch_optional(connection);
+    Ok(newest.await?.and_then(|bytes| id(&bytes)))
 }
 
 fn operation(id: OperationId, mut row: RowReader<'_>) -> Result<Operation, LedgerError> {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod files;
+mod losses;
 mod round_trip;
 mod trouble;
 

@@ -40,7 +40,8 @@ pub fn examine(database: &Path, known: Option<SideFiles>, frames: u64) -> io::Re
     let log = side_file(database, "-wal");
     let now = [identity(&log)?, identity(&side_file(database, "-shm"))?];
     let mut known = known.unwrap_or_default().into_iter().zip(now);
-    if known.any(|(known, now)| known.is_some() && known != now) {
+    let is_missing = frames > 0 && now[0].is_none();
+    if is_missing || known.any(|(known, now)| known.is_some() && known != now) {
         return Ok(LogState::Removed);
     }
     if frames > 0 && !is_whole(&File::open(log)?, frames)? {

@@ -4,19 +4,17 @@
 use std::time::Duration;
 
 use sqlx::Connection;
-use uuid::Uuid;
 
 use super::SqliteStore;
 use super::connection::ConnectionSlot;
 use super::failure::failure;
-use super::held::{emptied, may_have_expired};
+use super::row;
 use super::wal::{self, LogState};
 use crate::domain::OperationId;
 use crate::ledger::error::LedgerError;
 
 /// Asks how many frames the write-ahead log has, and does nothing (SQLite 3.51).
 const FRAMES: &str = "PRAGMA wal_checkpoint(NOOP)";
-const NEWEST: &str = "SELECT id FROM operations ORDER BY id DESC LIMIT 1";
 const SAVE_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 /// The pause before a damaged log is looked at again: another process may just have begun
@@ -28,27 +26,33 @@ const DAMAGED_FILE: &str =
 const DAMAGED_LOG: &str = "its -wal file was cut or overwritten while in use; restart the gateway";
 
 impl SqliteStore {
-    /// Compares the ledger with the record of what it held when its last gateway ran.
-    pub(super) async fn compare_with_record(&self, retention: Duration) -> Result<(), LedgerError> {
-        let Some(recorded) = self.file.recorded() else {
-            return Ok(());
-        };
-        match self.newest().await {
-            _ if may_have_expired(recorded, retention) => Ok(()),
-            Ok(None) => Err(emptied(recorded)),
-            Ok(Some(newest)) if newest < recorded => {
-                tracing::error!(
-                    newest = %newest,
-                    recorded = %recorded,
-                    "the ledger has lost its latest operations: its .lock file names a newer one \
-                     than it contains"
-                );
-                Ok(())
-            }
+    /// Compares the ledger with the record of what it held when its last gateway ran; returns
+    /// what is wrong. The record keeps a loss, so that each later start tells of it, too.
+    pub(super) async fn compare_with_record(
+        &self,
+        retention: Duration,
+    ) -> Result<Option<String>, LedgerError> {
+        let newest = match self.newest().await {
             // A damaged page, which was reported.
-            Ok(Some(_)) | Err(LedgerError::Corrupt) => Ok(()),
-            Err(error) => Err(error),
-        }
+            Err(LedgerError::Corrupt) => return Ok(None),
+            newest => newest?,
+        };
+        let Some(lost) = self.file.recorded().lost_of(newest, retention)? else {
+            return Ok(None);
+        };
+        tracing::error!(
+            newest = newest.map(tracing::field::display),
+            lost = %lost,
+            "the ledger has lost its latest operations: its .lock file names a newer one than \
+             it contains"
+        );
+        self.file.record_loss(lost).await?;
+        Ok(Some(format!(
+            "the ledger has lost its latest operations: it does not contain one of {:.0}, which \
+             its .lock file names; restore a newer copy, or accept the loss by removing the \
+             .lock file while no gateway runs",
+            lost.created_at()
+        )))
     }
 
     /// Closes the connections if the file at the path has been replaced or removed: other
@@ -130,26 +134,25 @@ impl SqliteStore {
             }
             (reader, writer) => reader.or(writer),
         };
-        drop((reader, writer));
         let Some(mut last) = last else {
             return Ok(());
         };
         let saved = sqlx::query_as::<_, (i64, i64, i64)>(SAVE_LOG);
         let saved = saved.fetch_one(&mut last).await;
-        match saved {
-            Ok((0, ..)) => {
-                last.close().await.map_err(failure)?;
-                tracing::error!(
-                    "the ledger's -wal or -shm file was removed or replaced while in use; what \
-                     the gateway had written to it is saved in the ledger's file"
-                );
-                Ok(())
-            }
-            Ok(_) | Err(_) => {
-                std::mem::forget(last);
-                Err(self.give_up(DAMAGED_LOG).await)
-            }
+        if !matches!(saved, Ok((0, ..))) {
+            std::mem::forget(last);
+            drop((reader, writer));
+            return Err(self.give_up(DAMAGED_LOG).await);
         }
+        // The slots are free only after this: a connection opened meanwhile would look into
+        // the new log for what the index knows of the old one.
+        last.close().await.map_err(failure)?;
+        drop((reader, writer));
+        tracing::error!(
+            "the ledger's -wal or -shm file was removed or replaced while in use; what the \
+             gateway had written to it is saved in the ledger's file"
+        );
+        Ok(())
     }
 
     /// Stops using the file, and returns the error that every call gets from now on. The
@@ -177,10 +180,7 @@ impl SqliteStore {
     /// The newest operation in the ledger.
     async fn newest(&self) -> Result<Option<OperationId>, LedgerError> {
         let mut slot = self.reader().await?;
-        let newest = sqlx::query_scalar::<_, Vec<u8>>(NEWEST);
-        let newest = newest.fetch_optional(slot.connection()?).await;
-        let newest = slot.settle(newest)?;
-        let id = newest.and_then(|bytes| Uuid::from_slice(&bytes).ok());
-        Ok(id.map(OperationId::from))
+        let newest = row::newest(slot.connection()?).await;
+        slot.settle(newest)
     }
 }

@@ -18,7 +18,7 @@ async fn refused(home: &Home, with: &str) {
 }
 
 /// A ledger that has held this operation, without any gateway.
-async fn left(operation: &Operation) -> Home {
+pub async fn left(operation: &Operation) -> Home {
     let home = Home::new();
     let store = home.store().await;
     store.save_one(operation).await.unwrap();
@@ -96,10 +96,21 @@ async fn an_emptied_ledger_is_refused_until_that_is_confirmed() {
 #[tokio::test]
 async fn a_ledger_whose_records_have_all_expired_is_not_one_that_was_emptied() {
     let home = left(&intent()).await;
-    fs::write(home.path(), "").unwrap();
+    home.tamper("DELETE FROM operations").await;
     let mut options = home.options();
     options.retention.operations = Duration::ZERO;
-    SqliteStore::open(&options).await.unwrap();
+    // The clock may be wrong, so that is told.
+    let store = SqliteStore::open(&options).await.unwrap();
+    assert_eq!(store.warnings().len(), 1);
+    store.close().await.unwrap();
+    assert!(home.store().await.warnings()[0].contains("has lost"));
+    // An empty file is not one whose records have expired.
+    let home = left(&intent()).await;
+    fs::write(home.path(), "").unwrap();
+    options.path = home.path();
+    let refused = SqliteStore::open(&options).await.map(|_| ());
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("but held operations"), "{refused}");
 }
 
 #[tokio::test]
