@@ -76,9 +76,10 @@ pub fn names(directory: &Path) -> Result<Vec<String>, FileReadError> {
 /// most.
 ///
 /// # Errors
-/// [`FileReadError::Late`]
+/// [`FileReadError`]
 pub fn stamp(path: &Path) -> Result<Option<FileStamp>, FileReadError> {
-    READER.run(path, STAMP_PATIENCE, stamp::of)
+    let found = READER.run(path, STAMP_PATIENCE, stamp::of)?;
+    found.map_err(FileReadError::Unreadable)
 }
 
 /// As [`stamp`], from an asynchronous task.

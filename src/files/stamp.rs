@@ -1,6 +1,7 @@
 //! What identifies a version of a file.
 
 use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -43,6 +44,30 @@ impl From<&Metadata> for FileStamp {
 }
 
 /// The stamp of a file; none if there is no file.
-pub fn of(path: &Path) -> Option<FileStamp> {
-    std::fs::metadata(path).ok().as_ref().map(FileStamp::from)
+///
+/// # Errors
+/// The operating system's: the file may be there, and is not to be taken for one that is gone.
+pub fn of(path: &Path) -> io::Result<Option<FileStamp>> {
+    match std::fs::metadata(path) {
+        Ok(file) => Ok(Some(FileStamp::from(&file))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_that_is_gone_has_no_stamp() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("file");
+        assert_eq!(of(&path).unwrap(), None);
+        std::fs::write(&path, "content").unwrap();
+        assert!(of(&path).unwrap().is_some());
+        let below_a_file = of(&path.join("file")).unwrap_err();
+        assert_eq!(below_a_file.kind(), io::ErrorKind::NotADirectory);
+        assert!(of(&directory.path().join("x".repeat(300))).is_err());
+    }
 }

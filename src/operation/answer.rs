@@ -117,6 +117,7 @@ fn apply_failure(
                 true => " (portal.connect_timeout_ms)",
                 false => "",
             };
+            let cause = cause.for_caller();
             let message =
                 format!("The vendor could not be reached: {cause}{limit}. Nothing was done.");
             Some(refuse(operation, delivered, code, message))

@@ -21,6 +21,6 @@ mod service;
 pub use act::Act;
 pub use authorized_portal::{AuthorizedPortal, Publishers};
 pub use failure::RequestFailure;
-pub use poller::{Poller, PollerHandle, PollerOptions};
+pub use poller::{MAX_POLLS, Poller, PollerHandle, PollerOptions};
 pub use reply::{ProblemContext, Reply, ReplyConfig};
 pub use service::{ActionRequest, Executed, OperationService, ServiceShared};

@@ -58,9 +58,11 @@ impl Gateway {
     ///
     /// # Errors
     /// [`StartError`]; nothing keeps running then.
-    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+    pub async fn start(configured: Settings) -> Result<Self, StartError> {
         let supervisor = Supervisor::start()?;
-        let descriptors = descriptors::raise_limit();
+        let budget = descriptors::budget(&configured.server, descriptors::raise_limit());
+        let mut settings = configured.clone();
+        settings.server.max_connections = budget.callers;
         // Bind first: a second instance fails before it touches anything else.
         let public = bind(settings.server.listen, "server.listen")?;
         let admin = bind(settings.admin.listen, "admin.listen")?;
@@ -69,12 +71,12 @@ impl Gateway {
 
         // Build what the settings describe.
         if let Some(proxy) = &settings.outbound.proxy {
-            tracing::info!(%proxy, key = proxy.key, "https goes by a proxy");
+            tracing::info!(%proxy, key = proxy.key, "https connections go through a proxy");
         }
         if let Some(problem) = trust_warning() {
             tracing::warn!(
                 problem,
-                "fewer certificate authorities are trusted than was meant"
+                "some certificate authorities could not be loaded; servers that they signed are refused"
             );
         }
         let redactor = Arc::new(Redactor::default());
@@ -97,8 +99,11 @@ impl Gateway {
         // Start the background thread. A failure from here on stops it again.
         let stop = CancellationToken::new();
         let stop_on_failure = stop.clone().drop_guard();
-        let (poller, poller_handle) =
-            Poller::new(ledger.clone(), options::poller(&settings), stop.clone());
+        let (poller, poller_handle) = Poller::new(
+            ledger.clone(),
+            options::poller(&settings, budget.polls),
+            stop.clone(),
+        );
         let unfinished = ledger.unfinished().await.map_err(StartError::Unfinished)?;
         let resumed = unfinished.len();
         for operation in unfinished {
@@ -116,7 +121,7 @@ impl Gateway {
 
         // Prepare reloading.
         let reloader = Reloader::new(
-            settings.clone(),
+            configured,
             Reloadable {
                 access: access.clone(),
                 tls: tls.clone(),
@@ -166,11 +171,10 @@ impl Gateway {
             limits: options::limits(&settings.server),
         };
         let admin = serve_admin(admin, &public_url, health.clone(), &supervisor).await?;
-        let connections = descriptors::connections(&settings.server, descriptors);
         let public = serve_public(
             public,
             &settings.server,
-            connections,
+            settings.server.max_connections,
             tls.as_ref(),
             app_state,
             &supervisor,

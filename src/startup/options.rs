@@ -103,8 +103,9 @@ pub fn ledger(ledger: &LedgerSettings) -> LedgerOptions {
 
 /// Poll intervals and deadlines of operations.
 #[must_use]
-pub fn poller(settings: &Settings) -> PollerOptions {
+pub fn poller(settings: &Settings, max_polls: usize) -> PollerOptions {
     PollerOptions {
+        max_polls,
         poll: settings.operations.poll,
         max_polls_per_second: settings.operations.max_polls_per_second,
         deadlines: Deadlines {

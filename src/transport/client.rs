@@ -135,17 +135,18 @@ impl HttpClient {
     /// [`SendError`], which says whether the request can have arrived.
     pub async fn send(&self, request: Request) -> Result<Response, SendError> {
         let deadline = Instant::now() + self.config.request_timeout;
-        let answered = match self.exchange(&request, deadline).await {
-            Err(Failure {
-                stale: Some(generation),
-                ..
-            }) if request.method == Method::GET => {
-                // The other idle connections of the pool are as old.
-                self.renew_pools(generation);
-                self.exchange(&request, deadline).await
+        let mut answered = self.exchange(&request, deadline).await;
+        if let Err(Failure {
+            stale: Some(generation),
+            ..
+        }) = answered
+        {
+            // The other idle connections of the pool are as old.
+            self.renew_pools(generation);
+            if request.method == Method::GET {
+                answered = self.exchange(&request, deadline).await;
             }
-            answered => answered,
-        };
+        }
         answered.map_err(|failure| failure.error)
     }
 

@@ -28,6 +28,16 @@ pub enum Unreachable {
 }
 
 impl Unreachable {
+    /// The reason as a caller may know it: without the address of a proxy, and without what
+    /// only an operator can do.
+    #[must_use]
+    pub fn for_caller(&self) -> String {
+        match self {
+            Self::Proxy(failure) => format!("the proxy on the way {}", failure.problem),
+            cause => cause.to_string(),
+        }
+    }
+
     /// Whether it took too long.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
@@ -188,6 +198,38 @@ impl TlsProblem {
             Self::Refused | Self::Closed | Self::Other => {
                 "check host and port of the address, and the firewall".into()
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_does_not_learn_the_way_out() {
+        let proxy = Proxy {
+            secure: false,
+            host: "proxy.internal".into(),
+            port: 3128,
+            authorization: None,
+            key: "outbound.proxy_url",
+        };
+        let cause = Unreachable::Proxy(Arc::new(ProxyFailure {
+            proxy: Arc::new(proxy),
+            target: "vendor.example:443".into(),
+            problem: ProxyProblem::Refused(407),
+        }));
+        assert_eq!(
+            cause.for_caller(),
+            "the proxy on the way refused a tunnel (407)"
+        );
+        let logged = cause.to_string();
+        for part in [
+            "proxy.internal:3128 (outbound.proxy_url) refused a tunnel (407)",
+            "check user and password in outbound.proxy_url",
+        ] {
+            assert!(logged.contains(part), "{logged}");
         }
     }
 }

@@ -20,5 +20,5 @@ mod throttle;
 mod tracked;
 
 pub use handle::PollerHandle;
-pub use options::PollerOptions;
+pub use options::{MAX_POLLS, PollerOptions};
 pub use run::Poller;

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::future::{LocalBoxFuture, OptionFuture};
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::handle::{Enqueue, PollerHandle};
@@ -71,8 +71,10 @@ impl Poller {
         };
         let stopped = self.stop.cancelled();
         tokio::pin!(stopped);
+        let mut asked = Instant::now();
         loop {
-            let is_ready = OptionFuture::from(running.scheduler.ready_at().map(sleep_until));
+            let ready_at = running.scheduler.ready_at(asked);
+            let is_ready = OptionFuture::from(ready_at.map(sleep_until));
             tokio::select! {
                 () = &mut stopped => break,
                 Some(()) = is_ready => {}
@@ -94,7 +96,7 @@ impl Poller {
                 }
                 Some(()) = running.writer.progress() => {}
             }
-            running.start_polls();
+            asked = running.start_polls();
         }
         self.incoming.close();
         while let Some(message) = self.incoming.recv().await {
@@ -139,7 +141,8 @@ impl RunningPoller {
         }
     }
 
-    fn start_polls(&mut self) {
+    /// Starts the polls that may be made now; returns the time for which that was decided.
+    fn start_polls(&mut self) -> Instant {
         let now = Now::read();
         while let Some(mut task) = self.scheduler.next_poll(now) {
             let portal = Rc::clone(&self.portal);
@@ -149,5 +152,6 @@ impl RunningPoller {
                 (task, result)
             }));
         }
+        now.instant
     }
 }

@@ -24,12 +24,6 @@ use crate::domain::{Operation, OperationId, PublisherId, Target};
 use crate::operation::outcome::{Effect, MissingReason};
 use crate::portal::Location;
 
-/// First polls in flight, which prove most when they are prompt.
-const MAX_FIRST_POLLS: usize = 512;
-/// Further polls in flight: a start with many unfinished operations must not open a
-/// connection for each. One publisher alone gets half of them: at a second a read enough
-/// for ten thousand offers in a minute.
-const MAX_POLLS: usize = 384;
 /// How many first polls start before a further one has its turn: those come first, but must
 /// not keep the others from being polled at all.
 const MAX_FIRST_IN_A_ROW: u32 = 9;
@@ -78,7 +72,7 @@ impl Scheduler {
             throttle: Throttle::new(),
             pace: Pace::new(options.max_polls_per_second),
             timers: DelayQueue::new(),
-            queues: [MAX_FIRST_POLLS, MAX_POLLS].map(FairQueue::new),
+            queues: options.slots().map(FairQueue::new),
             polls_started: 0,
             first_in_a_row: 0,
         }
@@ -209,14 +203,13 @@ impl Scheduler {
         None
     }
 
-    /// When the pace allows the next of the polls that wait for it; `None` if none does.
+    /// When the pace allows the next of the polls that it held back at `asked`, the time that
+    /// [`Self::next_poll`] was last asked with; `None` if it held none back.
     #[must_use]
-    pub fn ready_at(&self) -> Option<Instant> {
-        let mut waiting = self.queues.iter().flat_map(FairQueue::waiting).peekable();
-        waiting.peek()?;
-        let now = Instant::now();
-        let times = waiting.map(|publisher| self.pace.ready_at(publisher, now));
-        times.filter(|at| *at > now).min()
+    pub fn ready_at(&self, asked: Instant) -> Option<Instant> {
+        let waiting = self.queues.iter().flat_map(FairQueue::waiting);
+        let times = waiting.map(|publisher| self.pace.ready_at(publisher, asked));
+        times.filter(|at| *at > asked).min()
     }
 
     fn enqueue(&mut self, target: &Rc<Target>, kind: PollKind) {

@@ -50,7 +50,7 @@ async fn health_is_answered_however_many_callers_connect() {
     let line = process.wait_for_line(warning).await;
     assert_eq!(
         (&line["limit"], &line["connections"]),
-        (&400.into(), &100.into())
+        (&400.into(), &75.into())
     );
     let (public, admin) = process.listens().await;
     let mut callers = Vec::new();

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use tokio::task::unconstrained;
 use uuid::Uuid;
 
+use super::super::options::MAX_POLLS;
 use super::*;
 use crate::domain::{Action, CallerName, Delivered, Outcome, RequestId};
 use crate::operation::authorized_portal::{ReadFailure, SubmissionsSnapshot};
@@ -30,6 +31,7 @@ const OPTIONS: PollerOptions = PollerOptions {
     poll: POLL,
     // More than these tests need: `paced` has those of the pace.
     max_polls_per_second: NonZeroU32::new(100_000).unwrap(),
+    max_polls: MAX_POLLS,
     deadlines: DEADLINES,
 };
 
@@ -256,13 +258,14 @@ async fn a_last_poll_that_fails_is_retried_for_the_grace_period() {
 #[tokio::test(start_paused = true)]
 async fn an_operation_without_a_slot_until_long_after_its_deadline_ends() {
     let mut bench = Bench::new();
-    for n in 0..MAX_FIRST_POLLS {
+    let [first_polls, _] = OPTIONS.slots();
+    for n in 0..first_polls {
         bench.add("contoso", &format!("hangs-{n}"));
     }
     let hang = bench.tasks();
-    assert_eq!(hang.len(), MAX_FIRST_POLLS / 2);
+    assert_eq!(hang.len(), first_polls / 2);
     let over = bench.wake().await;
-    assert_eq!(over.len(), MAX_FIRST_POLLS / 2);
+    assert_eq!(over.len(), first_polls / 2);
     assert!(over.iter().all(|one| one.outcome == Some(Outcome::Unknown)));
     assert!(message(&over[0]).contains("Too many other"));
     // Those that are being polled end with their poll.

@@ -23,7 +23,7 @@ async fn run(bench: &mut Bench, time: Duration) -> Vec<(Instant, PollKind, usize
             started.push((now, task.kind, 1 + task.locations.len()));
             in_flight.push_back((now + Duration::from_millis(50), task));
         }
-        let ready_at = bench.scheduler.ready_at();
+        let ready_at = bench.scheduler.ready_at(Instant::now());
         let done_at = in_flight.front().map(|(at, _)| *at);
         let next = [ready_at, done_at, Some(until)].into_iter().flatten().min();
         tokio::select! {

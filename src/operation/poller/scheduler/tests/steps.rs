@@ -159,7 +159,7 @@ impl Stage {
                 return Ok(());
             }
             let slowest = self.polls.iter().map(|(_, started)| *started + SLOWEST);
-            let ready_at = self.bench.scheduler.ready_at();
+            let ready_at = self.bench.scheduler.ready_at(now);
             let next = slowest.chain(ready_at).min().unwrap_or(until).min(until);
             tokio::select! {
                 biased;
