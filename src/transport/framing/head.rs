@@ -112,15 +112,15 @@ pub(super) fn read(bytes: &[u8], is_head: bool) -> Result<Head, Misframed> {
         (None, Some(false) | None) => Framing::UntilEnd,
     };
     let announces_body = fields.coding.is_some() || fields.length.unwrap_or(0) > 0;
-    let is_usual = !is_folded
-        && !fields.offers_upgrade
-        && !is_old
-        && framing != Framing::UntilEnd
-        && !(has_no_body && announces_body);
+    let must_be_rewritten = is_folded
+        || fields.offers_upgrade
+        || is_old
+        || framing == Framing::UntilEnd
+        || (has_no_body && announces_body);
     Ok(Head::Final {
         length,
         framing,
-        rewritten: (!is_usual).then(|| rewrite(status, response.headers, framing, is_old)),
+        rewritten: must_be_rewritten.then(|| rewrite(status, response.headers, framing, is_old)),
     })
 }
 
