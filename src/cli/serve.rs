@@ -79,8 +79,11 @@ async fn serve(
             ExitCode::from(EXIT_SOFTWARE)
         }
     };
-    gateway.drain().await;
-    code
+    if gateway.drain().await {
+        code
+    } else {
+        ExitCode::from(EXIT_SOFTWARE)
+    }
 }
 
 /// A request to reload for each SIGHUP from now on. Several at once count as one.

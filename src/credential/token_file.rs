@@ -56,6 +56,7 @@ pub(super) async fn read_text(path: &Path) -> Result<Zeroizing<String>, TokenFet
             FileReadError::TooLong(_) => "it is longer than 16 KiB",
             FileReadError::NotFile(_) => "it is not a regular file",
             FileReadError::Late => "it does not answer; check the mount that it is on",
+            FileReadError::Panicked => "it was not read because of a bug in the gateway",
         })
     })?;
     let bytes = Zeroizing::new(content.bytes);

@@ -39,7 +39,7 @@ pub fn read(path: &Path, limit: u64) -> Result<FileContent, FileReadError> {
 /// [`FileReadError`], which quotes nothing of the content.
 pub async fn read_async(path: PathBuf, limit: u64) -> Result<FileContent, FileReadError> {
     let reading = tokio::task::spawn_blocking(move || read(&path, limit));
-    reading.await.unwrap_or(Err(FileReadError::Late))
+    reading.await.unwrap_or(Err(FileReadError::Panicked))
 }
 
 /// Whether a regular file can be opened, and whether every user may read it. Blocks, for
@@ -88,5 +88,5 @@ pub fn stamp(path: &Path) -> Result<Option<FileStamp>, FileReadError> {
 /// [`FileReadError::Late`]
 pub async fn stamp_async(path: PathBuf) -> Result<Option<FileStamp>, FileReadError> {
     let looking = tokio::task::spawn_blocking(move || stamp(&path));
-    looking.await.unwrap_or(Err(FileReadError::Late))
+    looking.await.unwrap_or(Err(FileReadError::Panicked))
 }

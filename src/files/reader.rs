@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,7 +52,8 @@ impl FileReader {
     ///
     /// # Errors
     /// [`FileReadError::Late`] after `patience`, and at once while an earlier access to the
-    /// same path, or to eight others, hangs; `Unreadable` if there can be no thread.
+    /// same path, or to eight others, hangs; `Unreadable` if there can be no thread; `Panicked` if
+    /// `access` does.
     pub fn run<T: Send + 'static>(
         &'static self,
         path: &Path,
@@ -68,12 +70,15 @@ impl FileReader {
             let _ = sender.send(found);
         }))?;
         let left = deadline.saturating_duration_since(Instant::now());
-        result.recv_timeout(left).map_err(|_| {
-            let mut state = self.lock();
-            if state.busy.contains(path) {
-                state.hung.insert(path.to_owned());
+        result.recv_timeout(left).map_err(|error| match error {
+            RecvTimeoutError::Timeout => {
+                let mut state = self.lock();
+                if state.busy.contains(path) {
+                    state.hung.insert(path.to_owned());
+                }
+                FileReadError::Late
             }
-            FileReadError::Late
+            RecvTimeoutError::Disconnected => FileReadError::Panicked,
         })
     }
 
@@ -250,7 +255,8 @@ mod tests {
     fn a_panic_frees_the_path() {
         static READER: FileReader = FileReader::new();
         let outcome = READER.run(Path::new("/bad"), LONG, |_| panic!("on purpose"));
-        assert!(outcome.is_err());
+        assert!(matches!(outcome, Err(FileReadError::Panicked)));
+        assert!(READER.lock().hung.is_empty());
         assert!(access(&READER, "/bad").is_some());
     }
 }

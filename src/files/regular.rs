@@ -26,6 +26,9 @@ pub enum FileReadError {
     /// It, or too many others, did not answer.
     #[error("does not answer; check the mount that it is on")]
     Late,
+    /// Reading it panicked.
+    #[error("was not read because of a bug in the gateway; standard error has the panic")]
+    Panicked,
 }
 
 /// What was read.

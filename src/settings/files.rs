@@ -46,7 +46,7 @@ impl From<FileReadError> for FileError {
 /// What a file that is read again and again contains.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum RereadContent {
-    /// An assertion: the platform decides who may read it.
+    /// A token that a platform mounts, and decides who may read.
     Assertion,
     /// A secret for the gateway's user alone.
     Secret,

@@ -104,7 +104,7 @@ fn issuer(t: &mut Table<'_, '_>, text: Option<String>) -> Option<JwtIssuerSettin
         rules,
         jwks_url: jwks_url(t),
         ca_file: t.openable("ca_file"),
-        bearer_token_file: t.reread("bearer_token_file", RereadContent::Secret),
+        bearer_token_file: t.reread("bearer_token_file", RereadContent::Assertion),
         refresh: refresh.map(|s| Duration::from_secs(s.unwrap_or(DEFAULT_REFRESH_SECONDS))),
     })
 }

@@ -37,6 +37,18 @@ pub struct ConfigSource {
     pub environment: BTreeMap<String, String>,
 }
 
+impl ConfigSource {
+    /// Whether it has anything: a base.toml, even one that cannot be read, or a variable.
+    /// Blocks, for a second at most.
+    #[must_use]
+    pub fn is_configured(&self) -> bool {
+        let is_there = |dir: &PathBuf| !matches!(files::stamp(&dir.join("base.toml")), Ok(None));
+        self.environment.keys().any(|name| name.starts_with(PREFIX))
+            || self.profile.is_some()
+            || self.dir.as_ref().is_some_and(is_there)
+    }
+}
+
 /// The merged layers.
 pub(super) struct Layers {
     pub(super) tree: Map<String, Value>,

@@ -28,11 +28,14 @@ use crate::transport::{Transport, trust_warning};
 
 /// How long everything may take to close once running actions have finished or
 /// `server.drain_seconds` are over.
-const CLOSE: Duration = Duration::from_secs(5);
+const CLOSE: Duration = Duration::from_secs(3);
 /// What is left of that for the steps after each one.
-const AFTER_PUBLIC: Duration = Duration::from_millis(2500);
-const AFTER_BACKGROUND: Duration = Duration::from_millis(1000);
+const AFTER_PUBLIC: Duration = Duration::from_millis(1500);
+const AFTER_BACKGROUND: Duration = Duration::from_millis(750);
 const AFTER_LEDGER: Duration = Duration::from_millis(250);
+/// How much longer the process may take to end: what hangs is named in the log, and the log
+/// is written out, before the process is ended from outside.
+const AFTER_DRAIN: Duration = Duration::from_secs(2);
 
 /// A running gateway.
 pub struct Gateway {
@@ -241,17 +244,20 @@ impl Gateway {
         tokio::spawn(async move { supervisor.watch(name, Lifetime::Process, task).await });
     }
 
-    /// The longest time that [`Self::drain`] takes, with these settings.
+    /// How long the process may take to end, with these settings: two seconds more than
+    /// [`Self::drain`] takes at most.
     #[must_use]
     pub fn longest_shutdown(settings: &ServerSettings) -> Duration {
-        settings.shutdown_delay + settings.drain + CLOSE
+        settings.shutdown_delay + settings.drain + CLOSE + AFTER_DRAIN
     }
 
     /// Shuts down: readiness fails, and requests are served for `server.shutdown_delay_seconds`
     /// more. Then new actions are refused, running ones finish within `server.drain_seconds`,
-    /// and the listeners, the background thread and the ledger are closed, which takes five
+    /// and the listeners, the background thread and the ledger are closed, which takes three
     /// seconds at most. The admin listener answers until the end.
-    pub async fn drain(self) {
+    ///
+    /// Returns whether all of that ended in time; what did not is left behind.
+    pub async fn drain(self) -> bool {
         tracing::info!("draining");
         self.health.stopping.cancel();
         sleep(self.shutdown_delay).await;
@@ -265,7 +271,9 @@ impl Gateway {
             );
         }
         self.supervisor.stop();
-        let ended = |step: &'static str, in_time: bool| {
+        let mut all_ended = true;
+        let mut ended = |step: &'static str, in_time: bool| {
+            all_ended &= in_time;
             if !in_time {
                 tracing::error!(step, "shutdown step did not end in time and is left behind");
             }
@@ -293,6 +301,7 @@ impl Gateway {
         let closed = timeout_at(end, close(self.admin)).await;
         ended("admin listener", closed.is_ok());
         tracing::info!(unfinished_operations = left.ok().flatten(), "stopped");
+        all_ended
     }
 }
 

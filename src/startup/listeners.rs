@@ -35,7 +35,7 @@ use crate::telemetry::{Lifetime, LogLimit, Supervisor};
 /// Length of the queue of connections that are not accepted yet: room for a burst.
 const BACKLOG: u32 = 4096;
 /// How long the listeners may take to close once no action is running.
-const CLOSE_SECONDS: u64 = 2;
+const CLOSE_SECONDS: u64 = 1;
 /// A client that does not read its answer is disconnected after this many intervals of
 /// `server.events_beat_seconds`.
 const WRITE_TIMEOUT_BEATS: u32 = 3;

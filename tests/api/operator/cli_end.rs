@@ -2,11 +2,15 @@
 //! as the first process of a container.
 
 use std::fs::OpenOptions;
+use std::future::pending;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep};
 
 use crate::config::write_config;
 use crate::helpers::Setup;
@@ -142,6 +146,68 @@ async fn healthcheck_asks_where_the_configuration_says_and_gives_reasons() {
         let ended = Process::start(directory.path(), &ready, variables);
         assert_eq!(ended.ended().await.code, Some(1));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_sandbox_answers_the_healthcheck_of_a_configured_gateway() {
+    let directory = TempDir::new().unwrap();
+    let toml = "[admin]\nlisten = \"127.0.0.1:1\"\n";
+    std::fs::write(directory.path().join("base.toml"), toml).unwrap();
+    let variable = [("OFFERGATE_ADMIN__LISTEN", "127.0.0.1:1")];
+    for (arguments, variables) in [
+        (&["healthcheck", "--config", "."][..], &[][..]),
+        (&["healthcheck"][..], &variable[..]),
+        (&["healthcheck", "--ready"][..], &variable[..]),
+    ] {
+        let ended = Process::start(directory.path(), arguments, variables);
+        let ended = ended.ended().await;
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let expected = "offergate: connection refused: http://127.0.0.1:1/healthz\n";
+        assert_eq!(ended.stderr, expected);
+    }
+    // Whatever listens at the default address here.
+    let ended = run(directory.path(), &["healthcheck", "--ready"]).await;
+    assert!(!ended.stderr.contains("7070"), "{ended:?}");
+    let invalid = [("OFFERGATE_ADMIN__LISTEN", "x")];
+    let ended = Process::start(directory.path(), &["healthcheck"], &invalid);
+    let ended = ended.ended().await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("admin.listen"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_healthcheck_has_one_time_limit_for_all_that_it_asks() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let admin = listener.local_addr().unwrap().to_string();
+    // Alive after a while, and silent about whether it is ready.
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut head = [0; 1024];
+                let count = stream.read(&mut head).await.unwrap_or_default();
+                if head[..count].starts_with(b"GET /healthz") {
+                    sleep(Duration::from_secs(2)).await;
+                    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+                pending::<()>().await;
+            });
+        }
+    });
+    let directory = TempDir::new().unwrap();
+    for (arguments, code) in [
+        (&["healthcheck"][..], 0),
+        (&["healthcheck", "--ready"][..], 1),
+    ] {
+        let began = Instant::now();
+        let variable = [("OFFERGATE_ADMIN__LISTEN", admin.as_str())];
+        let ended = Process::start(directory.path(), arguments, &variable);
+        let ended = ended.ended().await;
+        assert_eq!(ended.code, Some(code), "{ended:?}");
+        assert!(began.elapsed() < Duration::from_millis(4500), "{ended:?}");
+    }
+    serving.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

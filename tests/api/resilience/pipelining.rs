@@ -80,6 +80,11 @@ impl Measured {
         number.parse().unwrap()
     }
 
+    fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.served.process.id());
+        std::fs::read_dir(path).unwrap().count()
+    }
+
     /// The processor time that it has used, in ticks of 10 ms.
     fn ticks(&self) -> u64 {
         let path = format!("/proc/{}/stat", self.served.process.id());
@@ -160,6 +165,37 @@ async fn pipelining_without_reading_costs_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pipelining_without_reading_costs_nothing_over_tls() {
     pipelining_costs_nothing(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pipelining_on_the_admin_listener_costs_nothing_and_ends_with_the_time_limit() {
+    let measured = Measured::start(false).await;
+    let (before, descriptors) = (measured.memory(), measured.descriptors());
+    // Few, since each is answered until the network is full of answers.
+    let streams = (0..2).map(|_| async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(measured.served.admin).await.unwrap();
+        fill(
+            &mut stream,
+            &"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(6000),
+        )
+        .await;
+        stream
+    });
+    let streams = futures_util::future::join_all(streams).await;
+    let used = measured.ticks_of_a_second().await;
+    assert!(used <= 10, "{used} ticks in a second");
+    let grown = measured.memory().saturating_sub(before);
+    assert!(grown < 8 * 1024, "{grown} KiB more");
+    assert_eq!(measured.served.admin("/healthz").await.status, 200);
+    // None of them reads anything, and none is kept.
+    let deadline = Instant::now() + TIMEOUT;
+    while measured.descriptors() > descriptors + 2 {
+        assert!(Instant::now() < deadline, "connections are still open");
+        sleep(Duration::from_millis(50)).await;
+    }
+    drop(streams);
 }
 
 #[tokio::test(flavor = "multi_thread")]
