@@ -2,7 +2,9 @@
 //! methods that it does not have.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, guard, web};
 use serde::Serialize;
 
@@ -66,6 +68,8 @@ fn line(status: StatusCode, content_type: &str, document: &impl Serialize) -> Ht
     body.push(b'\n');
     HttpResponse::build(status)
         .content_type(content_type)
+        .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((CONTENT_SECURITY_POLICY, "default-src 'none'"))
         .body(body)
 }

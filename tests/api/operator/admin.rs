@@ -19,8 +19,14 @@ async fn alive_and_ready() {
     let ready = world.admin("/readyz").await;
     assert_eq!(ready.status, 200);
     for answer in [&alive, &ready] {
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-        assert_eq!(answer.header("content-type"), Some("application/json"));
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("content-type", "application/json"),
+            ("x-content-type-options", "nosniff"),
+            ("content-security-policy", "default-src 'none'"),
+        ] {
+            assert_eq!(answer.header(name), Some(value));
+        }
     }
     let mut readiness = ready.json();
     let usable = readiness["credentials"][0]["tokenUsableMs"]
