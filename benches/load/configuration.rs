@@ -94,7 +94,7 @@ log_format = "json"
         let middle = (self.callers - 1) / 2;
         writeln!(text, "[[callers]]\nname = \"caller-{n:05}\"")?;
         writeln!(text, "default_publisher = \"contoso\"")?;
-        writeln!(text, "max_in_flight_actions = 1024\nmax_waits = 20000")?;
+        writeln!(text, "max_in_flight_actions = 20000\nmax_waits = 20000")?;
         // One after the other, a key and a token.
         if (n + middle).is_multiple_of(2) {
             let key = match n == middle {
