@@ -80,7 +80,7 @@ impl Shutdown {
         let shutdown = self.clone();
         let ending = thread::Builder::new().name("shutdown".into());
         if let Err(error) = ending.spawn(move || shutdown.end_in_time()) {
-            tracing::error!(%error, "the time limit of the shutdown is not kept");
+            tracing::error!(%error, "the shutdown has no time limit, since its thread cannot start");
         }
     }
 

@@ -95,7 +95,7 @@ codes! {
     MethodNotAllowed = Gateway 405 "method-not-allowed" "The route does not support this method"
         "Use one of the methods in the Allow header.",
     RequestTimeout = Gateway 408 "request-timeout" "The request did not arrive in time"
-        "Send the whole body without a pause.",
+        "Send head and body without a pause; their limits are server.head_timeout_ms and server.body_timeout_ms.",
     Conflict = Portal 409 "conflict" "The vendor reports a conflict"
         "Another operation of the offer may be running; check the offer's state, then repeat the request.",
     IdempotencyKeyInUse = Gateway 409 "idempotency-key-in-use" "The first request with this Idempotency-Key is still being processed"

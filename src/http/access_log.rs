@@ -173,7 +173,7 @@ pub fn log_refusal(
         problem = code.as_str(),
         request_id = request_id.as_str(),
         client_address = peer.map(|peer| tracing::field::display(peer.ip())),
-        "refused what could not be read as a request"
+        "unreadable request refused"
     );
 }
 

@@ -24,7 +24,7 @@ pub struct WaitSlot {
 pub enum NoWaitSlot {
     /// The caller has as many as it may have.
     #[error("of this caller (max_waits = {}{})", .0.count, match .0.is_default {
-        true => ", by default half of all",
+        true => ", by default half of what all callers may have",
         false => "",
     })]
     OfCaller(Limit),

@@ -91,8 +91,8 @@ fn explain(status: u16) -> Option<(ProblemCode, &'static str)> {
         ),
         431 => (
             ProblemCode::HeadersTooLarge,
-            "The request's head is longer than the gateway reads (server.max_uri_bytes, \
-             server.max_header_bytes).",
+            "The request's head is longer than 128 KiB, the most that the gateway reads. Send fewer \
+             or shorter headers (server.max_uri_bytes, server.max_header_bytes).",
         ),
         500.. => (
             ProblemCode::InternalError,

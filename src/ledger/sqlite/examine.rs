@@ -55,7 +55,10 @@ pub async fn examine(path: &Path, retention: Duration) -> Result<&'static str, L
     Ok(match (in_use, lost) {
         (true, None) => "in use by a running gateway",
         (false, None) => "can be opened",
-        (true, Some(_)) => "in use by a running gateway, but has lost its latest operations",
+        (true, Some(_)) => {
+            "in use by a running gateway, but has lost its latest operations; stop the gateway, then \
+             restore a newer copy, or remove the .lock file to accept the loss"
+        }
         (false, Some(_)) => {
             "can be opened, but has lost its latest operations; restore a newer copy, or remove \
              the .lock file to accept the loss"

@@ -147,7 +147,7 @@ fn may_have_expired(newest: OperationId, retention: Duration) -> bool {
 /// The error for a ledger that has lost all that it held.
 fn emptied(newest: OperationId) -> LedgerError {
     LedgerError::unavailable(format!(
-        "its file is missing or empty, but held operations, the newest of {:.0}; restore the \
+        "its file is missing or empty, but held operations, the newest from {:.0}; restore the \
          file, or remove the .lock file beside it to start with an empty ledger",
         newest.created_at()
     ))

@@ -48,7 +48,7 @@ impl SqliteStore {
         );
         self.file.record_loss(lost).await?;
         Ok(Some(format!(
-            "the ledger has lost its latest operations: it does not contain one of {:.0}, which \
+            "the ledger has lost its latest operations: it does not contain one from {:.0}, which \
              its .lock file names; restore a newer copy, or accept the loss by removing the \
              .lock file while no gateway runs",
             lost.created_at()
