@@ -23,6 +23,8 @@ pub use body::read_body;
 pub use client::{HttpClient, Request, Response, Transport};
 pub use config::TransportOptions;
 pub use error::{Lost, SendError};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use framing::{Replay, ReplayEnd, replay};
 pub use headers::{date, retry_after};
 pub use trust::{TransportError, trust_warning};
 pub use unreachable::{ProxyFailure, ProxyProblem, TlsProblem, Unreachable};

@@ -8,6 +8,8 @@
 
 mod chunks;
 mod head;
+#[cfg(any(test, feature = "fuzzing"))]
+mod replay;
 
 use std::fmt;
 use std::io;
@@ -22,6 +24,8 @@ use chunks::Chunks;
 use head::{Framing, Head};
 
 pub(super) use head::Misframed;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use replay::{Replay, ReplayEnd, replay};
 
 /// The longest heads of one answer together, in bytes.
 const MAX_HEADS: usize = 128 * 1024;

@@ -1,35 +1,9 @@
 //! What awc gets to read of what a server sends, however that is split.
 
-use std::collections::VecDeque;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::replay::Script;
 use super::*;
-
-/// A connection that gives these pieces and takes everything.
-struct Script(VecDeque<io::Result<Vec<u8>>>);
-
-impl AsyncRead for Script {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let pieces = &mut self.get_mut().0;
-        match pieces.pop_front() {
-            Some(Ok(piece)) => {
-                let length = piece.len().min(buffer.remaining());
-                buffer.put_slice(&piece[..length]);
-                if length < piece.len() {
-                    pieces.push_front(Ok(piece[length..].to_vec()));
-                }
-                Poll::Ready(Ok(()))
-            }
-            Some(Err(error)) => Poll::Ready(Err(error)),
-            None => Poll::Ready(Ok(())),
-        }
-    }
-}
 
 impl AsyncWrite for Script {
     fn poll_write(

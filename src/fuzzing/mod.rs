@@ -2,6 +2,8 @@
 //! which panics where it does not hold. `fuzz/` calls them with inputs that it invents, and a
 //! test here with those that are kept in `fuzz/corpus`.
 
+mod framing;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
@@ -21,11 +23,14 @@ use crate::portal::{Answer, Location, Meaning, action_answer};
 use crate::settings::{ConfigSource, load};
 use crate::transport::{Body, read_body};
 
+pub use framing::framing;
+
 /// A property of all inputs.
 pub type Check = fn(&[u8]);
 
 /// Every check, by the name of its corpus.
-pub const CHECKS: [(&str, Check); 8] = [
+pub const CHECKS: [(&str, Check); 9] = [
+    ("framing", framing),
     ("location", location),
     ("normalize", normalize),
     ("token_response", token_response),
