@@ -2,7 +2,7 @@
 //!
 //! The wall clock dates what others read and what outlives the process. It can be set to
 //! another time at any moment, so no duration is measured on it. The steady clock shows the
-//! same time when the process starts and never jumps.
+//! same time when it is first read and never jumps.
 
 use std::sync::LazyLock;
 use std::time::Instant;

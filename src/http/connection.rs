@@ -228,7 +228,11 @@ impl<S: CallerStream> Connection<S> {
         if self.state.answered.get() {
             return false;
         }
-        self.refusal = LibraryAnswer::instead_of(bytes, &self.config.public_url);
+        self.refusal = LibraryAnswer::instead_of(
+            bytes,
+            &self.config.public_url,
+            self.state.has_long_line.get(),
+        );
         if let Some(refusal) = &self.refusal
             && self.state.has_begun()
         {
@@ -288,7 +292,9 @@ impl<S: CallerStream> AsyncRead for Connection<S> {
         if !this.ahead.is_empty() {
             let count = this.ahead.len().min(buffer.remaining());
             let passed = this.state.receive(&this.ahead[..count])?;
+            let before = buffer.filled().len();
             buffer.put_slice(&this.ahead[..passed]);
+            this.state.spoil(&mut buffer.filled_mut()[before..]);
             this.ahead.drain(..passed);
             if this.ahead.is_empty() {
                 this.ahead = Vec::new();
@@ -303,6 +309,7 @@ impl<S: CallerStream> AsyncRead for Connection<S> {
                 let passed = before + this.state.receive(&buffer.filled()[before..])?;
                 this.ahead.extend_from_slice(&buffer.filled()[passed..]);
                 buffer.set_filled(passed);
+                this.state.spoil(&mut buffer.filled_mut()[before..]);
                 Poll::Ready(Ok(()))
             }
             end => end,

@@ -25,12 +25,17 @@ pub struct LibraryAnswer {
 
 impl LibraryAnswer {
     /// The answer in place of these bytes, if they are an error of the library's own.
-    pub fn instead_of(answer: &[u8], public_url: &str) -> Option<Self> {
+    /// `has_long_line`: the library could not be shown the head, since a line is too long.
+    pub fn instead_of(answer: &[u8], public_url: &str, has_long_line: bool) -> Option<Self> {
         let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
         let head = str::from_utf8(&answer[..end]).ok()?;
         let mut lines = head.split("\r\n");
         let status_line = lines.next()?;
         let status: u16 = status_line.split(' ').nth(1)?.parse().ok()?;
+        let (status, status_line) = match has_long_line && status == 400 {
+            true => (431, "HTTP/1.1 431 Request Header Fields Too Large"),
+            false => (status, status_line),
+        };
         let (code, detail) = explain(status)?;
         let request_id = RequestId::generate();
         let failure = RequestFailure::new(code, detail);
@@ -91,8 +96,8 @@ fn explain(status: u16) -> Option<(ProblemCode, &'static str)> {
         ),
         431 => (
             ProblemCode::HeadersTooLarge,
-            "The request's head is longer than 128 KiB, the most that the gateway reads. Send fewer \
-             or shorter headers (server.max_uri_bytes, server.max_header_bytes).",
+            "The request's head is longer than 128 KiB, or a line of it than 65,000 bytes, the \
+             most that the gateway reads. Send fewer or shorter headers (server.max_uri_bytes, server.max_header_bytes).",
         ),
         500.. => (
             ProblemCode::InternalError,
@@ -115,7 +120,8 @@ mod tests {
             ("500 Internal Server Error", "internal-error"),
         ] {
             let bare = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\ndate: today\r\n\r\n");
-            let refusal = LibraryAnswer::instead_of(bare.as_bytes(), "https://gateway").unwrap();
+            let refusal =
+                LibraryAnswer::instead_of(bare.as_bytes(), "https://gateway", false).unwrap();
             let text = str::from_utf8(&refusal.rest).unwrap();
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
             assert!(head.starts_with(&format!("HTTP/1.1 {status}\r\ndate: today\r\n")));
@@ -137,7 +143,7 @@ mod tests {
             "",
         ] {
             assert!(
-                LibraryAnswer::instead_of(other.as_bytes(), "").is_none(),
+                LibraryAnswer::instead_of(other.as_bytes(), "", false).is_none(),
                 "{other:?}"
             );
         }

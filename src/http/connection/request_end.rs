@@ -13,7 +13,13 @@ use memchr::memchr;
 pub struct HeadScan {
     begun: bool,
     line: LinePart,
+    /// Bytes of the present line.
+    line_bytes: usize,
+    has_long_line: bool,
 }
+
+/// The longest line of a head, in bytes: the library panics at a header's name of 64 KiB.
+pub const MAX_LINE: usize = 65_000;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum LinePart {
@@ -31,6 +37,11 @@ impl HeadScan {
         self.begun
     }
 
+    /// Whether a line was longer than [`MAX_LINE`].
+    pub fn has_long_line(self) -> bool {
+        self.has_long_line
+    }
+
     /// The index behind the head's end, if it is in these bytes, which follow those of the
     /// calls before.
     pub fn end_in(&mut self, bytes: &[u8]) -> Option<usize> {
@@ -46,7 +57,11 @@ impl HeadScan {
                 (LinePart::Start, b'\r') => LinePart::Return,
                 (LinePart::Start | LinePart::Return, _) => LinePart::Text,
                 (LinePart::Text, _) => {
-                    at += memchr(b'\n', &bytes[at..])?;
+                    let end = memchr(b'\n', &bytes[at..]);
+                    self.line_bytes += end.unwrap_or(bytes.len() - at);
+                    self.has_long_line |= self.line_bytes > MAX_LINE;
+                    at += end?;
+                    self.line_bytes = 0;
                     LinePart::Start
                 }
             };
@@ -77,9 +92,14 @@ pub enum ChunkPart {
     Trailer {
         /// Whether the present line is empty so far.
         blank: bool,
+        /// Whether the last byte was the CR that begins a line's end.
+        ending: bool,
     },
     /// Behind the body.
     End,
+    /// In the lines after the last chunk a CR or LF stands alone, which recipients read
+    /// differently (RFC 9112 section 2.2).
+    Malformed,
 }
 
 impl BodyScan {
@@ -98,13 +118,19 @@ impl BodyScan {
         matches!(self, Self::Length(0) | Self::Chunked(ChunkPart::End))
     }
 
+    /// Whether it cannot be told where it ends.
+    pub fn is_malformed(self) -> bool {
+        matches!(self, Self::Chunked(ChunkPart::Malformed))
+    }
+
     /// How many of these bytes belong to the body; they are taken as received.
     pub fn take(&mut self, bytes: &[u8]) -> usize {
         match self {
             Self::Length(left) => take_from(left, bytes),
             Self::Chunked(part) => {
                 let mut taken = 0;
-                while taken < bytes.len() && *part != ChunkPart::End {
+                while taken < bytes.len() && !matches!(part, ChunkPart::End | ChunkPart::Malformed)
+                {
                     taken += part.step(&bytes[taken..]);
                 }
                 taken
@@ -114,6 +140,12 @@ impl BodyScan {
 }
 
 impl ChunkPart {
+    /// The beginning of a line after the last chunk.
+    const TRAILER: Self = Self::Trailer {
+        blank: true,
+        ending: false,
+    };
+
     /// Takes one byte, or as many of a chunk's data as there are.
     fn step(&mut self, bytes: &[u8]) -> usize {
         if let Self::Data(left) = self {
@@ -127,16 +159,25 @@ impl ChunkPart {
             return 0;
         };
         *self = match (*self, byte) {
-            (Self::Size(0) | Self::Extension(0), b'\n') => Self::Trailer { blank: true },
+            (Self::Size(0) | Self::Extension(0), b'\n') => Self::TRAILER,
             (Self::Size(size) | Self::Extension(size), b'\n') => Self::Data(size.saturating_add(2)),
             (Self::Size(size), _) => match char::from(byte).to_digit(16) {
                 Some(digit) => Self::Size(size.saturating_mul(16).saturating_add(digit.into())),
                 None => Self::Extension(size),
             },
-            (Self::Trailer { blank: true }, b'\n') => Self::End,
-            (Self::Trailer { .. }, b'\n') => Self::Trailer { blank: true },
-            (Self::Trailer { blank }, b'\r') => Self::Trailer { blank },
-            (Self::Trailer { .. }, _) => Self::Trailer { blank: false },
+            (Self::Trailer { blank, ending }, byte) => match (ending, byte) {
+                (true, b'\n') if blank => Self::End,
+                (true, b'\n') => Self::TRAILER,
+                (true, _) | (false, b'\n') => Self::Malformed,
+                (false, b'\r') => Self::Trailer {
+                    blank,
+                    ending: true,
+                },
+                (false, _) => Self::Trailer {
+                    blank: false,
+                    ending: false,
+                },
+            },
             (other, _) => other,
         };
         1
@@ -250,6 +291,20 @@ mod tests {
             ("GET / HTTP/1.1\r\n\r\n", 0),
         ] {
             assert_eq!(content_length(head.as_bytes()), length, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn lines_after_the_last_chunk_end_with_cr_lf_alone() {
+        for text in [
+            "0\r\nA\n\r\n",
+            "0\r\n\n",
+            "0\r\nA\r\r\n\r\n",
+            "0\r\nA: b\rc\r\n\r\n",
+        ] {
+            let mut scan = BodyScan::Chunked(ChunkPart::Size(0));
+            scan.take(format!("{text}GET / HTTP/1.1").as_bytes());
+            assert!(scan.is_malformed() && !scan.is_complete(), "{text:?}");
         }
     }
 }

@@ -62,6 +62,8 @@ pub struct ConnectionState {
     pub position: Cell<ReadPosition>,
     /// Whether a handler has answered the present request.
     pub answered: Cell<bool>,
+    /// Whether a line of the present head is too long for the library.
+    pub has_long_line: Cell<bool>,
     /// Reads on, when reading has stopped although there may be more.
     reader: Cell<Option<Waker>>,
 }
@@ -74,6 +76,7 @@ impl ConnectionState {
             phase: Cell::new(ConnectionPhase::Receiving(deadline)),
             position: Cell::new(ReadPosition::Head(HeadScan::default())),
             answered: Cell::new(false),
+            has_long_line: Cell::new(false),
             reader: Cell::new(None),
         }
     }
@@ -109,7 +112,8 @@ impl ConnectionState {
     ///
     /// # Errors
     /// [`io::ErrorKind::TimedOut`]: they come too late. A client that never stops sending
-    /// never lets the deadline be asked otherwise.
+    /// never lets the deadline be asked otherwise. [`io::ErrorKind::InvalidData`]: they do not
+    /// tell where the body ends.
     pub fn receive(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut begins = false;
         let taken = match self.position.get() {
@@ -117,6 +121,9 @@ impl ConnectionState {
                 let is_first = !scan.has_begun();
                 let end = scan.end_in(bytes);
                 begins = scan.has_begun();
+                if scan.has_long_line() {
+                    self.has_long_line.set(true);
+                }
                 let (taken, position) = match end {
                     None => (bytes.len(), ReadPosition::Head(scan)),
                     Some(end) => {
@@ -142,6 +149,9 @@ impl ConnectionState {
                 if body.is_complete() {
                     self.body_is_complete();
                 }
+                if body.is_malformed() {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
                 taken
             }
             ReadPosition::HeadComplete { .. } | ReadPosition::Complete => bytes.len(),
@@ -159,6 +169,14 @@ impl ConnectionState {
                 Err(io::ErrorKind::TimedOut.into())
             }
             _ => Ok(taken),
+        }
+    }
+
+    /// Makes a head with a line that is too long unreadable: the library refuses it then,
+    /// instead of panicking.
+    pub fn spoil(&self, passed: &mut [u8]) {
+        if self.has_long_line.get() {
+            passed.fill(0);
         }
     }
 

@@ -285,7 +285,7 @@ impl Scheduler {
         let mut locations =
             texts_to_read(members.filter(|one| one.phase == Phase::Polling(number)));
         let allowed = self.pace.allowance(publisher, now.instant);
-        locations.truncate(allowed.saturating_sub(1).max(1));
+        locations.truncate(allowed.saturating_sub(1));
         locations
     }
 

@@ -4,6 +4,8 @@ use std::mem::MaybeUninit;
 
 /// The most header fields of an answer; awc accepts no more.
 const MAX_FIELDS: usize = 96;
+/// The longest name of a header field, in bytes.
+const MAX_NAME: usize = 1024;
 
 /// How the end of a body is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +94,14 @@ pub(super) fn read(bytes: &[u8], is_head: bool) -> Result<Head, Misframed> {
         Err(httparse::Error::TooManyHeaders) => return Err(Misframed::LongHead),
         Err(_) => return Err(Misframed::NotHttp),
     };
+    // awc panics at a name that its header type does not hold.
+    if response
+        .headers
+        .iter()
+        .any(|field| field.name.len() > MAX_NAME)
+    {
+        return Err(Misframed::LongHead);
+    }
     let status = match response.code {
         Some(101) => return Err(Misframed::SwitchingProtocols),
         Some(100..=199) => return Ok(Head::Interim { length }),

@@ -201,8 +201,10 @@ async fn what_is_in_doubt_is_refused() {
     }
     let long = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(MAX_HEADS));
     let many = format!("{}{last}", padded.repeat(40));
+    let name = format!("HTTP/1.1 200 OK\r\n{}: x\r\n\r\n", "x".repeat(70_000));
     for (text, expected) in [
         (long, Misframed::LongHead),
+        (name, Misframed::LongHead),
         (many, Misframed::TooMuchInterim),
     ] {
         let (text, end) = filtered(GET, vec![Ok(text.into_bytes())], true).await;
