@@ -69,7 +69,7 @@ pub async fn guard(
     Ok(response.map_body(|_, body| in_flight.answer(body, closes)))
 }
 
-/// The middleware of listeners without [`guard`]: only keeps account of what a connection
+/// The middleware of listeners without `guard`: only keeps account of what a connection
 /// does.
 ///
 /// # Errors

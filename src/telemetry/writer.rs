@@ -30,7 +30,7 @@ pub fn log_stuck_for() -> Option<Duration> {
     since.map(|since| since.elapsed())
 }
 
-/// Ends the log when it is dropped: what is waiting is written, for [`END`] at most.
+/// Ends the log when it is dropped: what is waiting is written, for `END` at most.
 pub struct LogGuard(Option<WorkerGuard>);
 
 impl Drop for LogGuard {
