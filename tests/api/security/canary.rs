@@ -25,6 +25,7 @@ fn setup() -> Setup {
         },
         toml: "[portal]\nrequest_timeout_ms = 500\n[credentials.main]\nwait_ms = 300\n\
                [operations]\npoll_seconds = 1\nsettle_seconds = 1\ngive_up_seconds = 2\n\
+               max_polls_per_second = 1000\n\
                [telemetry]\nlog_level = \"trace\""
             .into(),
         ..Setup::default()
@@ -266,12 +267,13 @@ async fn no_vendor_fault_leaks_a_secret() {
         }
     }
     assert!(followed > 100, "{followed}");
-    // Each of the calls was answered with its own content, many times.
-    for call in ["/cancel", "/submissions", "/operations/"] {
+    // Each of the calls was answered with its own content, many times. Status texts decide
+    // nothing, so that a pause that one answer demands (429) leaves out those of other offers.
+    for (call, least) in [("/cancel", 30), ("/submissions", 30), ("/operations/", 8)] {
         let calls = vendor.received(call).await;
         let reflected = calls.iter().filter(|entry| entry["fault"] == "reflect");
         let count = reflected.count();
-        assert!(count >= 30, "{call}: {count}");
+        assert!(count >= least, "{call}: {count}");
     }
     for path in ["/readyz", "/healthz", "/metrics"] {
         assert_answer_clean(&served.admin(path).await);
