@@ -7,7 +7,7 @@
 #
 # Secrets are mounted when it runs (client_secret_file), never built in: there is no ARG.
 
-FROM rust:1.95-slim-bookworm AS build
+FROM rust:1.95.0-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082 AS build
 WORKDIR /build
 ENV CARGO_INCREMENTAL=0 CARGO_NET_RETRY=5
 
@@ -17,7 +17,9 @@ COPY Cargo.toml Cargo.lock ./
 COPY crates/sandbox/Cargo.toml crates/sandbox/
 COPY .cargo .cargo
 RUN mkdir -p src benches/load crates/sandbox/src \
- && echo 'fn main() {}' | tee src/main.rs benches/pure.rs > benches/load/main.rs \
+ && echo 'fn main() {}' > src/main.rs \
+ && cp src/main.rs benches/pure.rs \
+ && cp src/main.rs benches/load/main.rs \
  && touch src/lib.rs crates/sandbox/src/lib.rs \
  && cargo build --profile dist --locked \
  && rm -r src crates/sandbox/src
@@ -32,7 +34,7 @@ RUN find src crates -name '*.rs' -exec touch {} + \
  && cp target/dist/offergate /out/
 
 # glibc, libgcc, certificate authorities, and a user; no shell, no package manager.
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM gcr.io/distroless/cc-debian12:nonroot@sha256:ce0d66bc0f64aae46e6a03add867b07f42cc7b8799c949c2e898057b7f75a151
 COPY --from=build /out/offergate /usr/local/bin/offergate
 # Where the ledger lives, writable for that user (65532); all else may be read-only. As the
 # working directory it is also where the default, sqlite:offergate.db, ends up.
