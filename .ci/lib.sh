@@ -31,12 +31,15 @@ have() {
     done
 }
 
+# APT's lists are fetched once in a run, where root may do that.
+refresh() {
+    [[ $EUID = 0 && ! -e $work/updated ]] || return 0
+    apt-get update -q && touch "$work/updated"
+}
+
 # install PACKAGE...: Debian's packages, as root on Debian or Ubuntu. Fails elsewhere.
 install() {
-    have apt-get && [[ $EUID = 0 ]] || return
-    if [[ ! -e $work/updated ]]; then
-        apt-get update -q && touch "$work/updated" || return
-    fi
+    have apt-get && [[ $EUID = 0 ]] && refresh || return
     DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@"
 }
 
