@@ -20,7 +20,7 @@ mod token;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use config_args::ConfigArgs;
 
@@ -59,6 +59,12 @@ enum Command {
         #[command(subcommand)]
         command: policy::PolicyCommand,
     },
+}
+
+/// All commands and their options, as `--help` shows them.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the command line and runs the command.

@@ -87,7 +87,7 @@ codes! {
     PublisherAccessDenied = Portal 403 "publisher-access-denied" "The vendor does not let the gateway act for this publisher"
         "The operator must add the gateway's application to the publisher's account. A common mistake is to assign the role to the wrong object id.",
     RouteNotFound = Gateway 404 "route-not-found" "There is no such route"
-        "Check the path against the README's table of routes.",
+        "Check the path against the table of routes in docs/api.md.",
     OfferNotFound = Portal 404 "offer-not-found" "The vendor has no such offer"
         "Check the offer id and the publisher id against the vendor's.",
     OperationNotFound = Gateway 404 "operation-not-found" "This caller has no such operation"
@@ -105,7 +105,7 @@ codes! {
     BodyTooLarge = Gateway 413 "body-too-large" "The body is too large"
         "Send a smaller body; the default limit has room for twenty addresses.",
     UriTooLong = Gateway 414 "uri-too-long" "The URI is too long"
-        "Check the path against the README's table of routes.",
+        "Check the path against the table of routes in docs/api.md.",
     UnsupportedMediaType = Gateway 415 "unsupported-media-type" "The body is not JSON"
         "Send Content-Type: application/json, without Content-Encoding.",
     IdempotencyKeyReused = Gateway 422 "idempotency-key-reused" "This Idempotency-Key was already used for a different request"

@@ -118,6 +118,6 @@ fn resource(
 }
 
 async fn route_not_found() -> Result<HttpResponse, Problem> {
-    let detail = "Unknown route; see the README's table of routes.";
+    let detail = "Unknown route; docs/api.md lists the routes.";
     Err(Problem::new(ProblemCode::RouteNotFound, detail))
 }

@@ -15,8 +15,13 @@ use crate::settings::layers::Layers;
 pub enum KeyKind {
     /// Text; for `audience` also a list of texts.
     Text,
-    /// A whole number.
-    Number,
+    /// A whole number, from `least` to `most`.
+    Number {
+        /// The least that is accepted.
+        least: u64,
+        /// The most that is accepted.
+        most: u64,
+    },
     /// `true` or `false`.
     Flag,
     /// A list of texts.

@@ -46,7 +46,8 @@ impl<'v> Table<'_, 'v> {
         name: &'static str,
         limits: RangeInclusive<u64>,
     ) -> Option<Option<u64>> {
-        let (at, Some(value)) = self.take(name, KeyKind::Number) else {
+        let (least, most) = (*limits.start(), *limits.end());
+        let (at, Some(value)) = self.take(name, KeyKind::Number { least, most }) else {
             return Some(None);
         };
         let (is_number, number) = match &value.kind {
@@ -60,7 +61,6 @@ impl<'v> Table<'_, 'v> {
         if let Some(number) = number.filter(|number| limits.contains(number)) {
             return Some(Some(number));
         }
-        let (least, most) = limits.into_inner();
         let mut message = format!("must be a whole number from {least} to {most}");
         if !is_number {
             message.push_str(", not ");

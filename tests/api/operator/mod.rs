@@ -9,6 +9,5 @@ mod health;
 pub mod kinds;
 mod log;
 pub mod policy;
-mod readme;
 pub mod reload;
 mod sandbox;

@@ -1,0 +1,37 @@
+//! The log's messages, and the variables of the environment.
+
+use std::collections::BTreeSet;
+
+use crate::assert_same;
+use crate::markdown::{code, only_code, page};
+use crate::sources::texts;
+
+#[test]
+fn every_message_of_the_log_is_explained() {
+    let rows = page("docs/operating.md").rows("level | message | meaning, and what to do");
+    let documented = rows.iter();
+    let documented = documented.map(|row| (row[0].clone(), only_code(&row[1]).to_owned()));
+    let real = texts("src").events.into_iter();
+    assert_same("messages of the log", documented.collect(), real.collect());
+}
+
+#[test]
+fn every_variable_is_documented() {
+    let rows = page("docs/configuration.md").rows("variable | meaning");
+    let names = rows.iter().flat_map(|row| code(&row[0]));
+    let documented: BTreeSet<String> = names.map(str::to_owned).collect();
+    let mut real: BTreeSet<String> = texts("src").all.into_iter().filter(is_variable).collect();
+    // All others that begin so are keys of the configuration.
+    real.insert("OFFERGATE_SECTION__KEY".to_owned());
+    assert_same("variables", documented, real);
+}
+
+/// Whether this is the name of a variable that is not the gateway's own.
+fn is_variable(text: &String) -> bool {
+    let prefixes = ["AZURE_", "IDENTITY_", "HTTPS_", "NO_", "SSL_"];
+    let is_name = |b: u8| b.is_ascii_uppercase() || b == b'_';
+    text.bytes().all(is_name)
+        && prefixes
+            .iter()
+            .any(|prefix| text.len() > prefix.len() && text.starts_with(prefix))
+}
