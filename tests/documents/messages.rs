@@ -26,6 +26,18 @@ fn every_variable_is_documented() {
     assert_same("variables", documented, real);
 }
 
+#[test]
+fn every_variable_of_the_tests_is_documented() {
+    let rows = page("CONTRIBUTING.md").rows("variable | effect");
+    let names = rows.iter().map(|row| only_code(&row[0]));
+    let names = names.map(|name| name.split('=').next().unwrap().to_owned());
+    let real = texts("tests").all.into_iter().filter(|text| {
+        let is_ours = text.starts_with("OFFERGATE_TEST_") || text == "OFFERGATE_KILL_SEED";
+        is_ours && text.len() > "OFFERGATE_TEST_".len() && !text.contains(' ')
+    });
+    assert_same("variables of the tests", names.collect(), real.collect());
+}
+
 /// Whether this is the name of a variable that is not the gateway's own.
 fn is_variable(text: &String) -> bool {
     let prefixes = ["AZURE_", "IDENTITY_", "HTTPS_", "NO_", "SSL_"];

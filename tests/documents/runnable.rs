@@ -61,7 +61,7 @@ impl Workplace {
     }
 
     /// Runs the text in a process group that is ended with it.
-    fn run(&self, language: &str, text: &str, key: &str) -> Output {
+    fn run(&self, language: &str, text: &str, url: &str, key: &str) -> Output {
         let text = self.demo.at_its_addresses(text);
         // The demo's sandbox has its place.
         let text = text.replace("offergate sandbox &\n", "");
@@ -81,7 +81,8 @@ impl Workplace {
             .current_dir(self.directory.path())
             .env_clear()
             .env("PATH", format!("{}:{path}", own.display()))
-            .env("KEY", key)
+            .env("OFFERGATE_API_KEY", key)
+            .env("OFFERGATE_URL", url)
             .envs(variables)
             .output()
             .unwrap()
@@ -106,7 +107,8 @@ fn every_runnable_block_runs() {
         }
         let workplace = Workplace::new();
         for block in blocks {
-            let ended = workplace.run(&block.language, &block.text, &workplace.demo.key);
+            let Demo { gateway, key, .. } = &workplace.demo;
+            let ended = workplace.run(&block.language, &block.text, gateway, key);
             assert!(ended.status.success(), "{}: {ended:?}", block.place);
             count += 1;
         }
@@ -142,24 +144,36 @@ fn waiting_for_an_operation_ends_with_an_exit_code() {
         return;
     }
     let workplace = Workplace::new();
-    let key = workplace.demo.key.as_str();
+    let Demo { gateway, key, .. } = &workplace.demo;
     // curl would try for a while where nothing listens.
     let shell = cancel("sh").replace("--retry 5", "--retry 0");
     let python = cancel("python");
-    let nowhere = ("http://127.0.0.1:8080", "http://127.0.0.1:1");
-    let fails = ("offers/contoso-vm/", "offers/completes-readme/");
-    let same = ("", "");
-    for (name, (from, to), key, codes) in [
-        ("succeeds", same, key, [0, 0]),
-        ("fails", fails, key, [1, 1]),
-        ("wrong key", same, "wrong-key-0123456789", [22, 1]),
-        ("no gateway", nowhere, key, [7, 1]),
+    let nowhere = "http://127.0.0.1:1";
+    for (name, offer, url, key, codes) in [
+        (
+            "succeeds",
+            "contoso-vm",
+            gateway.as_str(),
+            key.as_str(),
+            [0, 0],
+        ),
+        ("fails", "completes-readme", gateway, key, [1, 1]),
+        (
+            "wrong key",
+            "contoso-vm",
+            gateway,
+            "wrong-key-0123456789",
+            [22, 1],
+        ),
+        ("no gateway", "contoso-vm", nowhere, key, [7, 1]),
     ] {
         for ((language, text), code) in [("sh", &shell), ("python", &python)].into_iter().zip(codes)
         {
             // Each an idempotency key of its own: another offer is another request.
-            let text = text.replace("release-42", name).replace(from, to);
-            let ended = workplace.run(language, &text, key);
+            let text = text
+                .replace("release-42", name)
+                .replace("contoso-vm", offer);
+            let ended = workplace.run(language, &text, url, key);
             assert_eq!(
                 ended.status.code(),
                 Some(code),
@@ -186,7 +200,7 @@ fn the_sandbox_step_touches_neither_the_secret_nor_the_environment() {
         .find(|block| block.text.contains("offergate sandbox &\n"))
         .unwrap();
     let script = format!("env > before\n{}env > after\ncmp before after", step.text);
-    let ended = workplace.run("sh", &script, "");
+    let ended = workplace.run("sh", &script, "", "");
     assert!(ended.status.success(), "{ended:?}");
     let printed = String::from_utf8_lossy(&ended.stdout);
     assert!(
