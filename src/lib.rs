@@ -15,6 +15,8 @@
 //! interprets the vendor's answer, and `operation::poller` polls an unfinished operation
 //! until it ends.
 //!
+//! [`http1`] counts where HTTP messages end, below the libraries on both sides.
+//!
 //! Every module may import [`domain`], [`files`] and [`telemetry`]; all other imports have one
 //! direction, which `tests/layering` checks. [`startup`] builds the gateway, and [`cli`]
 //! starts it.
@@ -28,6 +30,7 @@ pub mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
+pub mod http1;
 pub mod identity;
 pub mod ledger;
 pub mod operation;

@@ -104,13 +104,15 @@ fn rooms_are_the_directories_of_the_sources() {
     let rooms = rooms.filter(|name| !matches!(name.as_str(), "lib" | "main"));
     crate::assert_same("rooms", documented.collect(), rooms.collect());
     let layering = std::fs::read_to_string(root().join("tests/layering/main.rs")).unwrap();
+    // A long list is written in several lines.
+    let layering: String = layering.split_whitespace().collect();
     for row in rows.iter().filter(|row| row[2].starts_with('`')) {
         let imports: Vec<String> = crate::markdown::code(&row[2])
             .iter()
             .map(|name| format!("\"{name}\""))
             .collect();
         let room = crate::markdown::only_code(&row[0]);
-        let arrow = format!("(\"{room}\", &[{}])", imports.join(", "));
+        let arrow = format!("(\"{room}\",&[{}]", imports.join(","));
         assert!(layering.contains(&arrow), "tests/layering has no {arrow}");
     }
 }

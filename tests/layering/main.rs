@@ -28,12 +28,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("settings", &[]),
     ("policy", &[]),
     ("ledger", &[]),
-    ("transport", &[]),
+    ("http1", &[]),
+    ("transport", &["http1"]),
     ("identity", &["transport"]),
     ("credential", &["transport"]),
     ("portal", &["transport"]),
     ("operation", &["policy", "ledger", "credential", "portal"]),
-    ("http", &["identity", "policy", "operation", "ledger"]),
+    (
+        "http",
+        &["identity", "policy", "operation", "ledger", "http1"],
+    ),
     ("admin", &["credential", "ledger", "operation"]),
     ("startup", ALL_BUT_CLI),
     ("fuzzing", ALL_BUT_CLI),
@@ -72,7 +76,7 @@ const ALL_BUT_CLI: &[&str] = &[
 const COMMON: [&str; 3] = ["domain", "files", "telemetry"];
 /// Rooms that import not even the common ones: the bottom of the house, and the sandbox,
 /// which could not contradict the gateway if it shared its code.
-const ALONE: [&str; 4] = ["domain", "files", "lib", "sandbox"];
+const ALONE: [&str; 5] = ["domain", "files", "http1", "lib", "sandbox"];
 
 /// A longer file holds two ideas.
 const MAX_LINES: usize = 400;

@@ -13,7 +13,8 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::web::Bytes;
 use tokio::time::Instant;
 
-use super::request_end::{BodyScan, HeadScan, content_length};
+use super::request_end::{BodyScan, content_length};
+use crate::http1::HeadScan;
 
 /// How long the rest of an unwanted body is read after the answer that refuses it, so
 /// that its sender can read the answer.

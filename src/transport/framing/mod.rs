@@ -6,7 +6,6 @@
 //! passed on in chunks, an early end is an error, and a connection on which more comes than
 //! its answer is not used again. Usual answers pass through as they are, without a copy.
 
-mod chunks;
 mod head;
 #[cfg(any(test, feature = "fuzzing"))]
 mod replay;
@@ -20,7 +19,7 @@ use actix_web::rt::net::ActixStream;
 use actix_web::web::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, Ready};
 
-use chunks::Chunks;
+use crate::http1::{Chunks, ChunksRead};
 use head::{Framing, Head};
 
 pub(super) use head::Misframed;
@@ -198,9 +197,9 @@ impl<Io> Filter<Io> {
                 (taken, *missing == 0)
             }
             State::Chunked(chunks) => match chunks.read(bytes) {
-                chunks::Read::Part => (bytes.len(), false),
-                chunks::Read::Whole(length) => (length, true),
-                chunks::Read::Malformed(length) => {
+                ChunksRead::Part => (bytes.len(), false),
+                ChunksRead::Whole(length) => (length, true),
+                ChunksRead::Malformed(length) => {
                     self.state = State::Failed(Failure::Misframed(Misframed::Chunk));
                     return length;
                 }
