@@ -1,121 +1,118 @@
 //! Answers as they come over a connection, in pieces: what awc makes of what the filter below
 //! it passes on.
 
-use actix_http::h1::{ClientCodec, Message, MessageType};
-use actix_http::{RequestHead, RequestHeadType, ServiceConfig, body::BodySize};
-use actix_web::http::Method;
-use actix_web::web::BytesMut;
-use tokio::task::LocalSet;
-use tokio_util::codec::{Decoder, Encoder};
+use std::io;
 
-use crate::transport::{ReplayEnd, replay};
+use crate::transport::{Body, MemoryServer, ReplayEnd, SendError, replay};
 
-/// Longer heads are refused, at a length that depends on the pieces.
-const MAX_ANSWER: usize = 64 * 1024;
 /// How much a head may grow when it is rewritten, in bytes.
 const MAX_GROWTH: usize = 1024;
+/// The longest body that is read, in bytes.
+const MAX_BODY: usize = 256 * 1024;
 
-/// An answer behind a line with the method, and `tls` if its end is proven: awc never gets an
-/// interim answer, reads what was sent, takes nothing for whole that is not, and all of that
-/// whatever the pieces in which it comes.
+/// An answer behind a line that ends with `tls` if the connection's end cannot be forged: awc
+/// never gets an interim answer, reads what was sent, takes nothing for whole that is not, and
+/// all of that whatever the pieces in which it comes.
+///
+/// # Panics
+/// When that does not hold, and when no runtime can be had.
 pub fn framing(input: &[u8]) {
+    let server = MemoryServer::start();
+    assert!(server.is_ok(), "no runtime");
+    let Ok(server) = server else { return };
     let line_end = input.iter().position(|byte| *byte == b'\n');
     let (options, answer) = input.split_at(line_end.map_or(input.len(), |at| at + 1));
-    let is_head = options.starts_with(b"HEAD");
     let proves_end = options.trim_ascii_end().ends_with(b"tls");
-    let answer = &answer[..answer.len().min(MAX_ANSWER)];
 
-    let whole = Received::of(answer, usize::MAX, is_head, proves_end);
+    let whole = Received::of(&server, answer, usize::MAX, proves_end);
     for piece in [1, 2, 7, 61] {
-        let split = Received::of(answer, piece, is_head, proves_end);
+        let split = Received::of(&server, answer, piece, proves_end);
         assert_eq!(split, whole, "in pieces of {piece}");
     }
-    if let Some(sent) = sent(answer, is_head)
-        && !whole.head.is_empty()
+    if let Some(sent) = sent(answer)
+        && let Some(body) = whole.plain_body()
     {
-        let is_broken = whole.end == ReplayEnd::Misframed;
-        assert!(sent == whole.body || is_broken && sent.starts_with(&whole.body));
+        assert!(sent == body, "{body:?} is not {sent:?}");
     }
-    every_frame_holds(answer);
+    every_frame_holds(&server, answer);
 }
 
-thread_local! {
-    /// Of awc's. It starts a clock, which must have a place, though it never runs.
-    static CONFIG: ServiceConfig = {
-        let tasks = LocalSet::new();
-        let _entered = tasks.enter();
-        ServiceConfig::default()
-    };
-}
-
-/// What awc has read of an answer.
+/// What was read of an answer.
 #[derive(Debug, PartialEq, Eq)]
 struct Received {
-    head: Vec<u8>,
-    body: Vec<u8>,
+    answer: Result<ReadAnswer, SendError>,
     end: ReplayEnd,
 }
 
-impl Received {
-    fn of(answer: &[u8], piece: usize, is_head: bool, proves_end: bool) -> Self {
-        let method = if is_head { Method::HEAD } else { Method::GET };
-        let request = format!("{method} / HTTP/1.1\r\n\r\n");
-        let replay = replay(request.as_bytes(), answer, piece, proves_end);
-        assert!(replay.most_held <= answer.len() + MAX_GROWTH);
-        let is_proper = matches!(replay.end, ReplayEnd::Usable | ReplayEnd::Over);
-
-        let mut rest = BytesMut::from(&replay.passed[..]);
-        let mut received = Self {
-            head: Vec::new(),
-            body: Vec::new(),
-            end: replay.end,
-        };
-        let mut codec = awc_after_request(method);
-        let Ok(Some(head)) = codec.decode(&mut rest) else {
-            // awc refuses a head with two of these.
-            let text = String::from_utf8_lossy(&replay.passed).to_ascii_lowercase();
-            assert!(
-                rest.is_empty() || text.matches("host").count() > 1,
-                "{text}"
-            );
-            return received;
-        };
-        assert!(!head.status.is_informational(), "{}", head.status);
-        received.head = replay.passed[..replay.passed.len() - rest.len()].to_vec();
-        // That would be another protocol.
-        assert!(!matches!(codec.message_type(), MessageType::Stream));
-        let is_whole = match codec.message_type() {
-            MessageType::None => true,
-            MessageType::Payload | MessageType::Stream => {
-                let mut codec = codec.into_payload_codec();
-                loop {
-                    match codec.decode(&mut rest) {
-                        Ok(Some(Some(chunk))) => received.body.extend_from_slice(&chunk),
-                        Ok(Some(None)) => break true,
-                        Ok(None) | Err(_) => break false,
-                    }
-                }
-            }
-        };
-        assert_eq!(is_whole, is_proper, "{:?}", replay.end);
-        assert!(!is_whole || rest.is_empty(), "{rest:?}");
-        received
-    }
+/// An answer that awc has read.
+#[derive(Debug, PartialEq, Eq)]
+struct ReadAnswer {
+    status: u16,
+    headers: Vec<(String, Vec<u8>)>,
+    /// None if it broke off.
+    body: Option<Vec<u8>>,
 }
 
-/// The part of awc that reads an answer, behind a request.
-fn awc_after_request(method: Method) -> ClientCodec {
-    let mut codec = CONFIG.with(|config| ClientCodec::new(config.clone()));
-    let mut head = RequestHead::default();
-    head.method = method;
-    let request = Message::Item((RequestHeadType::from(head), BodySize::None));
-    assert!(codec.encode(request, &mut BytesMut::new()).is_ok());
-    codec
+impl Received {
+    fn of(server: &MemoryServer, answer: &[u8], piece: usize, proves_end: bool) -> Self {
+        let pieces = || -> Vec<io::Result<Vec<u8>>> {
+            let pieces = answer.chunks(piece);
+            pieces.map(|piece| Ok(piece.to_vec())).collect()
+        };
+        let replay = replay(pieces(), proves_end);
+        assert!(replay.most_held <= answer.len() + MAX_GROWTH);
+
+        let end = replay.end;
+        let read = server.answer(pieces(), proves_end, MAX_BODY);
+        // awc refuses nothing that the filter passes on.
+        let is_passed = replay.passed.windows(4).any(|end| end == b"\r\n\r\n");
+        assert!(read.is_ok() || !is_passed, "{:?}", replay.passed);
+        let answer = read.map(|answer| {
+            assert!(!answer.status.is_informational(), "{}", answer.status);
+            let is_encoded = answer.headers.contains_key("content-encoding");
+            let (body, is_expected) = match answer.body {
+                Body::Whole(body) => (
+                    Some(body.to_vec()),
+                    matches!(end, ReplayEnd::Usable | ReplayEnd::Over),
+                ),
+                Body::Unverified(body) => (Some(body.to_vec()), end == ReplayEnd::Unproven),
+                Body::Cut => (
+                    None,
+                    is_encoded || matches!(end, ReplayEnd::Cut | ReplayEnd::Refused(_)),
+                ),
+                Body::Unreadable => (None, is_encoded),
+            };
+            assert!(is_expected, "{end:?} of {:?}", replay.passed);
+            let headers = answer.headers.iter();
+            let headers =
+                headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+            let mut headers: Vec<_> = headers.collect();
+            // Names come in no order; the values of one do.
+            headers.sort_by(|(one, _), (other, _)| one.cmp(other));
+            ReadAnswer {
+                status: answer.status.as_u16(),
+                headers,
+                body,
+            }
+        });
+        Self { answer, end }
+    }
+
+    fn whole_body(&self) -> Option<&[u8]> {
+        self.answer.as_ref().ok()?.body.as_deref()
+    }
+
+    /// The body, if it is whole and as it was sent.
+    fn plain_body(&self) -> Option<&[u8]> {
+        let headers = &self.answer.as_ref().ok()?.headers;
+        let is_plain = headers.iter().all(|(name, _)| name != "content-encoding");
+        self.whole_body().filter(|_| is_plain)
+    }
 }
 
 /// The body of an answer as far as it came, where that can be told without the filter: not
 /// with chunks, nor with lines that belong together.
-fn sent(mut answer: &[u8], is_head: bool) -> Option<Vec<u8>> {
+fn sent(mut answer: &[u8]) -> Option<Vec<u8>> {
     loop {
         let mut space = [httparse::EMPTY_HEADER; 96];
         let mut head = httparse::Response::new(&mut space);
@@ -129,7 +126,6 @@ fn sent(mut answer: &[u8], is_head: bool) -> Option<Vec<u8>> {
         match head.code? {
             100..=199 => continue,
             204 | 304 => return Some(Vec::new()),
-            _ if is_head => return Some(Vec::new()),
             _ => {}
         }
         let field = |name| {
@@ -151,7 +147,7 @@ fn sent(mut answer: &[u8], is_head: bool) -> Option<Vec<u8>> {
 }
 
 /// A body is the same in every framing.
-fn every_frame_holds(plain: &[u8]) {
+fn every_frame_holds(server: &MemoryServer, plain: &[u8]) {
     use ReplayEnd::{Over, Usable};
     let with_length = |head: &str| {
         let head = format!("{head}Content-Length: {}\r\n\r\n", plain.len());
@@ -174,8 +170,9 @@ fn every_frame_holds(plain: &[u8]) {
     ] {
         for answer in [[&interim[..], &answer].concat(), answer] {
             for piece in [3, usize::MAX] {
-                let received = Received::of(&answer, piece, false, true);
-                assert_eq!((received.body.as_slice(), received.end), (plain, end));
+                let received = Received::of(server, &answer, piece, true);
+                assert_eq!(received.end, end);
+                assert_eq!(received.whole_body(), Some(plain));
             }
         }
     }

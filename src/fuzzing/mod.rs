@@ -9,10 +9,8 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::test::TestRequest;
-use actix_web::web::Bytes;
 use jiff::Timestamp;
 
 use crate::credential::read_token_answer;
@@ -21,7 +19,7 @@ use crate::http::{idempotency_key, parse_action_body, preferred_wait};
 use crate::identity::{KeySet, UnverifiedToken};
 use crate::portal::{Answer, Location, Meaning, action_answer};
 use crate::settings::{ConfigSource, load};
-use crate::transport::{Body, read_body};
+use crate::transport::{Body, MemoryAnswer, MemoryServer};
 
 pub use framing::framing;
 
@@ -80,12 +78,10 @@ fn stays(path: &str) {
 /// The vendor's answer to an action: its text has no token, is short and plain; and a body
 /// means the same with and without a coding.
 pub fn normalize(input: &[u8]) {
-    let Message {
-        status,
-        headers,
-        body,
-    } = Message::of(input);
-    let answer = meaning(status, &headers, body);
+    let message = Message::of(input);
+    let Some(answer) = meaning(&message) else {
+        return;
+    };
     let texts = [
         &answer.said.code,
         &answer.said.message,
@@ -103,40 +99,48 @@ pub fn normalize(input: &[u8]) {
     if let Some(location) = answer.location {
         stays(&location.path(&Target::sample("contoso", "contoso-vm")));
     }
-    assert!(answer.meaning != Meaning::Finished || status == 200);
+    assert!(answer.meaning != Meaning::Finished || message.status == 200);
     // 204 and 304 have no body.
-    if headers.contains_key("content-encoding") || matches!(status, 204 | 304) {
+    let has_no_body = matches!(message.status, 204 | 304);
+    if has_no_body || message.headers.contains_key("content-encoding") {
         return;
     }
-    let mut coded = headers.clone();
+    let mut plain = message;
     for name in ["content-length", "transfer-encoding"] {
-        coded.remove(name);
+        plain.headers.remove(name);
     }
-    let plain = meaning(status, &coded, body);
-    let encoded = gzip(body);
-    coded.insert(
+    let encoded = gzip(plain.body);
+    let mut coded = Message {
+        status: plain.status,
+        headers: plain.headers.clone(),
+        body: &encoded,
+    };
+    coded.headers.insert(
         HeaderName::from_static("content-encoding"),
         HeaderValue::from_static("gzip"),
     );
-    assert_eq!(meaning(status, &coded, &encoded), plain);
+    assert_eq!(meaning(&coded), meaning(&plain));
     // A cut body is never one that says that all is done.
     if let Some((_last, cut)) = encoded.split_last() {
-        assert_ne!(meaning(status, &coded, cut).meaning, Meaning::Finished);
+        coded.body = cut;
+        assert!(meaning(&coded).is_some_and(|cut| cut.meaning != Meaning::Finished));
     }
 }
 
-fn meaning(status: u16, headers: &HeaderMap, body: &[u8]) -> Answer {
+fn meaning(message: &Message<'_>) -> Option<Answer> {
     let redactor = Arc::new(Redactor::default());
     redactor.token_history("fuzzing").remember(TOKEN);
-    let body = body_of(status, headers, body);
+    let read = message.read()?;
     let target = Target::sample("contoso", "contoso-vm");
     let now = Timestamp::UNIX_EPOCH;
-    action_answer(status, headers, &body, &target, &redactor, now)
-}
-
-fn body_of(status: u16, headers: &HeaderMap, body: &[u8]) -> Body {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-    read_body(status, headers, Bytes::copy_from_slice(body), MAX_BODY)
+    Some(action_answer(
+        read.status.as_u16(),
+        &read.headers,
+        &read.body,
+        &target,
+        &redactor,
+        now,
+    ))
 }
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
@@ -147,19 +151,22 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
 
 /// The answer of a token endpoint: a token comes only with a 200, and no error repeats it.
 pub fn token_response(input: &[u8]) {
-    let Message {
-        status,
-        headers,
-        body,
-    } = Message::of(input);
-    let read = read_token_answer(status, &headers, &body_of(status, &headers, body));
-    let granted = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let message = Message::of(input);
+    let Some(answer) = message.read() else {
+        return;
+    };
+    let read = read_token_answer(answer.status.as_u16(), &answer.headers, &answer.body);
+    let sent: &[u8] = match &answer.body {
+        Body::Whole(body) | Body::Unverified(body) => body,
+        Body::Cut | Body::Unreadable => message.body,
+    };
+    let granted = serde_json::from_slice::<serde_json::Value>(sent).ok();
     let token = granted
         .as_ref()
         .and_then(|body| body["access_token"].as_str());
     match read {
         Ok(authorization) => {
-            assert_eq!(status, 200);
+            assert_eq!(answer.status, 200);
             assert!(authorization.is_sensitive());
             let bearer = authorization.as_bytes().strip_prefix(b"Bearer ");
             assert!(bearer.is_some_and(|token| token.is_ascii() && !token.is_empty()));
@@ -278,6 +285,8 @@ impl<'m> Message<'m> {
         let mut lines = head.lines();
         let status = lines.next().and_then(|line| line.trim().parse().ok());
         let mut headers = HeaderMap::new();
+        // A head with more is refused; one is added below.
+        let lines = lines.take(64);
         for (name, value) in lines.filter_map(|line| line.split_once(':')) {
             let name = HeaderName::try_from(name);
             let value = HeaderValue::try_from(value.trim());
@@ -292,6 +301,21 @@ impl<'m> Message<'m> {
             headers,
             body,
         }
+    }
+
+    /// What is read of it when it comes over a connection whose end proves nothing; none if
+    /// that is no answer.
+    fn read(&self) -> Option<MemoryAnswer> {
+        let mut sent = format!("HTTP/1.1 {} \r\n", self.status).into_bytes();
+        for (name, value) in &self.headers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                sent.extend_from_slice(part);
+            }
+        }
+        sent.extend_from_slice(b"\r\n");
+        sent.extend_from_slice(self.body);
+        let server = MemoryServer::start().ok()?;
+        server.answer(vec![Ok(sent)], false, MAX_BODY).ok()
     }
 }
 

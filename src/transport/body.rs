@@ -81,31 +81,6 @@ fn is_unproven_end(error: &PayloadError) -> bool {
     }
 }
 
-/// The body of an answer that came with this head.
-#[cfg(any(test, feature = "fuzzing"))]
-#[must_use]
-pub fn read_body(
-    status: actix_web::http::StatusCode,
-    headers: &HeaderMap,
-    bytes: Bytes,
-    max: usize,
-) -> Body {
-    let announced = headers.get(header::CONTENT_LENGTH);
-    let announced = announced.and_then(|value| value.to_str().ok()?.trim().parse::<usize>().ok());
-    let length = match status.as_u16() {
-        204 | 304 => Some(0),
-        _ => announced,
-    };
-    if length.is_some_and(|length| length != bytes.len()) {
-        return Body::Cut;
-    }
-    match decode(bytes, headers, max) {
-        Ok(bytes) if length.is_some() => Body::Whole(bytes),
-        Ok(bytes) => Body::Unverified(bytes),
-        Err(body) => body,
-    }
-}
-
 /// Undoes the codings, the last one that was applied first (RFC 9110 section 8.4).
 fn decode(bytes: Bytes, headers: &HeaderMap, max: usize) -> Result<Bytes, Body> {
     // Nothing is encoded as nothing by front ends that do not look at the body.

@@ -1,10 +1,14 @@
-//! The only place that builds awc's client: time limits, connections and TLS.
+//! The only place that builds awc's clients: time limits, connections and TLS.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_service::Service;
+use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
 use actix_web::http::Uri;
+use actix_web::rt::net::ActixStream;
 
 use super::connect::{ConnectOptions, Pool, PoolConnector, client_config};
 use super::trust::{self, TransportError};
@@ -65,17 +69,28 @@ impl ClientConfig {
     /// A client for the calling thread, with an empty pool of connections.
     pub(super) fn build(&self, pool: Pool) -> awc::Client {
         let connector = PoolConnector::new(Arc::clone(&self.connect), pool);
-        let connector = awc::Connector::new()
-            .connector(connector)
-            // Our connector keeps to its own limit, and says more when it is reached.
-            .timeout(self.connect.timeout + Duration::from_secs(1))
-            // The gateway bounds what is in flight itself; time spent in a queue in here
-            // could not be distinguished from a request that was sent.
-            .limit(0);
-        awc::Client::builder()
-            .connector(connector)
-            .disable_redirects()
-            .no_default_headers()
-            .finish()
+        // Our connector keeps to its own limit, and says more when it is reached.
+        client_over(connector, self.connect.timeout + Duration::from_secs(1))
     }
+}
+
+/// A client over these connections, with an empty pool. `timeout` is for making one.
+pub(super) fn client_over<S, Io>(connector: S, timeout: Duration) -> awc::Client
+where
+    S: Service<ConnectInfo<Uri>, Response = Connection<Uri, Io>, Error = ConnectError>
+        + Clone
+        + 'static,
+    Io: ActixStream + fmt::Debug + 'static,
+{
+    let connector = awc::Connector::new()
+        .connector(connector)
+        .timeout(timeout)
+        // The gateway bounds what is in flight itself; time spent in a queue in here
+        // could not be distinguished from a request that was sent.
+        .limit(0);
+    awc::Client::builder()
+        .connector(connector)
+        .disable_redirects()
+        .no_default_headers()
+        .finish()
 }

@@ -13,18 +13,20 @@ mod connect;
 mod error;
 mod framing;
 mod headers;
+#[cfg(any(test, feature = "fuzzing"))]
+mod memory;
 mod trust;
 mod unreachable;
 
 pub use backoff::Backoff;
 pub use body::Body;
-#[cfg(any(test, feature = "fuzzing"))]
-pub use body::read_body;
 pub use client::{HttpClient, Request, Response, Transport};
 pub use config::TransportOptions;
 pub use error::{Lost, SendError};
 #[cfg(any(test, feature = "fuzzing"))]
 pub use framing::{Replay, ReplayEnd, replay};
 pub use headers::{date, retry_after};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use memory::{MemoryAnswer, MemoryServer};
 pub use trust::{TransportError, trust_warning};
 pub use unreachable::{ProxyFailure, ProxyProblem, TlsProblem, Unreachable};

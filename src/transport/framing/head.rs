@@ -2,6 +2,8 @@
 
 use std::mem::MaybeUninit;
 
+use actix_web::web::BytesMut;
+
 /// The most header fields of an answer; awc accepts no more.
 const MAX_FIELDS: usize = 96;
 /// The longest name of a header field, in bytes.
@@ -22,7 +24,7 @@ pub(super) enum Framing {
 
 /// Why an answer cannot be told from what surrounds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(in crate::transport) enum Misframed {
+pub enum Misframed {
     #[error("the answer is not HTTP/1.x")]
     NotHttp,
     #[error("the answer has no length, or several")]
@@ -39,24 +41,17 @@ pub(in crate::transport) enum Misframed {
     Chunk,
 }
 
-/// What stands at the beginning of some bytes.
+/// A head, as far as its framing goes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Head {
-    /// A part of a head.
-    Partial,
-    /// An interim answer (RFC 9110 section 15.2) of this length.
-    Interim {
-        /// In bytes.
-        length: usize,
-    },
+    /// The head of an interim answer (RFC 9110 section 15.2).
+    Interim,
     /// The head of the final answer.
     Final {
-        /// In bytes.
-        length: usize,
         /// How the end of its body is marked.
         framing: Framing,
         /// In a form that awc reads rightly, if it would not do so as it is.
-        rewritten: Option<Vec<u8>>,
+        rewritten: Option<BytesMut>,
     },
 }
 
@@ -68,13 +63,15 @@ struct Fields {
     coding: Option<bool>,
     /// Another protocol is offered, which awc takes for more than that.
     offers_upgrade: bool,
+    /// How often Host stands there. It means nothing in an answer, and awc refuses two.
+    hosts: usize,
 }
 
-/// Reads a head. `is_head`: the request was HEAD, whose answer has no body.
+/// Reads a head. Returns its length in bytes too, or nothing if its end has not come.
 ///
 /// # Errors
 /// [`Misframed`]
-pub(super) fn read(bytes: &[u8], is_head: bool) -> Result<Head, Misframed> {
+pub(super) fn read(bytes: &[u8]) -> Result<Option<(usize, Head)>, Misframed> {
     let mut space = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut response = httparse::Response::new(&mut []);
     // As awc does; or else with lines that go on in the next (RFC 9112 section 5.2).
@@ -90,7 +87,7 @@ pub(super) fn read(bytes: &[u8], is_head: bool) -> Result<Head, Misframed> {
     }
     let length = match parsed {
         Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(Head::Partial),
+        Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(Misframed::LongHead),
         Err(_) => return Err(Misframed::NotHttp),
     };
@@ -104,7 +101,7 @@ pub(super) fn read(bytes: &[u8], is_head: bool) -> Result<Head, Misframed> {
     }
     let status = match response.code {
         Some(101) => return Err(Misframed::SwitchingProtocols),
-        Some(100..=199) => return Ok(Head::Interim { length }),
+        Some(100..=199) => return Ok(Some((length, Head::Interim))),
         Some(status @ 200..=999) => status,
         _ => return Err(Misframed::NotHttp),
     };
@@ -116,7 +113,7 @@ pub(super) fn read(bytes: &[u8], is_head: bool) -> Result<Head, Misframed> {
     let has_no_body = matches!(status, 204 | 304);
     let framing = match (fields.length, fields.coding) {
         (Some(_), Some(_)) => return Err(Misframed::Length),
-        _ if is_head || has_no_body => Framing::None,
+        _ if has_no_body => Framing::None,
         (Some(length), None) => Framing::Length(length),
         (None, Some(true)) => Framing::Chunked,
         (None, Some(false) | None) => Framing::UntilEnd,
@@ -124,14 +121,12 @@ pub(super) fn read(bytes: &[u8], is_head: bool) -> Result<Head, Misframed> {
     let announces_body = fields.coding.is_some() || fields.length.unwrap_or(0) > 0;
     let must_be_rewritten = is_folded
         || fields.offers_upgrade
+        || fields.hosts > 1
         || is_old
         || framing == Framing::UntilEnd
         || (has_no_body && announces_body);
-    Ok(Head::Final {
-        length,
-        framing,
-        rewritten: must_be_rewritten.then(|| rewrite(status, response.headers, framing, is_old)),
-    })
+    let rewritten = must_be_rewritten.then(|| rewrite(status, response.headers, framing, is_old));
+    Ok(Some((length, Head::Final { framing, rewritten })))
 }
 
 impl Fields {
@@ -153,6 +148,8 @@ impl Fields {
                 fields.coding = Some(is_chunked);
             } else if is(field, "upgrade") {
                 fields.offers_upgrade = true;
+            } else if is(field, "host") {
+                fields.hosts += 1;
             }
         }
         Ok(fields)
@@ -179,8 +176,8 @@ fn rewrite(
     fields: &[httparse::Header<'_>],
     framing: Framing,
     is_old: bool,
-) -> Vec<u8> {
-    let mut head = format!("HTTP/1.1 {status} \r\n").into_bytes();
+) -> BytesMut {
+    let mut head = BytesMut::from(format!("HTTP/1.1 {status} \r\n").as_bytes());
     let mut closes = is_old || framing == Framing::UntilEnd;
     for field in fields {
         if is(field, "connection") {
@@ -188,7 +185,7 @@ fn rewrite(
             closes |= options.any(|it| it.trim_ascii().eq_ignore_ascii_case(b"close"));
             continue;
         }
-        let names = ["content-length", "transfer-encoding", "upgrade"];
+        let names = ["content-length", "transfer-encoding", "upgrade", "host"];
         if names.iter().any(|name| is(field, name)) {
             continue;
         }

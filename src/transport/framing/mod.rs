@@ -7,6 +7,7 @@
 //! its answer is not used again. Usual answers pass through as they are, without a copy.
 
 mod head;
+mod heads;
 #[cfg(any(test, feature = "fuzzing"))]
 mod replay;
 
@@ -16,20 +17,19 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use actix_web::rt::net::ActixStream;
-use actix_web::web::{Buf, BytesMut};
+use actix_web::web::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, Ready};
 
 use crate::http1::{Chunks, ChunksRead};
-use head::{Framing, Head};
+use head::Framing;
+use heads::Heads;
 
 pub(super) use head::Misframed;
 #[cfg(any(test, feature = "fuzzing"))]
+pub(in crate::transport) use replay::Script;
+#[cfg(any(test, feature = "fuzzing"))]
 pub use replay::{Replay, ReplayEnd, replay};
 
-/// The longest heads of one answer together, in bytes.
-const MAX_HEADS: usize = 128 * 1024;
-/// The most interim answers before one answer.
-const MAX_INTERIM: usize = 100;
 /// How much of a body that ends with the connection is read at a time, in bytes.
 const PIECE: usize = 4096;
 
@@ -46,12 +46,6 @@ pub(super) struct Filter<Io> {
     /// Whether an orderly end of the stream comes from the server itself: with TLS.
     proves_end: bool,
     state: State,
-    /// Whether the request was HEAD, whose answer has no body.
-    is_head: bool,
-    /// Heads that have not come whole yet.
-    heads: BytesMut,
-    /// Interim answers before this answer, and their length in bytes.
-    interim: (usize, usize),
     /// Read, and to be passed on.
     pending: BytesMut,
 }
@@ -61,7 +55,7 @@ enum State {
     /// No request is unanswered.
     Idle,
     /// The head of the answer is read.
-    Head,
+    Head(Heads),
     /// The body is read, and so many bytes are missing.
     Length(u64),
     /// The body is read.
@@ -70,7 +64,7 @@ enum State {
     UntilEnd,
     /// The connection has ended, or must not be used again.
     Over,
-    /// The body has ended as it should not.
+    /// The answer is refused, or has ended as it should not.
     Failed(Failure),
 }
 
@@ -98,81 +92,38 @@ impl<Io> Filter<Io> {
             io,
             proves_end,
             state: State::Idle,
-            is_head: false,
-            heads: BytesMut::new(),
-            interim: (0, 0),
             pending: BytesMut::new(),
         }
     }
 
     /// A request is about to be written.
-    fn begin_exchange(&mut self, request: &[u8]) {
-        self.state = State::Head;
-        self.is_head = request.starts_with(b"HEAD ");
-        self.interim = (0, 0);
+    fn begin_exchange(&mut self) {
+        self.state = State::Head(Heads::default());
     }
 
     /// Takes what was read. Returns how many bytes of it are to be passed on as they are; the
     /// others are kept, or dropped because they belong to no answer.
-    fn take(&mut self, bytes: &[u8]) -> Result<usize, Misframed> {
-        let State::Head = self.state else {
-            return Ok(self.take_body(bytes));
+    fn take(&mut self, bytes: &[u8]) -> usize {
+        let State::Head(heads) = &mut self.state else {
+            return self.take_body(bytes);
         };
-        if self.heads.is_empty()
-            && let Head::Final {
-                length,
-                framing,
-                rewritten: None,
-            } = head::read(bytes, self.is_head)?
-        {
-            self.begin_body(framing);
-            return Ok(length + self.take_body(&bytes[length..]));
-        }
-        self.heads.extend_from_slice(bytes);
-        // A head ends with a line; one that comes in drops is not read anew with each.
-        if bytes.contains(&b'\n') || self.heads.len() > MAX_HEADS {
-            self.take_heads()?;
-        }
-        Ok(0)
-    }
-
-    /// Drops interim answers and passes on the final head, with what has come of the body.
-    fn take_heads(&mut self) -> Result<(), Misframed> {
-        loop {
-            if self.interim.1 + self.heads.len() > MAX_HEADS && self.interim.0 > 0 {
-                return Err(Misframed::TooMuchInterim);
+        match heads.take(bytes) {
+            Ok(None) => 0,
+            Ok(Some(head)) => {
+                self.begin_body(head.framing);
+                let body = &bytes[head.body..];
+                match head.replaced {
+                    None => head.body + self.take_body(body),
+                    Some(replaced) => {
+                        self.pending = replaced;
+                        self.pass_body(body);
+                        0
+                    }
+                }
             }
-            match head::read(&self.heads, self.is_head)? {
-                Head::Partial if self.heads.len() > MAX_HEADS => return Err(Misframed::LongHead),
-                Head::Partial => return Ok(()),
-                Head::Interim { length } => {
-                    self.heads.advance(length);
-                    self.interim.0 += 1;
-                    self.interim.1 += length;
-                    if self.interim.0 > MAX_INTERIM {
-                        return Err(Misframed::TooMuchInterim);
-                    }
-                }
-                Head::Final {
-                    length,
-                    framing,
-                    rewritten,
-                } => {
-                    self.begin_body(framing);
-                    let mut heads = std::mem::take(&mut self.heads);
-                    let body = heads.split_off(length);
-                    match rewritten {
-                        Some(head) => self.pending.extend_from_slice(&head),
-                        None => self.pending = heads,
-                    }
-                    if matches!(self.state, State::UntilEnd) {
-                        self.pass_chunk(&body);
-                    } else {
-                        let kept = self.take_body(&body);
-                        self.pending.extend_from_slice(&body[..kept]);
-                    }
-                    return Ok(());
-                }
+            Err(error) => {
+                self.state = State::Failed(Failure::Misframed(error));
+                0
             }
         }
     }
@@ -215,6 +166,16 @@ impl<Io> Filter<Io> {
         taken
     }
 
+    /// Passes on what has come of a body behind a head that is not passed on as it is.
+    fn pass_body(&mut self, bytes: &[u8]) {
+        if matches!(self.state, State::UntilEnd) {
+            self.pass_chunk(bytes);
+        } else {
+            let taken = self.take_body(bytes);
+            self.pending.extend_from_slice(&bytes[..taken]);
+        }
+    }
+
     /// Passes on a part of a body as a chunk.
     fn pass_chunk(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
@@ -225,13 +186,17 @@ impl<Io> Filter<Io> {
         }
     }
 
-    /// The connection has ended.
-    fn end(&mut self) -> io::Result<()> {
-        match self.state {
+    /// The connection has ended in a head, or in a body whose end is marked.
+    fn end(&mut self) {
+        self.state = match &self.state {
             // awc knows best what it means that nothing came.
-            State::Head if self.heads.is_empty() && self.interim.0 == 0 => Ok(()),
-            _ => Err(Failure::Cut.into()),
-        }
+            State::Head(heads) if heads.is_empty() => State::Over,
+            State::Head(heads) => match heads.check_cut() {
+                Ok(()) => State::Failed(Failure::Cut),
+                Err(error) => State::Failed(Failure::Misframed(error)),
+            },
+            _ => State::Failed(Failure::Cut),
+        };
     }
 }
 
@@ -279,14 +244,15 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Filter<Io> {
                 State::Over => return Poll::Ready(Ok(())),
                 State::Failed(failure) => return Poll::Ready(Err(failure.into())),
                 State::UntilEnd => ready!(this.poll_until_end(cx))?,
-                State::Head | State::Length(_) | State::Chunked(_) => {
+                State::Head(_) | State::Length(_) | State::Chunked(_) => {
                     let before = buffer.filled().len();
                     ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
                     let read = &buffer.filled()[before..];
                     if read.is_empty() {
-                        return Poll::Ready(this.end());
+                        this.end();
+                        continue;
                     }
-                    let taken = this.take(read).map_err(Failure::Misframed)?;
+                    let taken = this.take(read);
                     buffer.set_filled(before + taken);
                     if taken > 0 {
                         return Poll::Ready(Ok(()));
@@ -305,8 +271,10 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Filter<Io> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         match this.state {
-            State::Idle => this.begin_exchange(bytes),
-            State::Head => {}
+            // awc writes a request whole before it reads, so the first bytes after an answer
+            // begin the next request, and what is written before an answer belongs to it.
+            State::Idle => this.begin_exchange(),
+            State::Head(_) => {}
             // awc reuses no connection whose answer is not over.
             _ => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }

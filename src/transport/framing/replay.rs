@@ -6,7 +6,7 @@ use std::task::Waker;
 use super::*;
 
 /// A connection that gives these pieces, then ends, and takes everything.
-pub(super) struct Script(pub(super) VecDeque<io::Result<Vec<u8>>>);
+pub(in crate::transport) struct Script(VecDeque<io::Result<Vec<u8>>>);
 
 impl AsyncRead for Script {
     fn poll_read(
@@ -30,8 +30,47 @@ impl AsyncRead for Script {
     }
 }
 
+impl AsyncWrite for Script {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl ActixStream for Script {
+    fn poll_read_ready(&self, _cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        Poll::Ready(Ok(Ready::READABLE))
+    }
+
+    fn poll_write_ready(&self, _cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        Poll::Ready(Ok(Ready::WRITABLE))
+    }
+}
+
+impl Filter<Script> {
+    /// Over a connection that gives these pieces, none of them empty, and then ends.
+    /// `proves_end`: its end cannot be forged.
+    pub(in crate::transport) fn from_memory(
+        pieces: Vec<io::Result<Vec<u8>>>,
+        proves_end: bool,
+    ) -> Self {
+        Self::new(Script(pieces.into()), proves_end)
+    }
+}
+
 /// What awc gets to read of an answer.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Replay {
     /// Everything that was passed on.
     pub passed: Vec<u8>,
@@ -53,17 +92,17 @@ pub enum ReplayEnd {
     /// With the connection, which proves nothing.
     Unproven,
     /// Refused.
-    Misframed,
+    Refused(Misframed),
 }
 
-/// Sends a request, and reads the answer that comes in pieces of so many bytes, until it or the
-/// connection ends. `proves_end` as for the filter.
+/// Reads the answer that comes in these pieces, none of them empty, until it or the connection
+/// ends. `proves_end`: that end cannot be forged.
 #[must_use]
-pub fn replay(request: &[u8], answer: &[u8], piece: usize, proves_end: bool) -> Replay {
-    let pieces = answer.chunks(piece.max(1));
-    let pieces = pieces.map(|piece| Ok(piece.to_vec())).collect();
-    let mut filter = Filter::new(Script(pieces), proves_end);
-    filter.begin_exchange(request);
+pub fn replay(pieces: Vec<io::Result<Vec<u8>>>, proves_end: bool) -> Replay {
+    let lengths = pieces.iter().flatten().map(Vec::len);
+    let mut space = vec![0; lengths.max().unwrap_or(1)];
+    let mut filter = Filter::from_memory(pieces, proves_end);
+    filter.begin_exchange();
     let mut passed = Vec::new();
     let mut most_held = 0;
     let mut cx = Context::from_waker(Waker::noop());
@@ -75,10 +114,13 @@ pub fn replay(request: &[u8], answer: &[u8], piece: usize, proves_end: bool) -> 
                 false => ReplayEnd::Over,
             };
         }
-        let mut space = [0; 1024];
         let mut buffer = ReadBuf::new(&mut space);
         let polled = Pin::new(&mut filter).poll_read(&mut cx, &mut buffer);
-        most_held = most_held.max(filter.heads.len() + filter.pending.len());
+        let kept = match &filter.state {
+            State::Head(heads) => heads.kept_bytes(),
+            _ => 0,
+        };
+        most_held = most_held.max(kept + filter.pending.len());
         match polled {
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => break ReplayEnd::Over,
             Poll::Ready(Ok(())) => passed.extend_from_slice(buffer.filled()),
@@ -95,9 +137,12 @@ pub fn replay(request: &[u8], answer: &[u8], piece: usize, proves_end: bool) -> 
 }
 
 fn end_of(error: &io::Error) -> ReplayEnd {
-    match error.get_ref() {
-        Some(inner) if inner.is::<Misframed>() => ReplayEnd::Misframed,
-        Some(inner) if inner.is::<UnprovenEnd>() => ReplayEnd::Unproven,
-        _ => ReplayEnd::Cut,
+    let Some(inner) = error.get_ref() else {
+        return ReplayEnd::Cut;
+    };
+    match inner.downcast_ref::<Misframed>() {
+        Some(misframed) => ReplayEnd::Refused(*misframed),
+        None if inner.is::<UnprovenEnd>() => ReplayEnd::Unproven,
+        None => ReplayEnd::Cut,
     }
 }

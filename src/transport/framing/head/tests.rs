@@ -3,12 +3,8 @@
 use super::*;
 
 fn framing(head: &str) -> Result<(Framing, bool), Misframed> {
-    match read(head.as_bytes(), false)? {
-        Head::Final {
-            length,
-            framing,
-            rewritten,
-        } => {
+    match read(head.as_bytes())? {
+        Some((length, Head::Final { framing, rewritten })) => {
             assert_eq!(length, head.len(), "{head}");
             Ok((framing, rewritten.is_some()))
         }
@@ -49,6 +45,16 @@ fn the_framing_is_what_the_head_says() {
         (
             "HTTP/1.1 200 OK",
             "Content-Length:\r\n 7",
+            (Length(7), true),
+        ),
+        (
+            "HTTP/1.1 200 OK",
+            "Host: a\r\nContent-Length: 7",
+            (Length(7), false),
+        ),
+        (
+            "HTTP/1.1 200 OK",
+            "Host: a\r\nContent-Length: 7\r\nhost: a",
             (Length(7), true),
         ),
         ("HTTP/1.1 204 No Content", "X: y", (None, false)),
@@ -145,37 +151,44 @@ fn a_framing_in_doubt_is_refused() {
         ("ICY 200 OK", "X: y", NotHttp),
     ] {
         let head = format!("{status_line}\r\n{fields}\r\n\r\n");
-        assert_eq!(read(head.as_bytes(), false), Err(expected), "{head}");
+        assert_eq!(read(head.as_bytes()), Err(expected), "{head}");
     }
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(97));
-    assert_eq!(read(many.as_bytes(), false), Err(Misframed::LongHead));
+    assert_eq!(read(many.as_bytes()), Err(Misframed::LongHead));
 }
 
 #[test]
 fn a_rewritten_head_keeps_everything_but_the_framing() {
-    let old = "HTTP/1.0 202 Accepted\r\nLocation: /x\r\nX: a\r\n  b\r\nUpgrade: h2c\r\n\r\n";
-    let Ok(Head::Final {
-        rewritten: Some(head),
-        ..
-    }) = read(old.as_bytes(), false)
+    let old = "HTTP/1.0 202 Accepted\r\nLocation: /x\r\nX: a\r\n  b\r\nUpgrade: h2c\r\n\
+               Host: a\r\nHost: b\r\n\r\n";
+    let Ok(Some((
+        _,
+        Head::Final {
+            rewritten: Some(head),
+            ..
+        },
+    ))) = read(old.as_bytes())
     else {
         panic!("not rewritten");
     };
     assert_eq!(
-        String::from_utf8(head).unwrap(),
+        String::from_utf8(head.to_vec()).unwrap(),
         "HTTP/1.1 202 \r\nLocation: /x\r\nX: a    b\r\ntransfer-encoding: chunked\r\n\
          connection: close\r\n\r\n"
     );
 }
 
 #[test]
-fn an_answer_to_head_has_no_body() {
+fn what_has_come_of_a_head_is_judged() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n";
-    let expected = Head::Final {
-        length: head.len(),
-        framing: Framing::None,
-        rewritten: None,
-    };
-    assert_eq!(read(head, true), Ok(expected));
-    assert_eq!(read(&head[..20], true), Ok(Head::Partial));
+    for end in 0..head.len() {
+        assert_eq!(read(&head[..end]), Ok(None), "{end}");
+    }
+    for text in [
+        "HTTP/1.1 2x",
+        "HTTP/1.1 200 OK\r\nA\0",
+        "HTTP/1.1 200 OK\r\rA",
+    ] {
+        assert_eq!(read(text.as_bytes()), Err(Misframed::NotHttp), "{text:?}");
+    }
 }
