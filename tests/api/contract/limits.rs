@@ -122,6 +122,31 @@ async fn a_cut_body_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_chunk_is_refused_with_all_that_follows() {
+    let world = spawn().await;
+    let next = raw_cancel("Content-Length: 2\r\n", "{}");
+    for body in [
+        "x\r\n",
+        "2\n{}\r\n0\r\n\r\n",
+        "2\r\n{}2\r\n{}\r\n0\r\n\r\n",
+        "10000000000000002\r\n{}\r\n0\r\n\r\n",
+        "2\r\n{}\r\n0\r\nA\n\r\n",
+        "2\r\n{}\r\n0\r\nA: b\rc\r\n\r\n",
+        "2\r\n{}\r\n0\r\nA: \0\r\n\r\n",
+    ] {
+        let malformed = raw_cancel("Transfer-Encoding: chunked\r\n", body);
+        let mut stream = TcpStream::connect(world.address()).await.unwrap();
+        let both = [&malformed[..], &next].concat();
+        stream.write_all(&both).await.unwrap();
+        // The connection may be reset before the answer is read.
+        if let Some(answer) = read_answer(&mut stream).await {
+            assert_not_delivered(&answer.problem(400, "invalid-body"));
+        }
+    }
+    world.assert_nothing_sent().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn expect_continue_is_answered_with_100_or_the_refusal() {
     let world = spawn().await;
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
