@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::assert_none;
-use crate::markdown::{Page, code, page, pages, root};
+use crate::markdown::{Page, code, only_code, page, pages, root};
+use crate::{assert_none, assert_same};
 
 /// The targets of a page's links, with their lines.
 fn links(page: &Page) -> Vec<(usize, String)> {
@@ -114,6 +114,17 @@ fn every_named_test_exists() {
     }
     assert_none("tests", wrong);
     assert!(rows.len() > 25 && rows.iter().all(|row| !code(&row[2]).is_empty()));
+}
+
+#[test]
+fn every_step_of_the_checks_is_listed() {
+    let rows = page("CONTRIBUTING.md").rows("step | does");
+    let documented = rows.iter().map(|row| only_code(&row[0]).to_owned());
+    let script = std::fs::read_to_string(root().join(".ci/run")).unwrap();
+    let (_, steps) = script.split_once("\nsteps=(").unwrap();
+    let steps = steps.split(')').next().unwrap().split_whitespace();
+    let steps = steps.map(str::to_owned).collect();
+    assert_same("steps of .ci/run", documented.collect(), steps);
 }
 
 /// Each figure follows the command that measures it, and the command's target exists.
