@@ -4,10 +4,12 @@
 //! before it is answered. An action runs in a task of its own, so that a client that
 //! disconnects does not stop it. An [`Act`] holds what differs between actions.
 
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -117,17 +119,26 @@ impl OperationService {
         admitted(intent.id);
         let (service, operation) = (Rc::clone(self), Arc::clone(&intent));
         let action = async move {
-            let executed = service.carry_out(request, operation).await;
+            // Caught here, since the caller may have gone: nobody would poll the operation.
+            let carried_out = service.carry_out(request, Arc::clone(&operation));
+            let executed = AssertUnwindSafe(carried_out).catch_unwind().await;
+            let executed = executed.unwrap_or_else(|_panic| service.interrupted(operation));
             drop(admission);
             executed
         };
         let task = tokio::task::spawn_local(action.in_current_span());
-        task.await.unwrap_or_else(|_panicked| {
-            tracing::error!(operation = %intent.id, "action task ended early; its operation is polled");
-            let failure = RequestFailure::interrupted(&intent);
-            self.shared.poller.record(intent.into(), None);
-            failure.into()
-        })
+        // Only a worker that ends aborts the task, and with it this request.
+        task.await
+            .unwrap_or_else(|_aborted| self.interrupted(intent))
+    }
+
+    /// The action's task has panicked. Whether the vendor got the request is not known, so the
+    /// operation is polled.
+    fn interrupted(&self, intent: Arc<Operation>) -> Executed {
+        tracing::error!(operation = %intent.id, "action task ended early; its operation is polled");
+        let failure = RequestFailure::interrupted(&intent);
+        self.shared.poller.record(intent.into(), None);
+        failure.into()
     }
 
     /// A slot among the actions in progress; draining waits until it is returned.
