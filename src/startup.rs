@@ -3,6 +3,7 @@
 //! [`Gateway::drain`] stops everything in order. A [`Reloader`] applies changed
 //! configurations meanwhile.
 
+mod accepting;
 pub mod access;
 mod background;
 pub mod credentials;
@@ -12,6 +13,7 @@ mod gateway;
 mod http_service;
 mod listeners;
 pub mod options;
+mod progress;
 mod reload;
 mod snapshot;
 mod tls;
@@ -19,5 +21,6 @@ mod worker;
 
 pub use error::StartError;
 pub use gateway::Gateway;
+pub use progress::Progress;
 pub use reload::{Reloader, log_warnings};
 pub use snapshot::{FileSnapshot, FilesRead};

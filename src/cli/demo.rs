@@ -14,14 +14,14 @@ use clap::Args;
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
-use super::exit::unavailable;
+use super::exit::{EXIT_SOFTWARE, unavailable};
 use super::keys::{hex, new_key};
 use super::plain;
 use super::runtime::{block_on, log_to};
 use super::shutdown::Shutdown;
 use crate::identity;
 use crate::settings::{self, ConfigSource, Settings};
-use crate::startup::{Gateway, StartError};
+use crate::startup::{Gateway, Progress, StartError};
 use crate::telemetry::{LogFormat, LogLevel};
 use offergate_sandbox::{Options, Sandbox};
 
@@ -54,7 +54,9 @@ pub fn run(args: &DemoArgs) -> ExitCode {
 }
 
 async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
-    let shutdown = Shutdown::listen().map_err(|e| format!("signals cannot be handled: {e}"))?;
+    let progress = Progress::default();
+    let shutdown = Shutdown::listen(progress.clone())
+        .map_err(|e| format!("signals cannot be handled: {e}"))?;
     let directory = TemporaryDirectory::new()
         .map_err(|e| format!("cannot create a temporary directory: {e}"))?;
     let sandbox = Sandbox::bind(Options {
@@ -80,7 +82,7 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
         Err(code) => return Ok(code),
     };
     shutdown.set_limit(Gateway::longest_shutdown(&settings.server));
-    let gateway = Gateway::start(settings)
+    let gateway = Gateway::start_with(settings, progress)
         .await
         .map_err(|error| match error {
             StartError::Bind { .. } => {
@@ -96,19 +98,24 @@ async fn demo(args: &DemoArgs) -> Result<ExitCode, String> {
     outln!("curl -i -X POST -H 'X-Api-Key: {key}' {url}\n");
     let outcome = LocalSet::new().run_until(cancel(&url, &key)).await;
     let accepted = report(outcome);
+    let mut is_sound = true;
     if !args.once {
         outln!(
             "\nServing until Ctrl-C. GET the operationLocation above with the same X-Api-Key to see the outcome of the cancel."
         );
-        shutdown.requested().await;
+        tokio::select! {
+            () = shutdown.requested() => {}
+            () = gateway.failed() => is_sound = false,
+        }
     }
-    gateway.drain().await;
+    shutdown.begin();
+    is_sound &= gateway.drain().await;
     stop_sandbox.cancel();
     let _ended = sandbox.await;
-    Ok(if accepted || !args.once {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    Ok(match (is_sound, accepted || !args.once) {
+        (true, true) => ExitCode::SUCCESS,
+        (true, false) => ExitCode::FAILURE,
+        (false, _) => ExitCode::from(EXIT_SOFTWARE),
     })
 }
 

@@ -13,6 +13,7 @@ use offergate_sandbox::{Options, Sandbox};
 use super::exit::{EXIT_CONFIG, unavailable, usage};
 use super::runtime::block_on;
 use super::shutdown::Shutdown;
+use crate::startup::Progress;
 
 /// The file that `--self-signed` writes.
 const CA_FILE: &str = "ca.pem";
@@ -59,7 +60,7 @@ pub fn run(args: &SandboxArgs) -> ExitCode {
         }
     };
     block_on(async {
-        let shutdown = match Shutdown::listen() {
+        let shutdown = match Shutdown::listen(Progress::default()) {
             Ok(shutdown) => shutdown,
             Err(error) => return unavailable(&format!("signals cannot be handled: {error}")),
         };

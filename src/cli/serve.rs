@@ -3,8 +3,11 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
+use signal_hook::consts::SIGXFSZ;
+use signal_hook::flag;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::config_args::{ConfigArgs, load};
@@ -13,13 +16,18 @@ use super::harden::harden;
 use super::runtime::{block_on, log_to};
 use super::shutdown::Shutdown;
 use crate::settings::{ConfigSource, Loaded};
-use crate::startup::{FileSnapshot, FilesRead, Gateway, log_warnings};
+use crate::startup::{FileSnapshot, FilesRead, Gateway, Progress, log_warnings};
 
 pub fn run(args: ConfigArgs) -> ExitCode {
-    let shutdown = match Shutdown::listen() {
+    let progress = Progress::default();
+    progress.begin("start: configuration");
+    let shutdown = match Shutdown::listen(progress.clone()) {
         Ok(shutdown) => shutdown,
         Err(error) => return unavailable(&format!("signals cannot be handled: {error}")),
     };
+    if let Err(error) = survive_file_size_limit() {
+        return unavailable(&format!("signals cannot be handled: {error}"));
+    }
     let source = args.source();
     let snapshot = FileSnapshot::begin();
     let loaded = match load(&source) {
@@ -34,11 +42,12 @@ pub fn run(args: ConfigArgs) -> ExitCode {
     if let Err(error) = harden(&loaded.settings) {
         return unavailable(&error);
     }
-    block_on(serve(shutdown, source, snapshot, loaded))
+    block_on(serve(shutdown, progress, source, snapshot, loaded))
 }
 
 async fn serve(
     shutdown: Shutdown,
+    progress: Progress,
     source: ConfigSource,
     snapshot: FileSnapshot,
     loaded: Loaded,
@@ -53,12 +62,13 @@ async fn serve(
         complete: true,
     });
     log_warnings(&warnings);
-    let reload_requests = match reload_requests() {
-        Ok(requests) => requests,
+    // Handled from here on: until then it ends the process.
+    let hangups = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
         Err(error) => return unavailable(&format!("signals cannot be handled: {error}")),
     };
     let started = tokio::select! {
-        started = Gateway::start(settings) => started,
+        started = Gateway::start_with(settings, progress) => started,
         () = shutdown.requested() => return ExitCode::SUCCESS,
     };
     let gateway = match started {
@@ -69,8 +79,10 @@ async fn serve(
         }
     };
     let reloader = gateway.reloader();
-    let following = reloader.follow(source, snapshot, reload_requests);
+    let (requesting, requests) = mpsc::channel(1);
+    let following = reloader.follow(source, snapshot, requests);
     gateway.spawn("watcher of the configuration", following);
+    gateway.spawn("receiver of SIGHUP", request_reloads(hangups, requesting));
     let code = tokio::select! {
         () = shutdown.requested() => ExitCode::SUCCESS,
         () = gateway.failed() => {
@@ -86,15 +98,18 @@ async fn serve(
     }
 }
 
-/// A request to reload for each SIGHUP from now on. Several at once count as one.
-fn reload_requests() -> io::Result<mpsc::Receiver<()>> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let (sender, requests) = mpsc::channel(1);
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            // A full channel means that a reload is already due.
-            let _ = sender.try_send(());
-        }
-    });
-    Ok(requests)
+/// Beyond the limit of a file's size (`ulimit -f`), a write fails like one to a full disk: the
+/// ledger refuses actions, and health says so. Unhandled, the signal would end the process
+/// without a word.
+fn survive_file_size_limit() -> io::Result<()> {
+    // The flag is of no interest; with a handler the write returns.
+    flag::register(SIGXFSZ, Arc::default()).map(drop)
+}
+
+/// Requests a reload for each SIGHUP. Several at once count as one.
+async fn request_reloads(mut hangups: Signal, requests: mpsc::Sender<()>) {
+    while hangups.recv().await.is_some() {
+        // A full channel means that a reload is already due.
+        let _ = requests.try_send(());
+    }
 }

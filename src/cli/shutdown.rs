@@ -15,6 +15,7 @@ use signal_hook::low_level;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{EXIT_INTERRUPTED, EXIT_SOFTWARE, EXIT_TERMINATED};
+use crate::startup::Progress;
 
 /// The time limit until [`Shutdown::set_limit`] is called.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(10);
@@ -26,18 +27,21 @@ const LAST_LINE: Duration = Duration::from_millis(100);
 pub struct Shutdown(Arc<ShutdownState>);
 
 struct ShutdownState {
+    progress: Progress,
     requested: CancellationToken,
     limit_ms: AtomicU64,
     has_begun: AtomicBool,
 }
 
 impl Shutdown {
-    /// Starts to handle both signals.
+    /// Starts to handle both signals. The step of `progress` is reported if the time limit
+    /// passes.
     ///
     /// # Errors
     /// The operating system's error.
-    pub fn listen() -> io::Result<Self> {
+    pub fn listen(progress: Progress) -> io::Result<Self> {
         let shutdown = Self(Arc::new(ShutdownState {
+            progress,
             requested: CancellationToken::new(),
             limit_ms: AtomicU64::new(0),
             has_begun: AtomicBool::new(false),
@@ -95,7 +99,8 @@ impl Shutdown {
         while let Some(left) = limit().checked_sub(began.elapsed()) {
             thread::sleep(left.clamp(Duration::from_millis(1), Duration::from_secs(1)));
         }
-        tracing::error!("shutdown took too long; ending at once");
+        let step = self.0.progress.step();
+        tracing::error!(step, "shutdown took too long; ending at once");
         thread::sleep(LAST_LINE);
         low_level::exit(EXIT_SOFTWARE.into());
     }

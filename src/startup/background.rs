@@ -61,21 +61,23 @@ impl Background {
         let thread = std::thread::Builder::new()
             .name("background".into())
             .spawn(move || {
+                // First of all, so that the end of this thread cannot go unnoticed.
+                let poller = supervisor.watch("poller", Lifetime::Process, async move {
+                    poller.run(vendors.here()).await;
+                });
                 LocalSet::new().block_on(&runtime, async move {
                     for refresher in refreshers {
                         let name = format!("refresher of credential {}", refresher.name());
-                        let refresher = refresher.run(token_transport.client());
-                        let supervisor = supervisor.clone();
-                        tokio::task::spawn_local(async move {
-                            supervisor.watch(name, Lifetime::Process, refresher).await;
-                        });
+                        let transport = token_transport.clone();
+                        let refreshing = async move { refresher.run(transport.client()).await };
+                        let refreshing = supervisor.watch(name, Lifetime::Process, refreshing);
+                        tokio::task::spawn_local(refreshing);
                     }
-                    tokio::task::spawn_local(spawn_key_refreshers(
-                        new_refreshers,
-                        supervisor.clone(),
-                    ));
-                    let poller = poller.run(vendors.here());
-                    supervisor.watch("poller", Lifetime::Process, poller).await;
+                    let spawning = spawn_key_refreshers(new_refreshers, supervisor.clone());
+                    let name = "spawner of issuers' refreshers";
+                    let spawning = supervisor.watch(name, Lifetime::Process, spawning);
+                    tokio::task::spawn_local(spawning);
+                    poller.await;
                 });
                 // Not waiting for an access to a file that hangs.
                 runtime.shutdown_background();
@@ -98,11 +100,9 @@ async fn spawn_key_refreshers(
     }) = new_refreshers.recv().await
     {
         let name = format!("refresher of the keys of {}", refresher.issuer());
-        let refresher = refresher.run(transport.client());
-        let supervisor = supervisor.clone();
-        tokio::task::spawn_local(async move {
-            // It ends when a reload takes its issuer away.
-            supervisor.watch(name, Lifetime::UntilDone, refresher).await;
-        });
+        let refreshing = async move { refresher.run(transport.client()).await };
+        // It ends when a reload takes its issuer away.
+        let refreshing = supervisor.watch(name, Lifetime::UntilDone, refreshing);
+        tokio::task::spawn_local(refreshing);
     }
 }

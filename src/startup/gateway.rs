@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::background::Background;
 use super::error::StartError;
 use super::listeners::{bind, close, serve_admin, serve_public};
+use super::progress::Progress;
 use super::reload::{Reloadable, Reloader};
 use super::tls::ListenerTls;
 use super::worker::{AppStateFactory, Vendors};
@@ -51,6 +52,7 @@ pub struct Gateway {
     public: ServerHandle,
     admin: ServerHandle,
     background: Background,
+    progress: Progress,
 }
 
 impl Gateway {
@@ -62,6 +64,16 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]; nothing keeps running then.
     pub async fn start(configured: Settings) -> Result<Self, StartError> {
+        Self::start_with(configured, Progress::default()).await
+    }
+
+    /// As [`Self::start`]; `progress` has the step that this, and later [`Self::drain`], is at.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn start_with(configured: Settings, progress: Progress) -> Result<Self, StartError> {
+        progress.begin("start");
+        let _reporting = progress.report_long_start();
         let supervisor = Supervisor::start()?;
         let budget = descriptors::budget(&configured.server, descriptors::raise_limit());
         let mut settings = configured.clone();
@@ -73,6 +85,7 @@ impl Gateway {
         let public_url = public_url(&settings.server, public_address);
 
         // Build what the settings describe.
+        progress.begin("start: certificates");
         if let Some(proxy) = &settings.outbound.proxy {
             tracing::info!(%proxy, key = proxy.key, "https connections go through a proxy");
         }
@@ -94,14 +107,13 @@ impl Gateway {
         let tls = tls.map(|tls| ListenerTls::new(tls, access.identity.client_ca()));
         let access = CurrentAccess::new(access);
         let token_transport = options::token_transport(&settings)?;
+        progress.begin("start: ledger");
         let ledger = open_ledger(&settings.ledger).await?;
-
-        let (watching, ended) = (supervisor.clone(), ledger.ended());
-        tokio::spawn(async move { watching.watch("ledger", Lifetime::Process, ended).await });
 
         // Start the background thread. A failure from here on stops it again.
         let stop = CancellationToken::new();
-        let stop_on_failure = stop.clone().drop_guard();
+        let stop_on_failure = (supervisor.stop_on_drop(), stop.clone().drop_guard());
+        tokio::spawn(supervisor.watch("ledger", Lifetime::Process, ledger.ended()));
         let (poller, poller_handle) = Poller::new(
             ledger.clone(),
             options::poller(&settings, budget.polls),
@@ -135,6 +147,7 @@ impl Gateway {
         );
 
         // Serve.
+        progress.begin("start: listeners");
         let tasks = TaskTracker::new();
         let draining = CancellationToken::new();
         let operations = ServiceShared {
@@ -183,7 +196,9 @@ impl Gateway {
             &supervisor,
         )
         .await?;
-        stop_on_failure.disarm();
+        stop_on_failure.0.disarm();
+        stop_on_failure.1.disarm();
+        progress.begin("serving");
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             unfinished_operations = resumed,
@@ -205,6 +220,7 @@ impl Gateway {
             public,
             admin,
             background,
+            progress,
         })
     }
 
@@ -240,8 +256,7 @@ impl Gateway {
 
     /// Supervises a further task that must run as long as the gateway.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let supervisor = self.supervisor.clone();
-        tokio::spawn(async move { supervisor.watch(name, Lifetime::Process, task).await });
+        tokio::spawn(self.supervisor.watch(name, Lifetime::Process, task));
     }
 
     /// How long the process may take to end, with these settings: two seconds more than
@@ -259,11 +274,14 @@ impl Gateway {
     /// Returns whether all of that ended in time; what did not is left behind.
     pub async fn drain(self) -> bool {
         tracing::info!("draining");
+        let step = |step| self.progress.begin(step);
+        step("shutdown: server.shutdown_delay_seconds");
         self.health.stopping.cancel();
         sleep(self.shutdown_delay).await;
         let end = Instant::now() + self.drain + CLOSE;
         self.health.draining.cancel();
         self.tasks.close();
+        step("shutdown: running actions");
         if timeout_at(end - CLOSE, self.tasks.wait()).await.is_err() {
             tracing::warn!(
                 actions = self.tasks.len(),
@@ -278,8 +296,10 @@ impl Gateway {
                 tracing::error!(step, "shutdown step did not end in time and is left behind");
             }
         };
+        step("shutdown: public listener");
         let closed = timeout_at(end - AFTER_PUBLIC, close(self.public)).await;
         ended("public listener", closed.is_ok());
+        step("shutdown: background thread");
         self.background.stop.cancel();
         let thread = self.background.thread;
         let joining = tokio::task::spawn_blocking(move || thread.join());
@@ -288,6 +308,7 @@ impl Gateway {
         if let Ok(Ok(Err(_))) = joined {
             tracing::error!("panic in the background thread");
         }
+        step("shutdown: ledger");
         let ledger = self.health.ledger;
         let unfinished = async {
             let left = ledger.unfinished().await.ok().map(|left| left.len());
@@ -298,8 +319,10 @@ impl Gateway {
         };
         let left = timeout_at(end - AFTER_LEDGER, unfinished).await;
         ended("ledger", left.is_ok());
+        step("shutdown: admin listener");
         let closed = timeout_at(end, close(self.admin)).await;
         ended("admin listener", closed.is_ok());
+        step("shutdown: threads and the log");
         tracing::info!(unfinished_operations = left.ok().flatten(), "stopped");
         all_ended
     }

@@ -22,6 +22,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::accepting::{bind_beside, until_closed};
 use super::error::StartError;
 use super::http_service::HttpSettings;
 use super::tls::ListenerTls;
@@ -59,16 +60,8 @@ pub fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, Start
         key,
         source,
     };
-    let listen = || {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => TcpSocket::new_v6()?,
-        };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)?.into_std()
-    };
-    listen().map_err(failed)
+    let listen = |socket: TcpSocket| socket.listen(BACKLOG)?.into_std();
+    bind_beside(address).and_then(listen).map_err(failed)
 }
 
 /// Serves callers: HTTP/1.1, over TLS if it is configured. Returns once every worker serves.
@@ -83,6 +76,7 @@ pub async fn serve_public(
     app_state: AppStateFactory,
     supervisor: &Supervisor,
 ) -> Result<ServerHandle, StartError> {
+    let address = listener.local_addr()?;
     let workers = server.workers.get();
     let limit = max_connections.div_ceil(workers);
     let builder = builder(workers, limit);
@@ -120,7 +114,7 @@ pub async fn serve_public(
             http.service::<TcpStream, _, _, _>()
         })?,
     };
-    spawn(builder.run(), "public listener", supervisor).await
+    spawn(builder.run(), "public listener", address, supervisor).await
 }
 
 /// A TLS handshake; a failed one is logged. Anyone can cause these, so their rate is bounded.
@@ -167,6 +161,7 @@ pub async fn serve_admin(
     health: HealthSources,
     supervisor: &Supervisor,
 ) -> Result<ServerHandle, StartError> {
+    let address = listener.local_addr()?;
     let builder = builder(1, ADMIN_CONNECTIONS);
     let watching = supervisor.clone();
     let http = HttpSettings {
@@ -193,7 +188,7 @@ pub async fn serve_admin(
         fn_service(move |stream: TcpStream| ready(Ok(open.open(stream))))
             .and_then(http.service::<AdminConnection<TcpStream>, _, _, _>())
     })?;
-    spawn(builder.run(), "admin listener", supervisor).await
+    spawn(builder.run(), "admin listener", address, supervisor).await
 }
 
 impl CallerStream for AdminConnection<TcpStream> {
@@ -221,18 +216,14 @@ fn builder(workers: usize, connections: usize) -> ServerBuilder {
 
 /// Supervises the calling worker thread: its end, and whether it gets on.
 fn watch_worker(supervisor: &Supervisor, name: &'static str) {
-    let supervisor = supervisor.clone();
-    tokio::task::spawn_local(async move {
-        supervisor
-            .watch(name, Lifetime::Process, pending::<()>())
-            .await;
-    });
+    tokio::task::spawn_local(supervisor.watch(name, Lifetime::Process, pending::<()>()));
 }
 
 /// Runs a listener in the background, once all of its workers have started.
 async fn spawn(
     running: Server,
     name: &'static str,
+    address: SocketAddr,
     supervisor: &Supervisor,
 ) -> Result<ServerHandle, StartError> {
     let handle = running.handle();
@@ -245,15 +236,14 @@ async fn spawn(
             source: ended.err().unwrap_or(io::ErrorKind::Interrupted.into()),
         });
     }
-    let supervisor = supervisor.clone();
-    tokio::spawn(async move {
-        let running = async move {
-            if let Err(error) = running.await {
-                tracing::error!(listener = name, %error, "listener failed");
-            }
-        };
-        supervisor.watch(name, Lifetime::Process, running).await;
-    });
+    let running = async move {
+        if let Err(error) = running.await {
+            tracing::error!(listener = name, %error, "listener failed");
+        }
+    };
+    tokio::spawn(supervisor.watch(name, Lifetime::Process, running));
+    let accepting = until_closed(address);
+    tokio::spawn(supervisor.watch(name, Lifetime::Process, accepting));
     Ok(handle)
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The time between two beats of a task, and between two looks at all of them.
 const BEAT: Duration = Duration::from_secs(1);
@@ -22,6 +22,13 @@ const BEAT: Duration = Duration::from_secs(1);
 const HANGS_AFTER: u32 = 5;
 /// A task that has missed this many looks does not recover.
 const FAILS_AFTER: u32 = 30;
+
+/// How a task has failed.
+const PANICKED: &str = "has panicked";
+const ENDED: &str = "has ended";
+const ENDED_WITH_ITS_THREAD: &str = "has ended because its thread has panicked";
+const ABORTED: &str = "was aborted";
+const HANGS: &str = "hangs";
 
 /// Whether a task may end while the process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +48,8 @@ struct SupervisorState {
     tasks: Mutex<Vec<Arc<TaskState>>>,
     failure: OnceLock<String>,
     failed: CancellationToken,
-    /// Tasks may end from now on.
-    is_stopping: AtomicBool,
+    /// Tasks may end from then on.
+    stopping: CancellationToken,
 }
 
 struct TaskState {
@@ -63,35 +70,38 @@ impl Supervisor {
     /// The operating system's error if the thread cannot be created.
     pub fn start() -> io::Result<Self> {
         let supervisor = Self::default();
-        let state = Arc::downgrade(&supervisor.0);
-        let looking = thread::Builder::new().name("supervisor".into());
-        looking.spawn(move || look_forever(&state))?;
+        let looks = Looks(Arc::downgrade(&supervisor.0));
+        let thread = thread::Builder::new().name("supervisor".into());
+        thread.spawn(move || looks.run())?;
         Ok(supervisor)
     }
 
-    /// Runs `task` under this name until it ends. Dropping the future counts as its end.
-    pub async fn watch<T>(
+    /// Runs `task` under this name until it ends. It is supervised from this call on: dropping
+    /// the future counts as its end, even if it was never polled.
+    pub fn watch<N: Into<String>, F: Future>(
         &self,
-        name: impl Into<String>,
+        name: N,
         lifetime: Lifetime,
-        task: impl Future<Output = T>,
-    ) -> T {
+        task: F,
+    ) -> impl Future<Output = F::Output> + use<N, F> {
         let watched = WatchedTask::new(self.clone(), name.into(), lifetime);
-        let mut task = pin!(task);
-        let mut beats = interval(BEAT);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let result = poll_fn(|context| {
-            // Wakes the task again for the next beat, though it may have nothing to do.
-            while beats.poll_tick(context).is_ready() {}
-            watched.state.is_polled.store(true, Ordering::Relaxed);
-            let polled = task.as_mut().poll(context);
-            watched.state.is_polled.store(false, Ordering::Relaxed);
-            watched.state.missed.store(0, Ordering::Relaxed);
-            polled
-        });
-        let result = result.await;
-        watched.end();
-        result
+        async move {
+            let mut task = pin!(task);
+            let mut beats = interval(BEAT);
+            beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let result = poll_fn(|context| {
+                // Wakes the task again for the next beat, though it may have nothing to do.
+                while beats.poll_tick(context).is_ready() {}
+                watched.state.is_polled.store(true, Ordering::Relaxed);
+                let polled = task.as_mut().poll(context);
+                watched.state.is_polled.store(false, Ordering::Relaxed);
+                watched.state.missed.store(0, Ordering::Relaxed);
+                polled
+            });
+            let result = result.await;
+            watched.end();
+            result
+        }
     }
 
     /// Completes at the first failure.
@@ -120,11 +130,17 @@ impl Supervisor {
 
     /// From now on the end of a task is not a failure.
     pub fn stop(&self) {
-        self.0.is_stopping.store(true, Ordering::Relaxed);
+        self.0.stopping.cancel();
+    }
+
+    /// Calls [`Self::stop`] when it is dropped.
+    #[must_use]
+    pub fn stop_on_drop(&self) -> DropGuard {
+        self.0.stopping.clone().drop_guard()
     }
 
     fn fail(&self, name: &str, how: &'static str) {
-        if self.0.is_stopping.load(Ordering::Relaxed) {
+        if self.0.stopping.is_cancelled() {
             return;
         }
         tracing::error!(task = name, how, "a part of the gateway has failed");
@@ -145,7 +161,7 @@ impl Supervisor {
         // The one that blocks its thread first.
         stuck.sort_by_key(|task| !task.is_polled.load(Ordering::Relaxed));
         for task in stuck {
-            self.fail(&task.name, "hangs");
+            self.fail(&task.name, HANGS);
         }
     }
 
@@ -160,12 +176,26 @@ impl fmt::Debug for Supervisor {
     }
 }
 
-fn look_forever(state: &Weak<SupervisorState>) {
-    loop {
-        thread::sleep(BEAT);
-        match state.upgrade() {
-            Some(state) => Supervisor(state).look(),
-            None => return,
+/// The thread that looks at the tasks.
+struct Looks(Weak<SupervisorState>);
+
+impl Looks {
+    fn run(self) {
+        loop {
+            thread::sleep(BEAT);
+            match self.0.upgrade() {
+                Some(state) => Supervisor(state).look(),
+                None => return,
+            }
+        }
+    }
+}
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        // Without it no task that hangs would be noticed.
+        if let Some(state) = self.0.upgrade() {
+            Supervisor(state).fail("supervisor", ENDED);
         }
     }
 }
@@ -205,16 +235,14 @@ impl Drop for WatchedTask {
             .retain(|task| !Arc::ptr_eq(task, &self.state));
         let TaskState { name, lifetime, .. } = &*self.state;
         // A panic leaves the mark that is taken away after each poll.
-        if self.state.is_polled.load(Ordering::Relaxed) {
-            self.supervisor.fail(name, "has panicked");
-        } else if *lifetime == Lifetime::Process {
-            let how = if self.has_ended {
-                "has ended"
-            } else {
-                "was dropped"
-            };
-            self.supervisor.fail(name, how);
-        }
+        let how = match (self.state.is_polled.load(Ordering::Relaxed), lifetime) {
+            (true, _) => PANICKED,
+            (false, Lifetime::UntilDone) => return,
+            (false, Lifetime::Process) if self.has_ended => ENDED,
+            (false, Lifetime::Process) if thread::panicking() => ENDED_WITH_ITS_THREAD,
+            (false, Lifetime::Process) => ABORTED,
+        };
+        self.supervisor.fail(name, how);
     }
 }
 
@@ -239,14 +267,7 @@ mod tests {
         supervisor
             .watch("helper", Lifetime::UntilDone, ready(()))
             .await;
-        drop(tokio::spawn({
-            let supervisor = supervisor.clone();
-            async move {
-                supervisor
-                    .watch("helper", Lifetime::UntilDone, pending::<()>())
-                    .await
-            }
-        }));
+        drop(supervisor.watch("helper", Lifetime::UntilDone, pending::<()>()));
         assert!(supervisor.problems().is_empty());
         let stopping = Supervisor::default();
         stopping.stop();
@@ -265,14 +286,10 @@ mod tests {
     async fn a_panic_and_an_aborted_task_are_failures() {
         for lifetime in [Lifetime::Process, Lifetime::UntilDone] {
             let supervisor = Supervisor::default();
-            let task = supervisor.clone();
-            let panics = tokio::spawn(async move {
-                let panics = async {
-                    tokio::task::yield_now().await;
-                    panic!("on purpose");
-                };
-                task.watch("keys", lifetime, panics).await;
-            });
+            let panics = tokio::spawn(supervisor.watch("keys", lifetime, async {
+                tokio::task::yield_now().await;
+                panic!("on purpose");
+            }));
             assert!(panics.await.unwrap_err().is_panic());
             assert_eq!(
                 failure(&supervisor).await,
@@ -280,27 +297,35 @@ mod tests {
             );
         }
         let supervisor = Supervisor::default();
-        let task = supervisor.clone();
-        let aborted = tokio::spawn(async move {
-            task.watch("worker", Lifetime::Process, pending::<()>())
-                .await;
-        });
+        let task = supervisor.watch("worker", Lifetime::Process, pending::<()>());
+        let aborted = tokio::spawn(task);
         tokio::task::yield_now().await;
         aborted.abort();
         assert_eq!(
             failure(&supervisor).await,
-            "worker was dropped; restart the gateway"
+            "worker was aborted; restart the gateway"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_panics_takes_its_tasks_along_even_unpolled() {
+        let supervisor = Supervisor::default();
+        let task = supervisor.watch("poller", Lifetime::Process, pending::<()>());
+        let thread = std::thread::spawn(move || {
+            let _never_polled = task;
+            panic!("on purpose");
+        });
+        assert!(thread.join().is_err());
+        assert_eq!(
+            failure(&supervisor).await,
+            "poller has ended because its thread has panicked; restart the gateway"
         );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_task_that_waits_does_not_hang() {
         let supervisor = Supervisor::default();
-        let task = supervisor.clone();
-        tokio::spawn(async move {
-            task.watch("poller", Lifetime::Process, pending::<()>())
-                .await
-        });
+        tokio::spawn(supervisor.watch("poller", Lifetime::Process, pending::<()>()));
         for _ in 0..10 * FAILS_AFTER {
             tokio::time::sleep(BEAT).await;
             supervisor.look();
@@ -320,11 +345,8 @@ mod tests {
                 .build()
                 .unwrap();
             tokio::task::LocalSet::new().block_on(&runtime, async {
-                let idle = task.clone();
-                tokio::task::spawn_local(async move {
-                    idle.watch("refresher", Lifetime::UntilDone, pending::<()>())
-                        .await;
-                });
+                let idle = task.watch("refresher", Lifetime::UntilDone, pending::<()>());
+                tokio::task::spawn_local(idle);
                 tokio::task::yield_now().await;
                 let blocks_its_thread = async {
                     blocking.send(()).unwrap();
