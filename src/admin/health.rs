@@ -3,7 +3,6 @@
 //! the process.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -14,10 +13,7 @@ use super::answer::json;
 use super::credential_health::{CredentialHealth, ServedCredential};
 use super::issuer_health::IssuerHealth;
 use crate::ledger::Ledger;
-use crate::telemetry::{Supervisor, log_stuck_for};
-
-/// An output that takes no line of the log for this long is reported.
-const LOG_STUCK: Duration = Duration::from_secs(5);
+use crate::telemetry::{Supervisor, log_problem};
 
 /// What health is determined from. Cheap to clone.
 #[derive(Clone)]
@@ -79,17 +75,12 @@ pub async fn readyz(sources: web::Data<HealthSources>) -> HttpResponse {
 fn readiness(sources: &HealthSources) -> Readiness {
     let mut reasons = Vec::new();
     let mut warnings = (sources.warnings)();
-    warnings.extend_from_slice(sources.ledger.warnings());
+    warnings.extend(sources.ledger.warnings());
     if sources.stopping.is_cancelled() {
         reasons.push("draining: the gateway is shutting down".to_owned());
     }
     reasons.extend(sources.supervisor.problems());
-    if let Some(stuck) = log_stuck_for().filter(|stuck| *stuck >= LOG_STUCK) {
-        warnings.push(format!(
-            "log: standard output has taken nothing for {} s; further lines are dropped",
-            stuck.as_secs()
-        ));
-    }
+    warnings.extend(log_problem());
     if let Err(error) = sources.ledger.healthy() {
         reasons.push(error.to_string());
     }

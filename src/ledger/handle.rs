@@ -198,7 +198,7 @@ impl Ledger {
 
     /// What is wrong with the ledger although it works.
     #[must_use]
-    pub fn warnings(&self) -> &[String] {
+    pub fn warnings(&self) -> Vec<String> {
         self.0.store.warnings()
     }
 

@@ -32,7 +32,7 @@ impl Ledger {
     /// # Errors
     /// Why [`open`](Self::open) would fail; that another gateway has it open is no such
     /// reason.
-    pub async fn examine(options: &LedgerOptions) -> Result<&'static str, LedgerError> {
+    pub async fn examine(options: &LedgerOptions) -> Result<String, LedgerError> {
         examine(&options.path, options.retention.operations).await
     }
 }

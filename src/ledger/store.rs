@@ -76,8 +76,8 @@ pub trait Store: Send + Sync {
     }
 
     /// What is wrong with the database, for an operator.
-    fn warnings(&self) -> &[String] {
-        &[]
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Whether every later call fails, whatever happens to the files: only another start can

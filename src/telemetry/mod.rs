@@ -12,4 +12,4 @@ pub use fields::request_span;
 pub use log_limit::LogLimit;
 pub use subscriber::{AlreadyLogging, LogFormat, LogLevel, LogOptions, init};
 pub use supervisor::{Lifetime, Supervisor};
-pub use writer::{LogGuard, log_stuck_for};
+pub use writer::{LogGuard, log_problem};

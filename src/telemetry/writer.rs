@@ -2,7 +2,7 @@
 //! no request waits for a slow disk or pays for waking another thread.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,14 +20,40 @@ const MAX_BATCH: usize = 64 * 1024;
 /// How long the end of the log may take.
 const END: Duration = Duration::from_millis(1500);
 
-/// When the write began that has not ended. A process has one log.
-static WRITING_SINCE: Mutex<Option<Instant>> = Mutex::new(None);
+/// An output that takes nothing for this long is reported.
+const STUCK: Duration = Duration::from_secs(5);
 
-/// For how long the log's output has taken nothing; none if it takes what is written.
+/// How the log's output does. A process has one log.
+static OUTPUT: Mutex<Output> = Mutex::new(Output {
+    writing_since: None,
+    failure: None,
+});
+
+struct Output {
+    /// When the write began that has not ended.
+    writing_since: Option<Instant>,
+    /// Why the last write failed, if it did.
+    failure: Option<io::ErrorKind>,
+}
+
+fn output() -> MutexGuard<'static, Output> {
+    OUTPUT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is wrong with the log's output, for an operator who does not see it there.
 #[must_use]
-pub fn log_stuck_for() -> Option<Duration> {
-    let since = *WRITING_SINCE.lock().unwrap_or_else(PoisonError::into_inner);
-    since.map(|since| since.elapsed())
+pub fn log_problem() -> Option<String> {
+    let output = output();
+    let stuck = output.writing_since.map(|since| since.elapsed());
+    if let Some(stuck) = stuck.filter(|stuck| *stuck >= STUCK) {
+        let stuck = stuck.as_secs();
+        return Some(format!(
+            "log: standard output has taken nothing for {stuck} s; further lines are dropped"
+        ));
+    }
+    let failed =
+        |failure| format!("log: standard output cannot be written ({failure}); lines are lost");
+    output.failure.map(failed)
 }
 
 /// Ends the log when it is dropped: what is waiting is written, for `END` at most.
@@ -78,13 +104,13 @@ struct Batches<W> {
 
 impl<W: Write> Batches<W> {
     fn write_out(&mut self) {
-        let writing = |since| {
-            *WRITING_SINCE.lock().unwrap_or_else(PoisonError::into_inner) = since;
-        };
-        writing(Some(Instant::now()));
+        output().writing_since = Some(Instant::now());
         // A failure to write the log cannot be logged.
-        let _unwritable = self.writer.write_all(&self.lines);
-        writing(None);
+        let written = self.writer.write_all(&self.lines);
+        *output() = Output {
+            writing_since: None,
+            failure: written.err().map(|error| error.kind()),
+        };
         self.lines.clear();
     }
 

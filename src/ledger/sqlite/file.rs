@@ -21,7 +21,7 @@ use nix::{
 
 use super::claim::APPLICATION_ID;
 use super::held::{HeldRecord, Recorded, refuse_emptied};
-use super::modes::{self, make_private, private, side_file};
+use super::modes::{self, SUFFIXES, check_access, make_private, private, side_file};
 use crate::domain::OperationId;
 use crate::ledger::error::LedgerError;
 
@@ -64,6 +64,7 @@ impl FileLock {
         let directory = modes::directory_of(path)?;
         modes::warn_of_directory(&directory);
         let resolved = resolve(path, &directory)?;
+        check_access(&resolved)?;
         refuse_emptied(&resolved)?;
         if !path.exists() {
             private(path).map_err(|e| LedgerError::io("its file cannot be created", &e))?;
@@ -76,7 +77,7 @@ impl FileLock {
         lock_file(&database)?;
         // The mode of another program's file is not ours to change; it is refused later.
         if is_ledger_or_empty(&database).unwrap_or(false) {
-            for suffix in ["", "-wal", "-shm", "-journal", ".lock"] {
+            for suffix in SUFFIXES {
                 make_private(&side_file(&path, suffix))?;
             }
         }
@@ -199,7 +200,7 @@ impl Drop for Registered {
 }
 
 /// The path without symbolic links, of a file that may be missing.
-fn resolve(path: &Path, directory: &Path) -> Result<PathBuf, LedgerError> {
+pub fn resolve(path: &Path, directory: &Path) -> Result<PathBuf, LedgerError> {
     fs::canonicalize(path).or_else(|_missing| {
         let directory = fs::canonicalize(directory);
         let directory = directory.map_err(|e| LedgerError::io("its directory", &e))?;

@@ -38,6 +38,7 @@ use claim::claim_file;
 use connection::ConnectionSlot;
 use failure::{failure, unmigrated};
 use file::FileLock;
+use structure::{Examination, Warnings};
 use wal::SideFiles;
 
 pub use examine::examine;
@@ -64,8 +65,10 @@ pub struct SqliteStore {
     side_files: Mutex<Option<SideFiles>>,
     /// Why the file is not used any more.
     damaged: OnceLock<&'static str>,
-    /// What was found at the start, for an operator.
-    warnings: Vec<String>,
+    /// What was found at the start or since, for an operator.
+    warnings: Warnings,
+    /// While the file is examined in the background.
+    examination: Mutex<Option<Examination>>,
     /// The last to be dropped, after the connections.
     file: FileLock,
 }
@@ -76,18 +79,20 @@ impl SqliteStore {
     pub async fn open(options: &LedgerOptions) -> Result<Self, LedgerError> {
         let (path, retention) = (options.path.clone(), options.retention.operations);
         let acquire = tokio::task::spawn_blocking(move || FileLock::acquire(&path));
-        let mut store = Self {
+        let store = Self {
             durability: options.durability,
             writer: Mutex::new(ConnectionSlot::Empty),
             reader: Mutex::new(ConnectionSlot::Empty),
             side_files: Mutex::new(None),
             damaged: OnceLock::new(),
-            warnings: Vec::new(),
+            warnings: Warnings::default(),
+            examination: Mutex::new(None),
             file: acquire.await.map_err(|_| LedgerError::closed())??,
         };
-        store.warnings = store.examine_structure().await?;
-        let lost = store.compare_with_record(retention).await?;
-        store.warnings.extend(lost);
+        store.examine_structure().await?;
+        if let Some(lost) = store.compare_with_record(retention).await? {
+            store.warnings.add(lost);
+        }
         store.probe().await?;
         store.check().await?;
         Ok(store)
@@ -305,8 +310,8 @@ impl Store for SqliteStore {
         Box::pin(self.check_files())
     }
 
-    fn warnings(&self) -> &[String] {
-        &self.warnings
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.all()
     }
 
     fn has_given_up(&self) -> bool {
@@ -326,6 +331,7 @@ impl Store for SqliteStore {
             if self.has_given_up() {
                 return Ok(());
             }
+            self.end_examination().await;
             // With an older record the next start is only less strict.
             let _ = self.record_newest().await;
             let reader = std::mem::replace(&mut *self.reader.lock().await, ConnectionSlot::Closed);

@@ -1,8 +1,10 @@
 //! A damaged page is found at the start, and costs only the records on it.
 
+use tokio_util::sync::CancellationToken;
+
 use super::SqliteStore;
 use super::row;
-use super::structure::{EXAMINED_FOR, Structure, examine};
+use super::structure::{AT_START, Examination, Structure, examine};
 use crate::domain::OperationId;
 use crate::ledger::error::LedgerError;
 use crate::ledger::store::Found;
@@ -12,24 +14,27 @@ pub const UNFINISHED_IDS: &str = "SELECT id FROM operations WHERE finished_at IS
 
 impl SqliteStore {
     /// Examines the file, and reports what is wrong with it. What is not damaged is served.
-    pub(super) async fn examine_structure(&self) -> Result<Vec<String>, LedgerError> {
+    pub(super) async fn examine_structure(&self) -> Result<(), LedgerError> {
         let mut slot = self.writer().await?;
-        let findings = match examine(slot.connection()?, EXAMINED_FOR).await? {
-            Structure::Sound => return Ok(Vec::new()),
-            Structure::Damaged(findings) => findings,
+        let stop = CancellationToken::new();
+        match examine(slot.connection()?, AT_START, stop).await? {
+            Structure::Sound => {}
+            Structure::Damaged(findings) => self.warnings.report(&findings),
             Structure::Unknown => {
-                tracing::info!("the ledger is too large to be examined at start");
-                return Ok(Vec::new());
+                let options = self.options().pragma("query_only", "ON");
+                let examination = Examination::start(options, self.warnings.clone());
+                *self.examination.lock().await = Some(examination);
             }
-        };
-        for finding in findings {
-            tracing::error!(finding, "the ledger's file is damaged");
         }
-        Ok(vec![
-            "the ledger's file is damaged: records on damaged pages cannot be read or written; \
-             restore a backup"
-                .to_owned(),
-        ])
+        Ok(())
+    }
+
+    /// Ends what is still being examined, before the file is closed.
+    pub(super) async fn end_examination(&self) {
+        let examination = self.examination.lock().await.take();
+        if let Some(examination) = examination {
+            examination.end().await;
+        }
     }
 
     /// The rows of a query for these ids. If a page is damaged, each is read alone.

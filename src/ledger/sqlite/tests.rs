@@ -1,6 +1,7 @@
 //! The store on real files.
 
 mod answers;
+mod examination;
 mod files;
 mod losses;
 mod round_trip;

@@ -65,6 +65,7 @@ impl SqliteStore {
     pub(super) async fn check_files(&self) -> Result<(), LedgerError> {
         self.undamaged()?;
         if let Err(replaced) = self.file.check_path().await {
+            self.end_examination().await;
             for slot in [&self.reader, &self.writer] {
                 let connection = slot.lock().await.take();
                 if let Some(connection) = connection {
@@ -123,6 +124,7 @@ impl SqliteStore {
     /// Writes the log, which SQLite still has open, into the file.
     async fn save_log(&self) -> Result<(), LedgerError> {
         *self.side_files.lock().await = None;
+        self.end_examination().await;
         let mut writer = self.writer.lock().await;
         let mut reader = self.reader.lock().await;
         let (first, second) = (reader.take(), writer.take());

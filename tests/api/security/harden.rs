@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::config::write_config;
 use crate::helpers::Setup;
-use crate::process::Process;
+use crate::process::{Process, program_for_all};
 use crate::vendor::Vendor;
 
 /// The owner of the /proc files of a process that cannot be dumped (proc(5)).
@@ -40,7 +40,7 @@ impl Unprivileged {
         let directory = TempDir::new().unwrap();
         write_config(&directory, vendor.address, &setup);
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let mut command = Command::new(program(directory.path()));
+        let mut command = Command::new(program_for_all(directory.path()));
         command
             .args(["serve", "--config", ".", "--profile", "test"])
             .current_dir(directory.path())
@@ -69,14 +69,6 @@ impl Unprivileged {
     fn owner_of_its_memory(&self) -> u32 {
         fs::metadata(self.proc().join("mem")).unwrap().uid()
     }
-}
-
-/// A copy that every user may execute; the build directory may be private.
-fn program(directory: &Path) -> PathBuf {
-    let program = directory.join("offergate");
-    fs::copy(env!("CARGO_BIN_EXE_offergate"), &program).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    program
 }
 
 /// The limits on a core file, soft and hard.

@@ -1,8 +1,10 @@
 //! The program itself, or another, as a process: starting, stopping and reading its output.
 
+use std::fs::Permissions;
 use std::io::{ErrorKind, Read};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -169,6 +171,14 @@ fn collect(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
 /// Runs the program to its end.
 pub async fn run(directory: &Path, arguments: &[&str]) -> Ended {
     Process::start(directory, arguments, &[]).ended().await
+}
+
+/// A copy of the program that every user may execute; the build directory may be private.
+pub fn program_for_all(directory: &Path) -> PathBuf {
+    let program = directory.join("offergate");
+    std::fs::copy(env!("CARGO_BIN_EXE_offergate"), &program).unwrap();
+    std::fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    program
 }
 
 /// A gateway that is a process of its own, in front of `vendor`.
