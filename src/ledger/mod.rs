@@ -30,7 +30,7 @@ pub use feed::Subscription;
 pub use handle::Ledger;
 pub use key_counts::{KeysFull, MAX_KEYS};
 pub use key_state::KeyState;
-pub use keys::Claim;
+pub use keys::{Claim, ClaimResult, IdempotencyIndex};
 pub use options::{LedgerOptions, Retention};
 pub use store::{Found, MAX_BATCH, Store, Stored, StoredKey};
 pub use writer::Write;

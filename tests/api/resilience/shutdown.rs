@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use crate::client;
 use crate::config::write_config;
 use crate::helpers::{KEY, Setup};
-use crate::process::Served;
+use crate::process::{Process, Served};
 use crate::vendor::Vendor;
 
 /// A gateway whose standard output is not read any more once it listens.
@@ -227,10 +227,38 @@ async fn the_log_says_which_version_starts_and_what_is_left_unfinished() {
     assert_eq!(started["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(started["unfinished_operations"], 0);
     assert_eq!(line(&ended.stdout, "stopped")["unfinished_operations"], 1);
-    let mut process = crate::process::Process::serve(directory.path());
+    let mut process = Process::serve(directory.path());
     process.listens().await;
     process.signal("TERM");
     let ended = process.ended().await;
     let started = line(&ended.stdout, "offergate is listening");
     assert_eq!(started["unfinished_operations"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_hangs_says_where_and_ends_in_time() {
+    let setup = Setup {
+        toml: "[server]\ndrain_seconds = 1\n".into(),
+        ..Setup::default()
+    };
+    let vendor = Vendor::start(setup.vendor.clone()).await;
+    let directory = TempDir::new().unwrap();
+    write_config(&directory, vendor.address, &setup);
+    let pipe = directory.path().join("certificates");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let mut process = Process::start(
+        directory.path(),
+        &["serve", "--config", ".", "--profile", "test"],
+        &[("SSL_CERT_FILE", pipe.to_str().unwrap())],
+    );
+    let is_step = |line: &str| line.contains("\"start: certificates\"").then_some(());
+    process.wait_for_line(is_step).await;
+    let began = Instant::now();
+    process.signal("TERM");
+    let ended = process.ended().await;
+    assert_eq!(ended.code, Some(70), "{ended:?}");
+    assert!(began.elapsed() < Duration::from_secs(8));
+    let last = ended.stdout.lines().last().unwrap();
+    assert!(last.contains("shutdown took too long") && is_step(last).is_some());
 }

@@ -14,6 +14,8 @@ pub mod mint;
 pub mod process;
 pub mod proxy;
 pub mod raw;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub mod threads;
 pub mod tls_client;
 pub mod tls_front;
 pub mod vendor;
