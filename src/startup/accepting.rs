@@ -11,14 +11,18 @@ use tokio::time::{MissedTickBehavior, interval};
 
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// Completes when nothing listens at `address` any more.
+/// Completes when nothing listens at `address` any more, where something does now.
 pub async fn until_closed(address: SocketAddr) {
     let mut checks = interval(CHECK_EVERY);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Not every operating system refuses it; where it does not, success proves nothing.
+    let mut was_refused = false;
     loop {
         checks.tick().await;
-        if bind_beside(address).is_ok() {
-            return;
+        match bind_beside(address) {
+            Ok(_) if was_refused => return,
+            Ok(_) => {}
+            Err(error) => was_refused |= error.kind() == io::ErrorKind::AddrInUse,
         }
     }
 }

@@ -195,7 +195,15 @@ impl Gateway {
             app_state,
             &supervisor,
         )
-        .await?;
+        .await;
+        let public = match public {
+            Ok(public) => public,
+            Err(error) => {
+                supervisor.stop();
+                close(admin).await;
+                return Err(error);
+            }
+        };
         stop_on_failure.0.disarm();
         stop_on_failure.1.disarm();
         progress.begin("serving");
