@@ -15,6 +15,33 @@ fn every_message_of_the_log_is_explained() {
     assert_same("messages of the log", documented.collect(), real.collect());
 }
 
+/// What an operator reads at night is quoted as the program writes it: `…`, `NAME` and `N` stand
+/// for what differs.
+#[test]
+fn quotations_are_the_programs_own_words() {
+    let texts = texts("src").all.join("\n");
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    let page = page("docs/operating.md");
+    let symptoms = page.tables().into_iter();
+    let symptoms = symptoms.filter(|table| table.header[0].starts_with("symptom"));
+    for cell in symptoms
+        .flat_map(|table| table.rows)
+        .map(|row| row[0].clone())
+    {
+        for quotation in cell.split('"').skip(1).step_by(2) {
+            count += 1;
+            let fixed = quotation.replace("NAME", "…").replace(" N ", "…");
+            // A reason follows its kind, and may be a text of its own.
+            let fixed = fixed.replace(": ", "…");
+            let parts = fixed.split('…').map(str::trim);
+            let missing = parts.filter(|part| !part.is_empty() && !texts.contains(part));
+            wrong.extend(missing.map(|part| format!("{quotation}: {part}")));
+        }
+    }
+    crate::assert_none("quotations that the program does not say", wrong);
+    assert!(count > 10, "only {count} quotations");
+}
+
 #[test]
 fn every_variable_is_documented() {
     let rows = page("docs/configuration.md").rows("variable | meaning");

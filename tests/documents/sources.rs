@@ -50,8 +50,16 @@ impl<'ast> Visit<'ast> for Texts {
         self.all.push(text.value());
     }
 
-    /// Documentation is an attribute with a text.
-    fn visit_attribute(&mut self, _: &'ast Attribute) {}
+    /// Documentation is an attribute with a text, too, but an error's message is one of ours.
+    fn visit_attribute(&mut self, attribute: &'ast Attribute) {
+        if let Meta::List(list) = &attribute.meta
+            && list.path.is_ident("error")
+        {
+            let mut found = Vec::new();
+            self.literals(list.tokens.clone(), &mut found);
+            self.all.extend(found);
+        }
+    }
 
     fn visit_macro(&mut self, called: &'ast Macro) {
         let name = called.path.segments.last().unwrap().ident.to_string();
