@@ -15,8 +15,8 @@ use super::store::StoredKey;
 use crate::domain::clock::earliest_now;
 use crate::domain::{CallerName, Digest, FirstAnswer, Idempotency, OperationId};
 
-/// The number of parts. One has at most about 4,000 keys, and each of its locks is held for
-/// less than a millisecond.
+/// The number of parts. Of a million keys one has about 4,000, and expiry holds its lock for
+/// about 0.1 ms (`cargo bench --bench keys`).
 const PARTS: usize = 256;
 
 /// Half a digest identifies a key reliably and saves memory.
