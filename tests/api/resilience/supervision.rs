@@ -90,14 +90,8 @@ fn assert_failed(ended: &Ended, task: &str, how: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thread_that_panics_ends_the_gateway() {
     const PANICKED: &str = "has ended because its thread has panicked";
-    let cases: [(_, Which, _, _); 6] = [
+    let cases: [(_, Which, _, _); 5] = [
         (BACKGROUND, <[Pid]>::last, "poller", PANICKED),
-        (
-            BACKGROUND,
-            <[Pid]>::last,
-            "refresher of credential main",
-            PANICKED,
-        ),
         (WORKER, <[Pid]>::last, "public worker", PANICKED),
         (WORKER, <[Pid]>::first, "admin worker", PANICKED),
         (ACCEPTOR, <[Pid]>::last, "public listener", "has ended"),
