@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod callers;
 mod contract;
 mod operator;
 mod resilience;
@@ -15,5 +16,5 @@ use operator::{kinds, policy, reload};
 use security::{jwt, oidc, tls};
 use support::{
     certs, client, config, entra, forms, helpers, idp, issuer, marks, mint, process, proxy, raw,
-    tls_client, tls_front, vendor,
+    tls_client, tls_front, tools, vendor,
 };

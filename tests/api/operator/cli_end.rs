@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::write_config;
 use crate::helpers::Setup;
-use crate::issuer::skip;
 use crate::process::{Process, Served, run};
+use crate::tools::skip;
 use crate::vendor::Vendor;
 
 /// Runs a command whose standard output is this.

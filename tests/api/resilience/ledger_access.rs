@@ -12,8 +12,8 @@ use tempfile::TempDir;
 
 use crate::config::write_config;
 use crate::helpers::Setup;
-use crate::issuer::skip;
 use crate::process::{Ended, Process, program_for_all};
+use crate::tools::skip;
 use crate::vendor::Vendor;
 
 /// The user `nobody`.

@@ -3,10 +3,7 @@
 //! Where Node or its packages (`npm ci` in `tests/issuer`) are missing, a test that wants an
 //! issuer is skipped with a message. `OFFERGATE_TEST_ISSUER=required` makes that a failure.
 
-use std::fs;
-use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
@@ -16,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::client::{self, Answer};
 use crate::process::Process;
+use crate::tools::{file, node_packages, skip};
 
 /// The issuer's clients, by what they are in the tests.
 pub const PIPELINE: &str = "release-pipeline";
@@ -29,6 +27,7 @@ pub const BY_CERTIFICATE: &str = "offergate-certificate";
 /// The tenant whose token endpoint it is.
 pub const TENANT: &str = "contoso.test";
 
+const HOME: &str = "tests/issuer";
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 const JWKS: &str = "/jwks";
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
@@ -119,14 +118,15 @@ impl Issuer {
     /// None if Node or its packages are missing, with a message in the test's output.
     pub async fn start() -> Option<Self> {
         static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
-        let installed = || INSTALLED.get_or_init(check_installation).clone();
+        let installed = || node_packages(HOME);
+        let installed = move || INSTALLED.get_or_init(installed).clone();
         if let Err(why) = tokio::task::spawn_blocking(installed).await.unwrap() {
             skipped(&why);
             return None;
         }
         let mut node = Command::new("node");
         node.arg("issuer.mjs")
-            .current_dir(home())
+            .current_dir(file(HOME))
             .stdin(Stdio::piped());
         let mut process = Process::spawn(&mut node);
         let listening = |line: &str| serde_json::from_str(line).ok();
@@ -243,48 +243,10 @@ impl Issuer {
     }
 }
 
-fn home() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/issuer")
-}
-
 fn token_path() -> String {
     format!("/{TENANT}/oauth2/v2.0/token")
 }
 
-/// Whether Node is there, and the packages that the lock file asks for; or what is missing.
-/// Missing packages are not fetched here; `npm ci` does that.
-fn check_installation() -> Result<(), String> {
-    let version = Command::new("node")
-        .arg("--version")
-        .stdin(Stdio::null())
-        .output();
-    if !version.is_ok_and(|output| output.status.success()) {
-        return Err("Node is not installed".into());
-    }
-    // npm writes the latter last, when everything is in place.
-    let changed = |path: &str| fs::metadata(home().join(path)).and_then(|file| file.modified());
-    let wanted = changed("package-lock.json").unwrap();
-    match changed("node_modules/.package-lock.json") {
-        Ok(installed) if installed >= wanted => Ok(()),
-        Ok(_) => Err(
-            "its packages are older than package-lock.json: run `npm ci` in tests/issuer".into(),
-        ),
-        Err(_) => Err("its packages are missing: run `npm ci` in tests/issuer".into()),
-    }
-}
-
-/// Reports that this test was skipped, on standard error itself: libtest captures what the
-/// macros print.
 fn skipped(why: &str) {
     skip("OFFERGATE_TEST_ISSUER", why);
-}
-
-/// Reports that the calling test was skipped; fails if this variable requires it.
-pub fn skip(variable: &str, why: &str) {
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a test");
-    let line = format!("SKIPPED: {test}: {why}\n");
-    let required = std::env::var(variable).is_ok_and(|value| value == "required");
-    assert!(!required, "{variable}=required, but: {line}");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }

@@ -18,4 +18,5 @@ pub mod raw;
 pub mod threads;
 pub mod tls_client;
 pub mod tls_front;
+pub mod tools;
 pub mod vendor;

@@ -9,8 +9,8 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 
-use crate::issuer::skip;
 use crate::process::Process;
+use crate::tools::skip;
 
 /// Both wait for events of an event loop (`epoll_wait` and `epoll_pwait`, syscalls(2)).
 const WAITS: [u64; 2] = [232, 281];
