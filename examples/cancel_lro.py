@@ -44,7 +44,7 @@ def cancel(base, api_key, offer, seconds):
                 first = pipeline.run(request)
                 break
             except AzureError:
-                if lost == 5:
+                if lost == 5 or time.monotonic() > deadline:
                     raise
                 time.sleep(lost)
         location = first.http_response.headers.get("Operation-Location")
