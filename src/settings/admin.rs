@@ -1,4 +1,4 @@
-//! `[admin]`: the listener for health, metrics and the console.
+//! `[admin]`: the listener for health.
 
 use std::net::SocketAddr;
 

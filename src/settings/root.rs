@@ -27,7 +27,7 @@ use crate::telemetry::LogOptions;
 pub struct Settings {
     /// The public listener.
     pub server: ServerSettings,
-    /// The listener for health, metrics and the console.
+    /// The listener for health.
     pub admin: AdminSettings,
     /// The vendor's API.
     pub portal: PortalSettings,
