@@ -19,6 +19,9 @@ macro_rules! named_values {
         }
 
         impl $name {
+            /// Every value, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
             /// The text used in JSON and in the ledger.
             #[must_use]
             pub fn as_str(self) -> &'static str {

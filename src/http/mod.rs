@@ -2,6 +2,7 @@
 //!
 //! A handler in `routes` is a list of named steps; `extract` reads and checks what the
 //! request says. A [`Problem`] is the only error, rendered by the guard around all routes.
+//! `openapi` describes each route; the table demands a description for every method.
 
 mod access;
 mod access_log;
@@ -10,22 +11,26 @@ mod connection;
 mod extract;
 mod guard;
 mod long_poll;
+mod openapi;
+mod page;
 mod problem;
 mod quota;
 mod response;
+mod route;
 mod routes;
 mod state;
 
 use actix_web::dev::ServiceFactory;
-use actix_web::guard::{Any, Get, Head};
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpResponse, Resource, Route, web};
+use actix_web::{App, HttpResponse, web};
 use tracing_actix_web::TracingLogger;
 
 use crate::domain::ProblemCode;
 use crate::policy::Cancel;
-use access_log::{RequestSpan, RouteTemplate};
-use routes::{events, offers, operations, problems};
+use access_log::RequestSpan;
+use openapi::descriptions;
+use route::{ApiMethod, ApiRoute, RouteGroup, Verb};
+use routes::{description, events, offers, operations, problems};
 
 pub use access::{Access, CurrentAccess};
 pub use connection::{
@@ -34,6 +39,7 @@ pub use connection::{
 #[cfg(any(test, feature = "fuzzing"))]
 pub use extract::{idempotency_key, parse_action_body, preferred_wait};
 pub use guard::track;
+pub use openapi::Contract;
 pub use problem::Problem;
 pub use quota::{LongPollLimit, Quotas};
 pub use state::{AppState, BodyLimits, HeadLimits, RequestLimits};
@@ -52,72 +58,105 @@ pub fn app(
 > {
     App::new()
         .app_data(state)
-        .configure(routes)
+        .configure(|config| ROUTES.iter().for_each(|group| group.register(config)))
         .default_service(web::to(route_not_found))
         .wrap(from_fn(guard::guard))
         .wrap(TracingLogger::<RequestSpan>::new())
 }
 
-/// Every route of the public listener. Scopes are matched by their plain prefix, so that
-/// a request meets one pattern and not all of them.
-fn routes(config: &mut web::ServiceConfig) {
-    let monitor = read().to(operations::show);
-    let stream = read().to(events::stream);
-    let problem = read().to(problems::show);
-    config
-        .service(web::scope("/offers").service(cancel("/offers/{offerId}/cancel")))
-        .service(
-            web::scope("/publishers/{publisherId}/offers")
-                .service(cancel("/publishers/{publisherId}/offers/{offerId}/cancel")),
-        )
-        .service(
-            web::scope("/operations")
-                .service(resource("/{id}", "/operations/{id}", READ, monitor))
-                .service(resource(
-                    "/{id}/events",
-                    "/operations/{id}/events",
-                    READ,
-                    stream,
-                )),
-        )
-        .service(web::scope("/problems").service(resource(
-            "/{code}",
-            "/problems/{code}",
-            READ,
-            problem,
-        )));
-}
+/// Every route of the public listener.
+const ROUTES: &[RouteGroup] = &[
+    RouteGroup {
+        prefix: "/offers",
+        routes: &[ApiRoute {
+            path: "/offers/{offerId}/cancel",
+            methods: &[ApiMethod {
+                verb: Verb::Post,
+                id: "cancelOffer",
+                handle: |route| route.to(offers::act::<Cancel>),
+                describe: descriptions::cancel,
+            }],
+        }],
+    },
+    RouteGroup {
+        prefix: "/publishers/{publisherId}/offers",
+        routes: &[ApiRoute {
+            path: "/publishers/{publisherId}/offers/{offerId}/cancel",
+            methods: &[ApiMethod {
+                verb: Verb::Post,
+                id: "cancelPublisherOffer",
+                handle: |route| route.to(offers::act::<Cancel>),
+                describe: descriptions::cancel_of_publisher,
+            }],
+        }],
+    },
+    RouteGroup {
+        prefix: "/operations",
+        routes: &[
+            ApiRoute {
+                path: "/operations/{id}",
+                methods: &[ApiMethod {
+                    verb: Verb::Get,
+                    id: "getOperation",
+                    handle: |route| route.to(operations::show),
+                    describe: descriptions::operation,
+                }],
+            },
+            ApiRoute {
+                path: "/operations/{id}/events",
+                methods: &[ApiMethod {
+                    verb: Verb::Get,
+                    id: "streamOperation",
+                    handle: |route| route.to(events::stream),
+                    describe: descriptions::events,
+                }],
+            },
+        ],
+    },
+    RouteGroup {
+        prefix: "/problems",
+        routes: &[ApiRoute {
+            path: "/problems/{code}",
+            methods: &[ApiMethod {
+                verb: Verb::Get,
+                id: "explainProblem",
+                handle: |route| route.to(problems::show),
+                describe: descriptions::problem,
+            }],
+        }],
+    },
+    RouteGroup {
+        prefix: "",
+        routes: &[
+            ApiRoute {
+                path: "/openapi.json",
+                methods: &[ApiMethod {
+                    verb: Verb::Get,
+                    id: "getDescription",
+                    handle: |route| route.to(description::openapi),
+                    describe: descriptions::openapi,
+                }],
+            },
+            ApiRoute {
+                path: "/docs",
+                methods: &[ApiMethod {
+                    verb: Verb::Get,
+                    id: "getDocumentation",
+                    handle: |route| route.to(description::docs),
+                    describe: descriptions::docs,
+                }],
+            },
+        ],
+    },
+];
 
-/// The methods of a route that reads.
-const READ: &str = "GET, HEAD";
-
-/// A route that reads. The HTTP library leaves out the body of an answer to HEAD.
-fn read() -> Route {
-    web::route().guard(Any(Get()).or(Head()))
-}
-
-fn cancel(template: &'static str) -> Resource {
-    let handler = web::post().to(offers::act::<Cancel>);
-    resource("/{offerId}/cancel", template, "POST", handler)
-}
-
-/// A resource that answers other methods with 405 and `Allow`. The log calls it by its
-/// `template`.
-fn resource(
-    path: &'static str,
-    template: &'static str,
-    allow: &'static str,
-    handler: Route,
-) -> Resource {
-    web::resource(path)
-        .app_data(RouteTemplate(template))
-        .route(handler)
-        .default_service(web::to(move || async move {
-            Err::<HttpResponse, _>(Problem::method_not_allowed(allow))
-        }))
+/// The API's description, for callers that reach the gateway at `public_url`.
+#[must_use]
+pub fn contract(public_url: &str) -> Contract {
+    Contract::new(ROUTES, public_url)
 }
 
 async fn route_not_found() -> Result<HttpResponse, Problem> {
-    let detail = "Unknown route; docs/api.md lists the routes.";
+    let detail = "Unknown route; GET /docs lists all of them.";
     Err(Problem::new(ProblemCode::RouteNotFound, detail))
 }

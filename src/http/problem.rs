@@ -24,7 +24,7 @@ pub struct Problem(Box<ProblemFields>);
 #[derive(Debug)]
 struct ProblemFields {
     failure: RequestFailure,
-    allow: Option<&'static str>,
+    allow: Option<HeaderValue>,
     challenge: Option<HeaderValue>,
     closes: bool,
 }
@@ -38,10 +38,12 @@ impl Problem {
 
     /// 405, with the methods that are allowed.
     #[must_use]
-    pub fn method_not_allowed(allow: &'static str) -> Self {
-        let detail = format!("This route supports only {allow}.");
+    pub fn method_not_allowed(allow: Option<HeaderValue>) -> Self {
+        let methods = allow.as_ref().and_then(|allow| allow.to_str().ok());
+        let methods = methods.unwrap_or("other methods");
+        let detail = format!("This route supports only {methods}.");
         let mut problem = Self::new(ProblemCode::MethodNotAllowed, detail);
-        problem.0.allow = Some(allow);
+        problem.0.allow = allow;
         problem
     }
 
@@ -86,8 +88,8 @@ impl Problem {
         let fields = &*self.0;
         let mut response = response(reply::problem(&fields.failure, context));
         let headers = response.headers_mut();
-        if let Some(allow) = fields.allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        if let Some(allow) = &fields.allow {
+            headers.insert(header::ALLOW, allow.clone());
         }
         if let Some(challenge) = &fields.challenge {
             headers.insert(header::WWW_AUTHENTICATE, challenge.clone());

@@ -1,11 +1,13 @@
 //! State that the handlers of one thread share.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::access::CurrentAccess;
+use super::openapi::Contract;
 use super::quota::LongPollLimit;
 use crate::ledger::LedgerClient;
 use crate::operation::{OperationService, ReplyConfig};
@@ -30,6 +32,8 @@ pub struct AppState {
     pub draining: CancellationToken,
     /// The sizes of requests.
     pub limits: RequestLimits,
+    /// The API's description, the same for all threads.
+    pub contract: Arc<Contract>,
 }
 
 /// The largest requests that are accepted.

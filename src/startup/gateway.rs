@@ -20,7 +20,7 @@ use super::worker::{AppStateFactory, Vendors};
 use super::{access, credentials, descriptors, options};
 use crate::admin::HealthSources;
 use crate::domain::Redactor;
-use crate::http::{CurrentAccess, LongPollLimit};
+use crate::http::{self, CurrentAccess, LongPollLimit};
 use crate::ledger::Ledger;
 use crate::operation::{Poller, ReplyConfig, ServiceShared};
 use crate::settings::{LedgerSettings, ServerSettings, Settings};
@@ -185,6 +185,7 @@ impl Gateway {
             keepalive: settings.server.events_beat,
             long_polls: LongPollLimit::new(settings.server.pools().waits),
             limits: options::limits(&settings.server),
+            contract: Arc::new(http::contract(&public_url)),
         };
         let admin = serve_admin(admin, &public_url, health.clone(), &supervisor).await?;
         let public = serve_public(

@@ -2,9 +2,10 @@
 //! so they are made on the thread that uses them.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::{AppState, CurrentAccess, LongPollLimit, RequestLimits};
+use crate::http::{AppState, Contract, CurrentAccess, LongPollLimit, RequestLimits};
 use crate::ledger::{Ledger, LedgerClient};
 use crate::operation::{
     AuthorizedPortal, OperationService, Publishers, ReplyConfig, ServiceShared,
@@ -40,6 +41,7 @@ pub struct AppStateFactory {
     pub keepalive: Duration,
     pub long_polls: LongPollLimit,
     pub limits: RequestLimits,
+    pub contract: Arc<Contract>,
 }
 
 impl AppStateFactory {
@@ -58,6 +60,7 @@ impl AppStateFactory {
             long_polls: self.long_polls.clone(),
             draining: self.operations.draining.clone(),
             limits: self.limits,
+            contract: Arc::clone(&self.contract),
         }
     }
 }

@@ -15,6 +15,6 @@ use contract::idempotency;
 use operator::{kinds, policy, reload};
 use security::{jwt, oidc, tls};
 use support::{
-    certs, client, config, entra, forms, helpers, idp, issuer, marks, mint, process, proxy, raw,
-    tls_client, tls_front, tools, vendor,
+    certs, client, config, described, entra, forms, helpers, idp, issuer, marks, mint, process,
+    proxy, raw, tls_client, tls_front, tools, vendor,
 };

@@ -175,6 +175,52 @@ fn a_file_is_small_and_begins_with_what_it_is() {
 }
 
 #[test]
+fn every_file_is_compiled() {
+    let files = ["src", "crates", "tests", "benches"]
+        .map(rust_files)
+        .concat();
+    let mut wrong = Vec::new();
+    for (name, _) in &files {
+        let path = name.trim_end_matches(".rs").trim_end_matches("/mod");
+        let (directory, module) = path.rsplit_once('/').unwrap();
+        if matches!(module, "main" | "lib") || directory == "benches" {
+            continue;
+        }
+        let ends = ["/mod.rs", "/main.rs", "/lib.rs", ".rs"];
+        let owners = ends.map(|end| format!("{directory}{end}"));
+        let is_declared = |(owner, text): &(String, String)| {
+            owners.contains(owner) && text.contains(&format!("mod {module};"))
+                || text.contains(&format!("/{module}.rs\"]"))
+        };
+        if !files.iter().any(is_declared) {
+            wrong.push(name.clone());
+        }
+    }
+    assert_none(wrong, "files that no other declares as a module");
+}
+
+#[test]
+fn only_the_route_table_makes_routes_so_each_is_described() {
+    let makers = [
+        "resource", "scope", "route", "get", "post", "put", "patch", "delete",
+    ];
+    let mut wrong = Vec::new();
+    for file in gateway().files.iter().filter(|file| file.room == "http") {
+        for path in file.contents.all_paths().filter(|path| !path.is_test) {
+            let makes = path.segments[0] == "web"
+                && path
+                    .segments
+                    .get(1)
+                    .is_some_and(|name| makers.contains(&&**name));
+            if makes && !file.is_test && file.name != "src/http/route.rs" {
+                wrong.push(format!("{}:{}", file.name, path.line));
+            }
+        }
+    }
+    assert_none(wrong, "routes that are not made by the table");
+}
+
+#[test]
 fn only_the_transport_uses_awc_and_only_the_command_line_prints() {
     let mut wrong = Vec::new();
     for file in &gateway().files {

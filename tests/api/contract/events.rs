@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::client::{self, Answer};
+use crate::described;
 use crate::helpers::{KEY, READER_KEY, World, spawn, spawn_undecided};
 
 /// The longest silence on a stream.
@@ -36,9 +37,11 @@ impl Event {
             let mut fields = block.lines().filter_map(|line| line.split_once(": "));
             fields.find(|(n, _)| *n == name).map(|(_, value)| value)
         };
+        let operation = serde_json::from_str(field("data")?).unwrap();
+        described::check_operation(&operation);
         Some(Self {
             id: field("id")?.to_owned(),
-            operation: serde_json::from_str(field("data")?).unwrap(),
+            operation,
         })
     }
 }
@@ -60,9 +63,11 @@ impl Events {
             assert_ne!(read.await.unwrap().unwrap(), 0);
         };
         let chunked = bytes.split_off(end);
+        let head = Answer::parse(&bytes).unwrap();
+        described::check("GET", &path, &head);
         Self {
             stream,
-            head: Answer::parse(&bytes).unwrap(),
+            head,
             chunked,
             text: String::new(),
             ended: false,

@@ -42,6 +42,8 @@ async fn head_is_answered_as_get_without_a_body() {
         (world.address(), unknown, 404),
         (world.address(), "/problems/conflict", 200),
         (world.address(), "/problems/none", 404),
+        (world.address(), "/openapi.json", 200),
+        (world.address(), "/docs", 200),
         (world.admin_address(), "/healthz", 200),
         (world.admin_address(), "/readyz", 200),
     ] {
@@ -78,10 +80,16 @@ async fn other_methods_are_405_with_allow() {
     let world = spawn().await;
     for (address, path, allow) in [
         (world.address(), "/offers/sync-1/cancel", "POST"),
-        (world.address(), "/publishers/contoso/offers/sync-1/cancel", "POST"),
+        (
+            world.address(),
+            "/publishers/contoso/offers/sync-1/cancel",
+            "POST",
+        ),
         (world.address(), "/operations/x", "GET, HEAD"),
         (world.address(), "/operations/x/events", "GET, HEAD"),
         (world.address(), "/problems/conflict", "GET, HEAD"),
+        (world.address(), "/openapi.json", "GET, HEAD"),
+        (world.address(), "/docs", "GET, HEAD"),
         (world.admin_address(), "/healthz", "GET, HEAD"),
         (world.admin_address(), "/readyz", "GET, HEAD"),
     ] {
@@ -138,8 +146,7 @@ async fn events_to_a_client_of_http_1_0_end_by_closing() {
         .unwrap()
         .to_owned();
     for connection in ["close", "keep-alive"] {
-        let head =
-            format!("GET /operations/{id}/events HTTP/1.0\r\nConnection: {connection}");
+        let head = format!("GET /operations/{id}/events HTTP/1.0\r\nConnection: {connection}");
         let all = all_of(&world, world.address(), &head).await;
         let (head, body) = all.split_once("\r\n\r\n").unwrap();
         let head = head.to_ascii_lowercase();
@@ -154,17 +161,34 @@ async fn events_to_a_client_of_http_1_0_end_by_closing() {
 async fn what_is_no_request_is_answered_with_a_problem_document() {
     let world = spawn().await;
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let long_head = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(200_000));
-    let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(300));
+    let long_head = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+        "x".repeat(200_000)
+    );
+    let many = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\n{}\r\n",
+        "X: y\r\n".repeat(300)
+    );
     // The library panics at a header's name of 64 KiB.
-    let name = format!("GET / HTTP/1.1\r\nHost: x\r\n{}: y\r\n\r\n", "x".repeat(70_000));
+    let name = format!(
+        "GET / HTTP/1.1\r\nHost: x\r\n{}: y\r\n\r\n",
+        "x".repeat(70_000)
+    );
     let good = "GET /problems/conflict HTTP/1.1\r\nHost: x\r\n\r\n";
     for address in [world.address(), world.admin_address()] {
         for (bytes, status, code) in [
             ("nonsense\r\n\r\n", 400, "invalid-header"),
             ("GET / HTTP/1.1\r\n\r\n", 400, "invalid-header"),
-            ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "invalid-header"),
-            ("\x16\x03\x01\x02\x00\x01\x00\x01\n\n", 400, "invalid-header"),
+            (
+                "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+                400,
+                "invalid-header",
+            ),
+            (
+                "\x16\x03\x01\x02\x00\x01\x00\x01\n\n",
+                400,
+                "invalid-header",
+            ),
             (preface, 400, "invalid-header"),
             (&long_head, 431, "headers-too-large"),
             (&many, 431, "headers-too-large"),
@@ -177,7 +201,7 @@ async fn what_is_no_request_is_answered_with_a_problem_document() {
                 let mut all = String::new();
                 let read = timeout(TIMEOUT, stream.read_to_string(&mut all)).await;
                 read.expect("still open").unwrap();
-                let last = &all[all.rfind("HTTP/1.1 ").unwrap()..];
+                let last = &all[all.rfind("HTTP/1.1 4").unwrap()..];
                 let answer = Answer::parse(last.as_bytes()).unwrap();
                 let problem = answer.problem(status, code);
                 assert_eq!(problem["delivered"], "no");

@@ -3,10 +3,12 @@
 mod answers;
 mod cancel;
 mod events;
+mod http;
 pub mod idempotency;
 mod idempotency_key;
 mod limits;
 mod location;
+mod openapi;
 mod operations;
 mod outcome;
 mod refused;

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::described;
 use crate::helpers::KEY;
 
 /// No answer of a test takes this long unless something is broken.
@@ -114,7 +115,7 @@ pub async fn send_raw(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
         let mut stream = TcpStream::connect(address).await.unwrap();
         // The server may answer, and close, before it has read everything.
         let _refused = stream.write_all(bytes).await;
-        read_answer(&mut stream).await
+        read_answer_to(bytes, &mut stream).await
     };
     timeout(TIMEOUT, exchange).await.expect("no answer in time")
 }
@@ -125,15 +126,35 @@ pub async fn attempt(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.ok()?;
         stream.write_all(bytes).await.ok()?;
-        read_answer(&mut stream).await
+        read_answer_to(bytes, &mut stream).await
     };
     let answer = timeout(TIMEOUT, exchange).await.expect("no end in time")?;
     let length: usize = answer.header("content-length")?.parse().unwrap();
     (answer.body.len() == length).then_some(answer)
 }
 
-/// Reads one answer.
+/// Reads the answer to this request. It must be described.
+pub async fn read_answer_to(
+    request: &[u8],
+    stream: &mut (impl AsyncRead + Unpin),
+) -> Option<Answer> {
+    let answer = receive(stream).await?;
+    let line = request.split(|b| *b == b'\r').next().unwrap();
+    let line = String::from_utf8_lossy(line);
+    let mut words = line.split(' ');
+    let (method, target) = (words.next(), words.next());
+    described::check(method.unwrap_or(""), target.unwrap_or(""), &answer);
+    Some(answer)
+}
+
+/// Reads one answer. It must be described, for whichever route.
 pub async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
+    let answer = receive(stream).await?;
+    described::check_any(&answer);
+    Some(answer)
+}
+
+async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
     let mut received = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {

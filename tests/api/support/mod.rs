@@ -4,6 +4,7 @@
 pub mod certs;
 pub mod client;
 pub mod config;
+pub mod described;
 pub mod entra;
 pub mod forms;
 pub mod helpers;

@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 pub use tokio_rustls::client::TlsStream;
 
 use crate::certs::{Ca, Issued};
-use crate::client::{Answer, read_answer, request};
+use crate::client::{Answer, read_answer_to, request};
 
 /// No answer of a test takes this long unless something is broken.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -113,7 +113,8 @@ pub async fn cancel_on(
 async fn exchange(stream: &mut TlsStream<TcpStream>, bytes: &str) -> Answer {
     let exchange = async {
         stream.write_all(bytes.as_bytes()).await.unwrap();
-        read_answer(stream).await.expect("no answer")
+        let answer = read_answer_to(bytes.as_bytes(), stream).await;
+        answer.expect("no answer")
     };
     timeout(TIMEOUT, exchange).await.expect("no answer in time")
 }
