@@ -159,20 +159,15 @@ impl Drop for AccessLog {
 
 /// A line for a request that the HTTP library has refused before any handler saw it. Anyone
 /// can cause these, so their rate is bounded.
-pub fn log_refusal(
-    status: u16,
-    code: ProblemCode,
-    request_id: &RequestId,
-    peer: Option<SocketAddr>,
-) {
+pub fn log_refusal(code: ProblemCode, request_id: &RequestId, peer: Option<SocketAddr>) {
     if !UNREADABLE.admits() {
         return;
     }
     tracing::info!(
-        status,
+        status = code.status(),
         problem = code.as_str(),
         request_id = request_id.as_str(),
-        client_address = peer.map(|peer| tracing::field::display(peer.ip())),
+        peer = peer.map(tracing::field::display),
         "unreadable request refused"
     );
 }

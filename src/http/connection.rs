@@ -1,21 +1,22 @@
 //! A caller's connection: the byte stream below HTTP, plain or TLS, with the limits that the
 //! HTTP library does not keep.
 //!
-//! actix-http limits the time of a connection's first head and nothing else: not a second
+//! actix-http could limit the time of a connection's first head and nothing else: not a second
 //! head, not the rest of a body that no handler reads, and not a client that does not read
 //! its answer. [`Connection`] has one deadline for all of these, which is moved as requests
-//! begin and end. When it has passed, the stream reports its end and HTTP closes the
-//! connection in its usual way; a write that is stuck fails.
+//! begin and end. When it has passed, a head that has begun is answered 408, and the stream
+//! reports its end, so that HTTP closes the connection in its usual way; a write that is stuck
+//! fails.
 //!
 //! actix-http also reads and decodes requests for as long as they come, whether or not it
 //! can serve them. [`Connection`] passes on one request at a time: reading stops while a
 //! request is in the works, and goes on with its body or once its answer was sent. The
 //! client's end is still noticed meanwhile.
 
-mod library_answer;
 mod request_end;
 mod state;
 mod stream;
+mod unread;
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -35,8 +36,8 @@ use super::access_log::log_refusal;
 use super::client_address::TrustedPeer;
 use crate::domain::AddressRange;
 use crate::identity::PeerCertificate;
-use library_answer::LibraryAnswer;
 use state::{ConnectionState, LINGER, ReadPosition};
+use unread::UnreadAnswer;
 
 pub use state::{ConnectionTimeouts, InFlightBody, InFlightRequest};
 pub use stream::CallerStream;
@@ -70,14 +71,13 @@ pub struct Connection<S> {
     /// Never later than the deadline, often earlier: it is set again only when it has
     /// fired, since a deadline moves with each request and seldom passes.
     timer: Pin<Box<Sleep>>,
-    refusal: Option<LibraryAnswer>,
+    refusal: Option<UnreadAnswer>,
 }
 
 impl<S> Connection<S> {
-    /// A connection whose first request has not come. `first_head` is the time limit for
-    /// its head.
-    pub fn new(stream: S, config: Arc<ConnectionConfig>, first_head: Duration) -> Self {
-        let deadline = Instant::now() + first_head;
+    /// A connection whose first request has not come.
+    pub fn new(stream: S, config: Arc<ConnectionConfig>) -> Self {
+        let deadline = Instant::now() + config.timeouts.head;
         Self {
             stream,
             state: Rc::new(ConnectionState::new(config.timeouts, deadline)),
@@ -158,16 +158,7 @@ impl<S: CallerStream> Connection<S> {
             ReadPosition::Head(_) => self.write_deadline.is_some(),
             ReadPosition::Body(_) => false,
             ReadPosition::Complete => self.state.is_serving(),
-            ReadPosition::HeadComplete { body, paused } => {
-                let next = if paused {
-                    // No handler has begun: it was no head.
-                    ReadPosition::Head(Default::default())
-                } else {
-                    ReadPosition::HeadComplete { body, paused: true }
-                };
-                self.state.position.set(next);
-                !paused
-            }
+            ReadPosition::HeadComplete { paused, .. } => !paused,
         }
     }
 
@@ -223,23 +214,37 @@ impl<S: CallerStream> Connection<S> {
 }
 
 impl<S: CallerStream> Connection<S> {
-    /// Begins to answer in the library's place if these bytes are an error of its own.
-    fn refuses(&mut self, bytes: &[u8]) -> bool {
+    /// Begins to answer in the library's place if these bytes are an error of its own; returns
+    /// whether they are.
+    fn refuse_instead(&mut self, bytes: &[u8]) -> bool {
         if self.state.answered.get() {
             return false;
         }
-        self.refusal = LibraryAnswer::instead_of(
-            bytes,
-            &self.config.public_url,
-            self.state.has_long_line.get(),
-        );
-        if let Some(refusal) = &self.refusal
-            && self.state.has_begun()
-        {
-            let peer = self.stream.peer_addr();
-            log_refusal(refusal.status, refusal.code, &refusal.request_id, peer);
+        let has_long_line = self.state.has_long_line.get();
+        match UnreadAnswer::instead_of(bytes, &self.config.public_url, has_long_line) {
+            Some(answer) => {
+                self.refuse(answer);
+                true
+            }
+            None => false,
         }
-        self.refusal.is_some()
+    }
+
+    fn refuse(&mut self, answer: UnreadAnswer) {
+        if self.state.has_begun() {
+            let peer = self.stream.peer_addr();
+            log_refusal(answer.code, &answer.request_id, peer);
+        }
+        self.refusal = Some(answer);
+    }
+
+    /// The time limit of what was awaited is over: the stream ends. A head that has begun is
+    /// answered first, unless an earlier answer is stuck.
+    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.write_deadline.is_none() && self.state.gives_up_head() {
+            self.refuse(UnreadAnswer::late(&self.config.public_url));
+        }
+        self.poll_refuse(context)
     }
 
     /// Sends the refusal, then reads for a moment. The library's own bytes count as written
@@ -286,12 +291,19 @@ impl<S: CallerStream> AsyncRead for Connection<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.is_held() {
+        if this.refusal.is_some() {
+            return this.poll_refuse(context);
+        }
+        let is_held = this.is_held();
+        this.state.asks_for_more();
+        if is_held {
             return this.poll_held(context);
         }
         if !this.ahead.is_empty() {
             let count = this.ahead.len().min(buffer.remaining());
-            let passed = this.state.receive(&this.ahead[..count])?;
+            let Some(passed) = this.state.receive(&this.ahead[..count])? else {
+                return this.poll_late(context);
+            };
             let before = buffer.filled().len();
             buffer.put_slice(&this.ahead[..passed]);
             this.state.spoil(&mut buffer.filled_mut()[before..]);
@@ -303,10 +315,16 @@ impl<S: CallerStream> AsyncRead for Connection<S> {
         }
         let before = buffer.filled().len();
         match Pin::new(&mut this.stream).poll_read(context, buffer) {
-            // Nothing was read: the end of the stream.
-            Poll::Pending => this.poll_deadline(context).map(Ok),
+            Poll::Pending => {
+                ready!(this.poll_deadline(context));
+                this.poll_late(context)
+            }
             Poll::Ready(Ok(())) if buffer.filled().len() > before => {
-                let passed = before + this.state.receive(&buffer.filled()[before..])?;
+                let Some(passed) = this.state.receive(&buffer.filled()[before..])? else {
+                    buffer.set_filled(before);
+                    return this.poll_late(context);
+                };
+                let passed = before + passed;
                 this.ahead.extend_from_slice(&buffer.filled()[passed..]);
                 buffer.set_filled(passed);
                 this.state.spoil(&mut buffer.filled_mut()[before..]);
@@ -324,7 +342,7 @@ impl<S: CallerStream> AsyncWrite for Connection<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.refusal.is_some() || this.refuses(bytes) {
+        if this.refusal.is_some() || this.refuse_instead(bytes) {
             return this.poll_refuse(context).map_ok(|()| bytes.len());
         }
         match Pin::new(&mut this.stream).poll_write(context, bytes) {

@@ -57,7 +57,7 @@ pub struct ReplyConfig {
 pub struct ProblemContext<'a> {
     /// `server.public_url`
     pub public_url: &'a str,
-    /// The request's path, as received.
+    /// The request's path, as received; empty where it could not be read.
     pub path: &'a str,
     /// The id that the request is logged under.
     pub request_id: &'a str,
@@ -246,6 +246,7 @@ struct ProblemView<'a> {
     detail: &'a str,
     /// The same: Azure SDKs print this member of an error.
     message: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     instance: &'a str,
     code: ProblemCode,
     request_id: &'a str,

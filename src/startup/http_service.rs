@@ -50,7 +50,6 @@ impl<M> HttpSettings<M> {
         B: MessageBody + 'static,
     {
         let connections = Arc::clone(&self.connections);
-        let head = connections.timeouts.head;
         let closing = self.closing.clone();
         let app = (self.make_app)()
             .into_factory()
@@ -60,18 +59,17 @@ impl<M> HttpSettings<M> {
                 let closing = closing.clone();
                 async move { closing.notified().await }
             })
-            // The connection ends itself when it is idle.
+            // The connection ends itself when it is idle, or a head is late.
             .keep_alive(KeepAlive::Os)
+            .client_request_timeout(Duration::ZERO)
             // A client that closes its half has gone; its waits end.
             .h1_allow_half_closed(false)
-            .client_request_timeout(head)
             .client_disconnect_timeout(DISCONNECT)
             .on_connect_ext(|connection: &Connection<S>, data| connection.attach(data))
             // No handler uses the scheme or the host that a configuration would name.
             .h1(map_config(app, |()| AppConfig::default()));
         fn_service(move |stream: S| {
-            // actix-http answers 408 to a first head that is late; leave it time for that.
-            let connection = Connection::new(stream, Arc::clone(&connections), head + DISCONNECT);
+            let connection = Connection::new(stream, Arc::clone(&connections));
             let peer = connection.peer_addr();
             ready(Ok::<_, DispatchError>((connection, peer)))
         })

@@ -109,13 +109,13 @@ impl ConnectionState {
     /// Takes note of received bytes.
     ///
     /// # Returns
-    /// How many of them may be passed on to HTTP: not those of the next request.
+    /// How many of them may be passed on to HTTP: not those of the next request. None if they
+    /// come too late: a client that never stops sending never lets the deadline be asked
+    /// otherwise.
     ///
     /// # Errors
-    /// [`io::ErrorKind::TimedOut`]: they come too late. A client that never stops sending
-    /// never lets the deadline be asked otherwise. [`io::ErrorKind::InvalidData`]: they do not
-    /// tell where the body ends.
-    pub fn receive(&self, bytes: &[u8]) -> io::Result<usize> {
+    /// [`io::ErrorKind::InvalidData`]: they do not tell where the body ends.
+    pub fn receive(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
         let mut begins = false;
         let taken = match self.position.get() {
             ReadPosition::Head(mut scan) => {
@@ -162,15 +162,47 @@ impl ConnectionState {
                 let deadline = Instant::now() + self.timeouts.head;
                 self.phase.set(ConnectionPhase::Receiving(deadline));
                 self.answered.set(false);
-                Ok(taken)
+                Ok(Some(taken))
             }
             ConnectionPhase::Idle(deadline) | ConnectionPhase::Receiving(deadline)
                 if deadline < Instant::now() =>
             {
-                Err(io::ErrorKind::TimedOut.into())
+                Ok(None)
             }
-            _ => Ok(taken),
+            _ => Ok(Some(taken)),
         }
+    }
+
+    /// HTTP asks for more. After the end of a head it gets nothing once, so that it parses that
+    /// head. If it asks again although no handler has begun, it still waits for the end of a
+    /// head, and the search for that begins anew.
+    pub fn asks_for_more(&self) {
+        if let ReadPosition::HeadComplete { body, paused } = self.position.get() {
+            self.position.set(match paused {
+                false => ReadPosition::HeadComplete { body, paused: true },
+                true => ReadPosition::Head(HeadScan::default()),
+            });
+        }
+    }
+
+    /// Gives up a head whose time is over, if one has begun: its answer has a moment to be sent.
+    ///
+    /// # Returns
+    /// Whether there is one.
+    pub fn gives_up_head(&self) -> bool {
+        let has_begun = match self.position.get() {
+            ReadPosition::Head(scan) => scan.has_begun(),
+            _ => false,
+        };
+        let is_late = match self.phase.get() {
+            ConnectionPhase::Receiving(deadline) => deadline <= Instant::now(),
+            _ => false,
+        };
+        if has_begun && is_late {
+            let until = Instant::now() + LINGER;
+            self.phase.set(ConnectionPhase::Receiving(until));
+        }
+        has_begun && is_late
     }
 
     /// Makes a head with a line that is too long unreadable: the library refuses it then,

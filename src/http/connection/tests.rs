@@ -11,7 +11,6 @@ const TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
     head: Duration::from_secs(5),
     write: Duration::from_secs(45),
 };
-const FIRST_HEAD: Duration = Duration::from_secs(6);
 /// What a stream in memory holds before writing to it has to wait.
 const CAPACITY: usize = 16;
 const MOMENT: Duration = Duration::from_millis(10);
@@ -42,7 +41,7 @@ fn connect_with(capacity: usize) -> (Connection<DuplexStream>, DuplexStream) {
         public_url: "".into(),
         trusted_proxies: [].into(),
     };
-    (Connection::new(server, config.into(), FIRST_HEAD), client)
+    (Connection::new(server, config.into()), client)
 }
 
 impl<S> Connection<S> {
@@ -76,9 +75,12 @@ fn assert_about(elapsed: Duration, expected: Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_ends_at_its_deadline() {
-    let (mut connection, _client) = connect();
-    assert_about(until_end(&mut connection).await, FIRST_HEAD);
-    let (mut connection, _client) = connect();
+    let (mut connection, mut client) = connect();
+    assert_about(until_end(&mut connection).await, TIMEOUTS.head);
+    drop(connection);
+    // Without an answer: nothing was asked.
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    let (mut connection, mut client) = connect();
     // The timer fires several times meanwhile, for deadlines that have moved.
     for _ in 0..10 {
         drop(connection.begin());
@@ -87,26 +89,49 @@ async fn an_idle_connection_ends_at_its_deadline() {
     }
     drop(connection.begin());
     assert_about(until_end(&mut connection).await, TIMEOUTS.idle);
+    drop(connection);
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+}
+
+/// Reads until the stream's end, and what the client has received then.
+async fn end_of(connection: &mut Connection<DuplexStream>, client: &mut DuplexStream) -> String {
+    let mut bytes = [0];
+    let (ended, answer) = tokio::join!(connection.read(&mut bytes), async {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    });
+    assert_eq!(ended.unwrap(), 0);
+    answer
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_head_has_one_deadline_from_its_first_byte() {
-    let (mut connection, mut client) = connect();
-    drop(connection.begin());
-    sleep(TIMEOUTS.idle / 2).await;
-    let start = Instant::now();
-    let mut drops = 0;
-    loop {
-        client.write_all(b"x").await.unwrap();
-        match timeout(Duration::from_secs(1), connection.read(&mut [0])).await {
-            Ok(Ok(1)) => drops += 1,
-            Ok(_end) => break,
-            Err(_waiting) => {}
+async fn a_slow_head_has_one_deadline_from_its_first_byte_and_is_answered() {
+    for is_first in [true, false] {
+        let (mut connection, mut client) = connect_with(4096);
+        if !is_first {
+            drop(connection.begin());
+            sleep(TIMEOUTS.idle / 2).await;
         }
-        sleep(Duration::from_secs(1)).await;
+        let start = Instant::now();
+        for _ in 0..4 {
+            client.write_all(b"x").await.unwrap();
+            assert_eq!(connection.passes().await, "x");
+            sleep(Duration::from_secs(1)).await;
+        }
+        let answer = end_of(&mut connection, &mut client).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"),
+            "{answer}"
+        );
+        assert!(answer.contains("\"code\":\"request-timeout\""), "{answer}");
+        let most = TIMEOUTS.head + LINGER + MOMENT;
+        assert!(
+            (TIMEOUTS.head..most).contains(&start.elapsed()),
+            "{:?}",
+            start.elapsed()
+        );
     }
-    assert!((5..=6).contains(&drops), "{drops}");
-    assert!(start.elapsed() <= TIMEOUTS.head + Duration::from_secs(2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,12 +178,21 @@ async fn a_write_that_is_stuck_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_never_stops_sending_is_stopped() {
-    let (mut connection, mut client) = connect();
+    let (mut connection, mut client) = connect_with(4096);
     client.write_all(&[0; CAPACITY]).await.unwrap();
     assert_eq!(connection.read(&mut [0]).await.unwrap(), 1);
-    advance(FIRST_HEAD + MOMENT).await;
-    let error = connection.read(&mut [0]).await.unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    advance(TIMEOUTS.head + MOMENT).await;
+    let answer = end_of(&mut connection, &mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    // The rest of a body that was not wanted was answered before.
+    let (mut connection, mut client) = connect_with(4096);
+    drop(InFlightRequest::on(&connection.state, 100));
+    client.write_all(&[0; CAPACITY]).await.unwrap();
+    assert_eq!(connection.read(&mut [0]).await.unwrap(), 1);
+    advance(TIMEOUTS.head + MOMENT).await;
+    assert_eq!(connection.read(&mut [0]).await.unwrap(), 0);
+    drop(connection);
+    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -148,7 +148,6 @@ fn problem() -> ObjectBuilder {
         .with("status", number("The HTTP status.", false))
         .with("detail", text("What happened, which limit or rule it was, and what to do."))
         .with("message", text("The same as `detail`, for Azure SDKs."))
-        .with("instance", text("The path of the request."))
         .with(
             "code",
             values("For programs.", ProblemCode::ALL.iter().map(|code| code.as_str())),
@@ -163,6 +162,7 @@ fn problem() -> ObjectBuilder {
             )),
         )
         .with("delivered", reference("Delivered", "Whether the vendor received the request."))
+        .property("instance", text("The path of the request, unless it could not be read."))
         .property(
             "operationLocation",
             uri("Where to follow the operation, if one was recorded."),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -98,11 +98,7 @@ async fn a_slow_head_is_closed_after_the_time_limit() {
         stream.write_all(start.as_bytes()).await.unwrap();
         let received = closed(stream, limit).await;
         let received = received.unwrap_or_else(|| panic!("{start:?} is still waited for"));
-        let received = String::from_utf8_lossy(&received);
-        assert!(
-            received.is_empty() || received.starts_with("HTTP/1.1 408 "),
-            "{received}"
-        );
+        assert_late(&received, start.is_empty());
     }
     // A head that arrives in small pieces.
     let stream = TcpStream::connect(world.address()).await.unwrap();
@@ -119,19 +115,45 @@ async fn a_slow_head_is_closed_after_the_time_limit() {
     let mut received = Vec::new();
     let end = timeout(limit, reading.read_to_end(&mut received)).await;
     assert!(end.is_ok(), "a dripping head is waited for");
+    assert_late(&received, false);
     dripping.abort();
     world.assert_nothing_sent().await;
+}
+
+/// What comes before the end of a connection must be an answer that says why; nothing comes
+/// where nothing was asked.
+#[track_caller]
+fn assert_late(received: &[u8], is_idle: bool) {
+    let received = String::from_utf8_lossy(received);
+    if is_idle {
+        assert_eq!(received, "");
+        return;
+    }
+    let (head, body) = received.split_once("\r\n\r\n").expect("no answer");
+    assert!(head.starts_with("HTTP/1.1 408 "), "{received}");
+    assert!(head.contains("connection: close"), "{received}");
+    let problem: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(problem["code"], "request-timeout");
+    assert_eq!(
+        (&problem["delivered"], &problem["retryable"]),
+        (&"no".into(), &true.into())
+    );
 }
 
 /// Whether a connection is closed on which one request was answered and then this
 /// much of another was sent.
 async fn is_closed_after(world: &World, second: &str) -> bool {
+    end_after(world, second).await.is_some()
+}
+
+/// What is received then before the end; none if there is no end.
+async fn end_after(world: &World, second: &str) -> Option<Vec<u8>> {
     let first = "GET /problems/conflict HTTP/1.1\r\nHost: x\r\n\r\n";
     let mut stream = TcpStream::connect(world.address()).await.unwrap();
     stream.write_all(first.as_bytes()).await.unwrap();
     assert_eq!(read_answer(&mut stream).await.unwrap().status, 200);
     stream.write_all(second.as_bytes()).await.unwrap();
-    closed(stream, Duration::from_secs(8)).await.is_some()
+    closed(stream, Duration::from_secs(8)).await
 }
 
 const IMPATIENT: &str = "[server]\nhead_timeout_ms = 1000\nkeep_alive_seconds = 1";
@@ -139,7 +161,7 @@ const IMPATIENT: &str = "[server]\nhead_timeout_ms = 1000\nkeep_alive_seconds = 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_is_closed() {
     let world = spawn_toml(IMPATIENT).await;
-    assert!(is_closed_after(&world, "").await);
+    assert_late(&end_after(&world, "").await.unwrap(), true);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,9 +183,10 @@ async fn an_idle_connection_is_closed_after_a_long_request_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_second_head_is_closed_after_the_time_limit() {
+async fn a_slow_second_head_is_answered_and_closed_after_the_time_limit() {
     let world = spawn_toml(IMPATIENT).await;
-    assert!(is_closed_after(&world, "POST /offers/sync-1/canc").await);
+    let received = end_after(&world, "POST /offers/sync-1/canc").await;
+    assert_late(&received.unwrap(), false);
 }
 
 #[tokio::test(flavor = "multi_thread")]
