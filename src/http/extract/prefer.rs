@@ -14,36 +14,41 @@ pub fn preferred_wait(headers: &HeaderMap, longest: Duration) -> Option<Duration
     if longest.is_zero() {
         return None;
     }
-    let lines = headers.get_all(PREFER);
-    let mut preferences = lines.filter_map(|line| line.to_str().ok()).flat_map(split);
+    let mut preferences = headers
+        .get_all(PREFER)
+        .flat_map(|line| split(line.as_bytes()));
     let seconds = preferences.find_map(wait_seconds)??;
     Some(longest.min(Duration::from_secs(seconds)))
 }
 
-/// The preferences of a line: separated by commas, but not by those in quotes.
-fn split(line: &str) -> impl Iterator<Item = &str> {
+/// The preferences of a line: separated by commas, but not by those in quotes. A line may hold
+/// bytes that are not ASCII (RFC 9110 section 5.5): these concern only their own preference.
+fn split(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
-    line.split(move |c| {
+    line.split(move |&byte| {
         let was_escaped = std::mem::take(&mut escaped);
         if !was_escaped {
-            quoted ^= c == '"';
-            escaped = quoted && c == '\\';
+            quoted ^= byte == b'"';
+            escaped = quoted && byte == b'\\';
         }
-        c == ',' && !quoted
+        byte == b',' && !quoted
     })
 }
 
 /// None for another preference; the seconds of `wait`, if they can be read. Parameters of
 /// it have no meaning.
-fn wait_seconds(preference: &str) -> Option<Option<u64>> {
-    let preference = preference.split(';').next()?;
-    let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
-    if !name.trim().eq_ignore_ascii_case("wait") {
+fn wait_seconds(preference: &[u8]) -> Option<Option<u64>> {
+    let preference = preference.split(|&byte| byte == b';').next()?;
+    let mut parts = preference.splitn(2, |&byte| byte == b'=');
+    let name = parts.next()?.trim_ascii();
+    if !name.eq_ignore_ascii_case(b"wait") {
         return None;
     }
-    let value = value.trim();
-    let unquoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
-    let digits = unquoted.unwrap_or(value);
+    let value = parts.next().unwrap_or_default().trim_ascii();
+    let unquoted = value
+        .strip_prefix(b"\"")
+        .and_then(|v| v.strip_suffix(b"\""));
+    let digits = str::from_utf8(unquoted.unwrap_or(value)).unwrap_or_default();
     let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     Some(is_number.then(|| digits.parse().unwrap_or(u64::MAX)))
 }
@@ -53,10 +58,15 @@ mod tests {
     use super::*;
     use actix_web::http::header::HeaderValue;
 
+    /// Text as most clients send it that is not ASCII: one byte a character.
+    fn latin1(text: &str) -> Vec<u8> {
+        text.chars().map(|c| u8::try_from(c).unwrap()).collect()
+    }
+
     fn wait(lines: &[&str]) -> Option<u64> {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(PREFER, HeaderValue::from_str(line).unwrap());
+            headers.append(PREFER, HeaderValue::from_bytes(&latin1(line)).unwrap());
         }
         preferred_wait(&headers, Duration::from_secs(60)).map(|wait| wait.as_secs())
     }
@@ -76,6 +86,9 @@ mod tests {
             (&["respond-async", "wait=10"], Some(10)),
             (&["wait=5, wait=10"], Some(5)),
             (&["wait=5", "wait=10"], Some(5)),
+            (&["foo=\"\u{fc}\", wait=10"], Some(10)),
+            (&["wait=10;foo=\"\u{fc}\""], Some(10)),
+            (&["\u{fc}, wait=10"], Some(10)),
         ] {
             assert_eq!(wait(lines), seconds, "{lines:?}");
         }
@@ -95,6 +108,8 @@ mod tests {
             "wait=\"1",
             "foo=\"wait=1\"",
             "wait=ten, wait=10",
+            "wait=\u{fc}, wait=10",
+            "\u{fc}wait=10",
         ] {
             assert_eq!(wait(&[line]), None, "{line}");
         }
