@@ -22,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::domain::clock;
 use config_args::ConfigArgs;
 
 #[derive(Parser)]
@@ -70,6 +71,7 @@ pub fn command() -> clap::Command {
 /// Parses the command line and runs the command.
 #[must_use]
 pub fn run() -> ExitCode {
+    clock::start();
     let command = Cli::parse().command;
     let runs_until_stopped = matches!(
         command,

@@ -2,7 +2,7 @@
 //!
 //! The wall clock dates what others read and what outlives the process. It can be set to
 //! another time at any moment, so no duration is measured on it. The steady clock shows the
-//! same time when it is first read and never jumps.
+//! same time when the process starts and never jumps.
 
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -11,6 +11,12 @@ use jiff::{SignedDuration, Timestamp};
 
 /// The same moment on the monotonic clock and on the wall clock.
 static START: LazyLock<(Instant, Timestamp)> = LazyLock::new(|| (Instant::now(), now()));
+
+/// Starts the steady clock, unless it was started before. The process calls this first: a jump
+/// of the wall clock before that would not be noticed.
+pub fn start() {
+    LazyLock::force(&START);
+}
 
 /// The present moment on the wall clock, to the microsecond, the ledger's precision, so that
 /// an operation reads the same before and after.
@@ -75,7 +81,7 @@ pub mod tests {
 
     /// Sets the wall clock of this thread forward, or back, from where it was at its start.
     pub fn jump(by: SignedDuration) {
-        let _started = *START;
+        start();
         JUMPED.set(by);
     }
 
