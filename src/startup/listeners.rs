@@ -145,8 +145,9 @@ type HandshakeError = TlsError<io::Error, Infallible>;
 impl fmt::Display for TlsFailure<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
+            TlsError::Timeout => f.write_str("it took longer than server.head_timeout_ms"),
             TlsError::Tls(error) => write!(f, "{error}"),
-            _ => f.write_str("it took longer than server.head_timeout_ms"),
+            TlsError::Service(never) => match *never {},
         }
     }
 }

@@ -31,10 +31,10 @@ impl PollTimes {
         PollTime { times, id }
     }
 
-    /// The time until this operation is polled. If its poll is overdue, the vendor may be
-    /// slow, or others come first: the answer is as long as it has been overdue, so that
-    /// whoever asks at these times asks ever less often. Nothing for an operation that is
-    /// not polled: it is about to be, or has ended.
+    /// The time until this operation is polled. If its poll is overdue, because the vendor is
+    /// slow or others come first, the answer is as long as it has been overdue: a client that
+    /// asks after that time doubles its interval each time. Zero for an operation that is not
+    /// polled: it is about to be, or has ended.
     #[must_use]
     pub fn remaining(&self, id: OperationId, now: Instant) -> Duration {
         let shard = self.shard(id).read();

@@ -66,6 +66,8 @@ impl Throttle {
     /// Records a pause that the vendor demands. It is the offer's own; the publisher's other
     /// offers are held only if several are throttled in a row, and never because of first
     /// polls: under a steady flow of new cancels the others would not be polled any more.
+    /// A first poll that succeeds does count: a vendor that throttled the whole publisher
+    /// would have throttled it too.
     /// Status texts do not affect the outcome, so throttling them does not hold other
     /// requests.
     pub fn record(
@@ -124,6 +126,7 @@ impl PublisherHold {
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 }
+
 /// Holds by key, capped at `longest`.
 #[derive(Debug)]
 struct Holds<K> {
