@@ -11,6 +11,10 @@ use super::tls::{self, TlsSettings};
 use super::url;
 use crate::domain::{AddressRange, SharedCapacity};
 
+/// The longest request target and the longest headers, in bytes. The HTTP library reads heads
+/// of 128 KiB with lines of 64 KiB, which must have room for both.
+const MAX_HEAD_PART: u64 = 64_000;
+
 /// The public listener and its limits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerSettings {
@@ -45,7 +49,7 @@ pub struct ServerSettings {
     pub max_body_bytes: usize,
     /// The longest request target, in bytes.
     pub max_uri_bytes: usize,
-    /// The longest request head, in bytes.
+    /// All headers of a request together, in bytes.
     pub max_header_bytes: usize,
     /// The proxies whose `X-Forwarded-For` is read, for the log alone.
     pub trusted_proxies: Vec<AddressRange>,
@@ -83,14 +87,12 @@ pub fn read(t: &mut Table<'_, '_>, context: &mut Context) -> Option<ServerSettin
         events_beat: t.seconds("events_beat_seconds", 1..=300),
         max_connections: t.count("max_connections", 1..=1_000_000),
         max_in_flight_actions: t.count("max_in_flight_actions", 1..=100_000),
-        // actix-http's clock for this ticks twice a second: a shorter limit could expire
-        // before the connection is established.
         head_timeout: t.millis("head_timeout_ms", 1_000..=600_000),
         body_timeout: t.millis("body_timeout_ms", 1..=600_000),
         keep_alive: t.seconds("keep_alive_seconds", 1..=3600),
         max_body_bytes: t.count("max_body_bytes", 1..=16_777_216),
-        max_uri_bytes: t.count("max_uri_bytes", 256..=65_536),
-        max_header_bytes: t.count("max_header_bytes", 1024..=131_072),
+        max_uri_bytes: t.count("max_uri_bytes", 256..=MAX_HEAD_PART),
+        max_header_bytes: t.count("max_header_bytes", 1024..=MAX_HEAD_PART),
         trusted_proxies: t
             .texts(
                 "trusted_proxies",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::{Answer, assert_not_delivered, raw_cancel, read_answer, send_raw};
+use crate::client::{self, Answer, assert_not_delivered, raw_cancel, read_answer, send_raw};
 use crate::helpers::{spawn, spawn_toml};
 
 const CANCEL: &str = "/offers/sync-1/cancel";
@@ -176,4 +176,31 @@ async fn expect_continue_is_answered_with_100_or_the_refusal() {
     stream.read_exact(&mut go_on).await.unwrap();
     let answer = read_answer(&mut stream).await.unwrap();
     assert_not_delivered(&answer.problem(413, "body-too-large"));
+}
+
+/// The largest limits on a head can be used: nothing below them is refused for another reason.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_limits_of_a_head_are_those_that_count() {
+    const MOST: usize = 64_000;
+    let world = spawn_toml("[server]\nmax_uri_bytes = 64000\nmax_header_bytes = 64000").await;
+    for (path_bytes, header_bytes, status, code) in [
+        (MOST, MOST - 200, 404, "route-not-found"),
+        (MOST + 1, 100, 414, "uri-too-long"),
+        (100, MOST, 431, "headers-too-large"),
+        (100, MOST + 1200, 431, "headers-too-large"),
+        (MOST, MOST + 3000, 431, "headers-too-large"),
+    ] {
+        let path = format!("/{}", "x".repeat(path_bytes - 1));
+        let long = "x".repeat(header_bytes);
+        let bytes = client::request(world.address(), "GET", &path, &[("X-Long", &long)], "");
+        let answer = send_raw(world.address(), bytes.as_bytes()).await;
+        let answer = answer.unwrap_or_else(|| panic!("{path_bytes}, {header_bytes}: no answer"));
+        let problem = answer.json();
+        assert_eq!(
+            (answer.status, problem["code"].as_str()),
+            (status, Some(code))
+        );
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(status == 404 || detail.contains("server.max_"), "{detail}");
+    }
 }
