@@ -1,5 +1,6 @@
 //! Limits of one caller.
 
+use std::fmt;
 use std::num::NonZeroU32;
 
 /// The rate of requests that a caller may send.
@@ -9,6 +10,14 @@ pub struct RateLimit {
     pub per_second: NonZeroU32,
     /// Requests in a burst.
     pub burst: NonZeroU32,
+}
+
+/// As the configuration writes it.
+impl fmt::Display for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { per_second, burst } = self;
+        write!(f, "{{ per_second = {per_second}, burst = {burst} }}")
+    }
 }
 
 /// What all callers share. One caller gets at most half of each, unless its own limit says

@@ -23,7 +23,7 @@ pub struct WaitSlot {
 #[derive(Debug, thiserror::Error)]
 pub enum NoWaitSlot {
     /// The caller has as many as it may have.
-    #[error("of this caller (max_waits = {}{})", .0.count, match .0.is_default {
+    #[error("of this caller (callers.max_waits = {}{})", .0.count, match .0.is_default {
         true => ", by default half of what all callers may have",
         false => "",
     })]

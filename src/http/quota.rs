@@ -39,7 +39,8 @@ struct ConcurrencyLimits(HashMap<CallerName, (Limit, Arc<Semaphore>)>);
 /// The remaining quota of a caller's rate, for the headers of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimitState {
-    rate: RateLimit,
+    /// The rate that is allowed.
+    pub rate: RateLimit,
     requests: u32,
 }
 
@@ -142,7 +143,7 @@ impl Quotas {
                 false => "",
             };
             let detail = format!(
-                "Too many concurrent actions for this caller (max_in_flight_actions = \
+                "Too many concurrent actions for this caller (callers.max_in_flight_actions = \
                  {count}{default}); nothing was sent. Retry after 1 s."
             );
             Problem::new(ProblemCode::RateLimited, detail).retry_after(Duration::from_secs(1))

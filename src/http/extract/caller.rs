@@ -200,8 +200,11 @@ fn count(request: &HttpRequest, access: &Access, caller: &Caller) -> Result<(), 
     match wait {
         None => Ok(()),
         Some(wait) => {
-            let detail = "Too many requests by this caller (rate_limit); nothing was sent. Retry \
-                          after the time in Retry-After.";
+            let detail = format!(
+                "Too many requests by this caller (callers.rate_limit = {}); nothing was sent. \
+                 Retry after the time in Retry-After.",
+                left.rate
+            );
             Err(Problem::new(ProblemCode::RateLimited, detail).retry_after(wait))
         }
     }

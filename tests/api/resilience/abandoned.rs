@@ -128,7 +128,9 @@ async fn more_waits_than_allowed_are_answered_at_once_and_streams_refused() {
     listening.write_all(bytes.as_bytes()).await.unwrap();
     assert_eq!(head(&mut listening).await.status, 200);
     let refused = world.send("GET", &events, "").await;
-    refused.problem(429, "rate-limited");
+    let problem = refused.problem(429, "rate-limited");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("(callers.max_waits = 1)"), "{detail}");
     assert_eq!(refused.retry_after(), Some(5));
     let wait = [("Prefer", "wait=50")];
     let at_once = world.send_with("GET", &monitor, &wait, "").await;

@@ -95,6 +95,9 @@ async fn a_caller_has_its_own_limits() {
     let answer = world.send_as(NOBODY_KEY, "POST", CANCEL, "").await;
     let problem = answer.problem(429, "rate-limited");
     assert_eq!(problem["retryable"], true);
+    let limit = "(callers.rate_limit = { per_second = 1, burst = 3 })";
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains(limit), "{detail}");
     assert_eq!(answer.retry_after(), Some(1));
     assert!(answer.header("ratelimit").unwrap().contains("r=0;"));
     assert_eq!(world.vendor.received("/cancel").await.len(), 3);
@@ -146,7 +149,7 @@ async fn without_limits_a_caller_gets_half_of_what_all_share() {
         let problem = refused.problem(429, "rate-limited");
         let detail = problem["detail"].as_str().unwrap();
         assert!(
-            detail.contains("(max_in_flight_actions = 2, by default half of server.max_in"),
+            detail.contains("(callers.max_in_flight_actions = 2, by default half of server.max_in"),
             "{detail}"
         );
         let other = world
