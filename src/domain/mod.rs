@@ -26,6 +26,7 @@ mod problem_code;
 mod redact;
 mod san;
 mod secret;
+mod spelling;
 mod target;
 mod time;
 
@@ -55,5 +56,6 @@ pub use problem_code::{Origin, ProblemCode};
 pub use redact::{Redactor, TokenHistory};
 pub use san::{InvalidSan, San};
 pub use secret::{ApiKeyHash, InvalidApiKeyHash, Secret};
+pub use spelling::nearest;
 pub use target::Target;
 pub use time::{serialize_optional_time, serialize_time};

@@ -44,7 +44,7 @@ pub use ledger::LedgerSettings;
 pub use operations::OperationsSettings;
 pub use portal::PortalSettings;
 pub use publishers::PublisherSettings;
-pub use reader::{KeyKind, nearest};
+pub use reader::KeyKind;
 pub use root::{Loaded, Settings, admin_listen, known_keys, load, reload};
 pub use server::ServerSettings;
 pub use tls::TlsSettings;

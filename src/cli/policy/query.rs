@@ -1,9 +1,9 @@
 //! A question to the policy and its answer: the verdict and the rules that lead to it.
 
 use super::text::{actions, listed, shown};
-use crate::domain::{Action, CallerName, OfferId, PublisherId};
+use crate::domain::{Action, CallerName, OfferId, PublisherId, nearest};
 use crate::policy::{Policy, RuleMatch};
-use crate::settings::{AllowRule, Settings, nearest};
+use crate::settings::{AllowRule, Settings};
 
 /// The answer.
 pub struct Explanation {

@@ -1,13 +1,17 @@
 //! The body of an action: read within limits of size and time, then understood.
 
+use std::collections::BTreeMap;
+
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use actix_web::web::{BytesMut, Payload};
 use futures_util::StreamExt;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::from_slice;
 use tokio::time::{Instant, timeout_at};
 
-use crate::domain::{Email, MAX_EMAILS, ProblemCode};
+use crate::domain::{Email, MAX_EMAILS, ProblemCode, nearest};
 use crate::http::{BodyLimits, Problem};
 
 /// The addresses that an action's body names.
@@ -126,21 +130,18 @@ struct Metadata {
 /// # Errors
 /// 400 `invalid-body`, which names the member that is wrong, never its value.
 pub fn parse(body: &[u8]) -> Result<Vec<Email>, Problem> {
-    let invalid = |detail: String| Problem::new(ProblemCode::InvalidBody, detail);
-    let body: ActionBody = serde_json::from_slice(body).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let what = match error.classify() {
-            serde_json::error::Category::Data => {
-                "is not {\"notificationEmails\": […]} nor {\"metadata\": {\"notification-emails\": \"…\"}}"
-            }
-            _ => "is not JSON",
-        };
-        invalid(format!("The body {what} (line {line}, column {column})."))
+    emails(body).map_err(|detail| Problem::new(ProblemCode::InvalidBody, detail))
+}
+
+/// The addresses in a body, or what is wrong with it.
+fn emails(body: &[u8]) -> Result<Vec<Email>, String> {
+    let body: ActionBody = from_slice(body).map_err(|error| match error.is_data() {
+        true => misfit(body),
+        false => no_json(&error),
     })?;
     let (member, texts): (&str, Vec<String>) = match (body.notification_emails, body.metadata) {
         (Some(_), Some(_)) => {
-            let detail = "The body has both notificationEmails and metadata; use one.";
-            return Err(invalid(detail.into()));
+            return Err("The body has both notificationEmails and metadata; use one.".into());
         }
         (Some(list), None) => ("notificationEmails", list),
         (None, metadata) => (
@@ -152,17 +153,71 @@ pub fn parse(body: &[u8]) -> Result<Vec<Email>, Problem> {
         ),
     };
     if texts.len() > MAX_EMAILS {
-        return Err(invalid(format!(
-            "{member} has more than {MAX_EMAILS} addresses."
-        )));
+        return Err(format!("{member} has more than {MAX_EMAILS} addresses."));
     }
     texts
         .iter()
         .enumerate()
         .map(|(index, text)| {
-            Email::parse(text).map_err(|error| invalid(format!("{member}[{index}] {error}.")))
+            Email::parse(text).map_err(|error| format!("{member}[{index}] {error}."))
         })
         .collect()
+}
+
+/// The names in an object, whatever their values are.
+type MemberNames = BTreeMap<String, IgnoredAny>;
+
+/// Why JSON is not the body of an action: the first reason that is found.
+fn misfit(body: &[u8]) -> String {
+    /// The member alone, whatever the others are.
+    #[derive(Deserialize)]
+    struct Outer<T> {
+        metadata: Option<T>,
+    }
+
+    let members: MemberNames = match from_slice(body) {
+        Ok(members) => members,
+        Err(error) if error.is_data() => return "The body must be a JSON object.".into(),
+        Err(error) => return no_json(&error),
+    };
+    if let Some(text) = unknown(&members, "", &["notificationEmails", "metadata"]) {
+        return text;
+    }
+    let Ok(Outer { metadata }) = from_slice::<Outer<MemberNames>>(body) else {
+        return "metadata must be an object, and be there only once.".into();
+    };
+    let metadata = metadata.unwrap_or_default();
+    if let Some(text) = unknown(&metadata, "metadata.", &["notification-emails"]) {
+        return text;
+    }
+    let member = match from_slice::<Outer<Metadata>>(body) {
+        Ok(_) => "notificationEmails must be a list of texts",
+        Err(_) => "metadata.notification-emails must be one text, with commas in between",
+    };
+    format!("{member}, and be there only once.")
+}
+
+fn no_json(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    format!("The body is not JSON (line {line}, column {column}).")
+}
+
+/// What to say of the first member that is not among the known ones of this object. Its name is
+/// repeated only if it is nearly a known one: anything else may be a secret in the wrong place.
+fn unknown(members: &MemberNames, object: &str, known: &[&str]) -> Option<String> {
+    let name = members
+        .keys()
+        .find(|name| !known.contains(&name.as_str()))?;
+    let is_plain = name.bytes().all(|b| b.is_ascii_graphic());
+    Some(match nearest(name, known.iter().copied()) {
+        Some(near) if is_plain => {
+            format!("The body's member {object}{name} is unknown; did you mean {object}{near}?")
+        }
+        _ => {
+            let known: Vec<String> = known.iter().map(|name| format!("{object}{name}")).collect();
+            format!("The body has a member other than {}.", known.join(" and "))
+        }
+    })
 }
 
 #[cfg(test)]
@@ -221,6 +276,69 @@ mod tests {
             &many,
         ] {
             assert_eq!(addresses(bad), Err("invalid-body".into()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_member_that_is_wrong_is_named() {
+        let long = format!(r#"{{"{}":1}}"#, "notificationEmails".repeat(500));
+        for (body, expected) in [
+            ("[]", "The body must be a JSON object."),
+            ("null", "The body must be a JSON object."),
+            ("{", "The body is not JSON (line 1, column 1)."),
+            (
+                r#"{"offerId":1,]"#,
+                "The body is not JSON (line 1, column 14).",
+            ),
+            (
+                r#"{"notificationEmail":["a@b.c"]}"#,
+                "The body's member notificationEmail is unknown; did you mean notificationEmails?",
+            ),
+            (
+                r#"{"notification-emails":"a@b.c"}"#,
+                "The body's member notification-emails is unknown; did you mean notificationEmails?",
+            ),
+            (
+                r#"{"metadata":{},"offerId":"vm"}"#,
+                "The body has a member other than notificationEmails and metadata.",
+            ),
+            (
+                r#"{"metadata":{"notificationEmails":"a@b.c"}}"#,
+                "The body's member metadata.notificationEmails is unknown; did you mean \
+                 metadata.notification-emails?",
+            ),
+            (
+                r#"{"metadata":{"x":1}}"#,
+                "The body has a member other than metadata.notification-emails.",
+            ),
+            (
+                &long,
+                "The body has a member other than notificationEmails and metadata.",
+            ),
+            (
+                r#"{"metadata\u0007":1}"#,
+                "The body has a member other than notificationEmails and metadata.",
+            ),
+            (
+                r#"{"notificationEmails":"a@b.c"}"#,
+                "notificationEmails must be a list of texts, and be there only once.",
+            ),
+            (
+                r#"{"notificationEmails":[],"notificationEmails":[]}"#,
+                "notificationEmails must be a list of texts, and be there only once.",
+            ),
+            (
+                r#"{"metadata":[]}"#,
+                "metadata must be an object, and be there only once.",
+            ),
+            (
+                r#"{"metadata":{"notification-emails":["a@b.c"]}}"#,
+                "metadata.notification-emails must be one text, with commas in between, and be \
+                 there only once.",
+            ),
+        ] {
+            let detail = emails(body.as_bytes()).unwrap_err();
+            assert_eq!(detail, expected, "{body}");
         }
     }
 }

@@ -6,7 +6,8 @@ use std::hash::Hash;
 
 use config::{Map, Value, ValueKind};
 
-use super::words::{kind_of, nearest, quoted};
+use super::words::{kind_of, quoted};
+use crate::domain::nearest;
 use crate::settings::findings::{Findings, Layer};
 use crate::settings::layers::Layers;
 

@@ -12,7 +12,6 @@ mod words;
 pub use cursor::KeyKind;
 pub(super) use cursor::{At, Reading, Table, keys_of};
 pub(super) use lists::Named;
-pub use words::nearest;
 pub(super) use words::{limited, one_of};
 
 /// Evaluates every field before it gives up on any, so that no problem hides another.

@@ -28,17 +28,6 @@ pub fn limited(
     }
 }
 
-/// The known name that was most likely meant, if one is close enough.
-#[must_use]
-pub fn nearest<'k>(written: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let known = known.into_iter();
-    let (_, name) = known
-        .map(|name| (strsim::levenshtein(name, written), name))
-        .min()
-        .filter(|(distance, name)| *distance <= 2 && *distance < name.len() / 2)?;
-    Some(name)
-}
-
 /// A key as TOML would write it: a quoted key may hold anything, line breaks included.
 pub fn quoted(name: &str) -> String {
     let bare = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
