@@ -184,7 +184,7 @@ codes! {
         "Every action is recorded before it is sent and once it is over, and the ledger cannot take the record or be read."
         "If delivered is \"no\", nothing was sent: repeat the request after the time in Retry-After. Otherwise follow operationLocation.",
     Overloaded = Gateway 503 "overloaded" "The gateway is overloaded"
-        "The gateway carries out as many actions at a time as it can, or its ledger's queue is full. Nothing was sent."
+        "The gateway carries out as many actions at a time as it can, or its ledger's queue is full; or it has no file descriptor or memory left for a connection to the vendor. Nothing was sent."
         "Repeat the request after the time in Retry-After.",
     Draining = Gateway 503 "draining" "This gateway is shutting down"
         "The gateway process that received the request is ending and accepts no new actions. Nothing was sent."

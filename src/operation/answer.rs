@@ -110,6 +110,7 @@ fn apply_failure(
             tracing::warn!(operation = %operation.id, %cause, "vendor not reached");
             let code = match cause {
                 Unreachable::Request => ProblemCode::InternalError,
+                Unreachable::Exhausted => ProblemCode::Overloaded,
                 _ if cause.is_timeout() => ProblemCode::PortalTimeout,
                 _ => ProblemCode::PortalFailed,
             };
@@ -172,5 +173,63 @@ fn refusal_text(refusal: Refusal) -> (ProblemCode, &'static str) {
             ProblemCode::PortalThrottled,
             "The vendor is throttling; nothing was done.",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Origin;
+
+    #[test]
+    fn a_request_that_was_not_sent_is_refused_and_may_be_repeated() {
+        for (cause, code, origin, retryable) in [
+            (
+                Unreachable::Name,
+                ProblemCode::PortalFailed,
+                Origin::Portal,
+                true,
+            ),
+            (
+                Unreachable::Connect,
+                ProblemCode::PortalFailed,
+                Origin::Portal,
+                true,
+            ),
+            (
+                Unreachable::Timeout,
+                ProblemCode::PortalTimeout,
+                Origin::Portal,
+                true,
+            ),
+            // Whose fault it is: not the vendor's.
+            (
+                Unreachable::Exhausted,
+                ProblemCode::Overloaded,
+                Origin::Gateway,
+                true,
+            ),
+            (
+                Unreachable::Request,
+                ProblemCode::InternalError,
+                Origin::Gateway,
+                false,
+            ),
+        ] {
+            let mut operation = Arc::new(Operation::sample());
+            let text = cause.to_string();
+            let failure = CallFailure::Portal(SendError::NotSent(cause));
+            let (found, _) =
+                apply_failure(Arc::make_mut(&mut operation), failure, Delivered::No).unwrap();
+            let problem = PortalProblem {
+                code: found,
+                said: PortalError::default(),
+            };
+            let failure = RequestFailure::of_operation(problem, &operation);
+            let told = (failure.code, failure.origin, failure.retryable);
+            assert_eq!(told, (code, origin, retryable), "{text}");
+            assert!(failure.detail.contains(&text), "{}", failure.detail);
+            assert_eq!(operation.portal.delivered, Delivered::No);
+        }
     }
 }

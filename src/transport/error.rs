@@ -30,6 +30,9 @@ impl SendError {
                     format!(": check the host in {address}, and this machine's DNS")
                 }
                 Unreachable::Connect => format!(": check {address} and the firewall"),
+                Unreachable::Exhausted => {
+                    ": raise its limit of open files (ulimit -n, LimitNOFILE)".into()
+                }
                 Unreachable::Timeout => format!(": check {address}, DNS and the firewall"),
                 Unreachable::Proxy(_) => String::new(),
                 Unreachable::Request => format!(": check {address}"),

@@ -1,6 +1,9 @@
 //! Why a server could not be reached. No byte of a request was sent then.
 
+use std::io;
 use std::sync::Arc;
+
+use rustix::io::Errno;
 
 use crate::domain::Proxy;
 
@@ -13,6 +16,9 @@ pub enum Unreachable {
     /// The connection was refused, or there is no route.
     #[error("no connection could be made")]
     Connect,
+    /// This machine or process has reached a limit of its own.
+    #[error("the gateway has no free file descriptor, or no memory, for a connection")]
+    Exhausted,
     /// Connecting took too long.
     #[error("connecting timed out")]
     Timeout,
@@ -25,6 +31,18 @@ pub enum Unreachable {
     /// The request itself could not be built.
     #[error("the request could not be built")]
     Request,
+}
+
+/// What a failed attempt to connect means.
+impl From<io::Error> for Unreachable {
+    fn from(error: io::Error) -> Self {
+        const OWN: [Errno; 4] = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+        let code = error.raw_os_error();
+        match OWN.iter().any(|own| code == Some(own.raw_os_error())) {
+            true => Self::Exhausted,
+            false => Self::Connect,
+        }
+    }
 }
 
 impl Unreachable {
@@ -44,7 +62,7 @@ impl Unreachable {
         match self {
             Self::Timeout => true,
             Self::Proxy(failure) => failure.problem == ProxyProblem::Timeout,
-            Self::Name | Self::Connect | Self::Tls(_) | Self::Request => false,
+            Self::Name | Self::Connect | Self::Exhausted | Self::Tls(_) | Self::Request => false,
         }
     }
 }
@@ -205,6 +223,25 @@ impl TlsProblem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_this_process_lacks_is_not_blamed_on_the_server() {
+        for (code, expected) in [
+            (Errno::MFILE, Unreachable::Exhausted),
+            (Errno::NFILE, Unreachable::Exhausted),
+            (Errno::NOBUFS, Unreachable::Exhausted),
+            (Errno::NOMEM, Unreachable::Exhausted),
+            (Errno::CONNREFUSED, Unreachable::Connect),
+            (Errno::NETUNREACH, Unreachable::Connect),
+            // Also where a family of addresses is switched off.
+            (Errno::ADDRNOTAVAIL, Unreachable::Connect),
+        ] {
+            let error = io::Error::from_raw_os_error(code.raw_os_error());
+            assert_eq!(Unreachable::from(error), expected, "{code:?}");
+        }
+        let other = io::Error::from(io::ErrorKind::TimedOut);
+        assert_eq!(Unreachable::from(other), Unreachable::Connect);
+    }
 
     #[test]
     fn a_caller_does_not_learn_the_way_out() {

@@ -110,19 +110,12 @@ impl PoolConnector {
         let proxy = self.options.proxy_for(uri, self.pool);
         // Where time runs out: not at the proxy once that has opened a tunnel.
         let at_proxy = Cell::new(proxy);
-        let failed = |proxy: &Arc<Proxy>, problem| {
-            Unreachable::Proxy(Arc::new(ProxyFailure {
-                proxy: Arc::clone(proxy),
-                target: target(uri),
-                problem,
-            }))
-        };
         let connecting = async {
             let mut channel = match proxy {
                 Some(proxy) => {
-                    let tunnel = self.tunnel(proxy, &target(uri)).await;
+                    let tunnel = self.tunnel(proxy, uri).await?;
                     at_proxy.set(None);
-                    tunnel.map_err(|problem| failed(proxy, problem))?
+                    tunnel
                 }
                 None => self.reach(host, port(uri, self.pool)).await?,
             };
@@ -135,23 +128,27 @@ impl PoolConnector {
         let connected = timeout(self.options.timeout, connecting).await;
         connected.unwrap_or_else(|_elapsed| {
             Err(match at_proxy.get() {
-                Some(proxy) => failed(proxy, ProxyProblem::Timeout),
+                Some(proxy) => at(proxy, uri, ProxyProblem::Timeout),
                 None => Unreachable::Timeout,
             })
         })
     }
 
-    async fn tunnel(&self, proxy: &Proxy, target: &str) -> Result<Channel, ProxyProblem> {
+    /// Connects to the proxy, and through it to the server.
+    async fn tunnel(&self, proxy: &Arc<Proxy>, uri: &Uri) -> Result<Channel, Unreachable> {
+        let failed = |problem| at(proxy, uri, problem);
         let reached = self.reach(&proxy.host, proxy.port).await;
         let mut channel = reached.map_err(|cause| match cause {
-            Unreachable::Name => ProxyProblem::Name,
-            _ => ProxyProblem::Connect,
+            Unreachable::Name => failed(ProxyProblem::Name),
+            Unreachable::Connect => failed(ProxyProblem::Connect),
+            own => own,
         })?;
         if proxy.secure {
             let encrypted = self.encrypt(channel, &proxy.host).await;
-            channel = encrypted.map_err(ProxyProblem::Tls)?;
+            channel = encrypted.map_err(|problem| failed(ProxyProblem::Tls(problem)))?;
         }
-        tunnel::open(channel, proxy, target).await
+        let opened = tunnel::open(channel, proxy, &target(uri)).await;
+        opened.map_err(failed)
     }
 
     /// Connects to a port of a host, at the first of its addresses that accepts.
@@ -164,9 +161,9 @@ impl PoolConnector {
             }
         };
         let connected = race::race(addresses, |address| TcpStream::connect((address, port))).await;
-        let tcp = connected.map_err(|_| Unreachable::Connect)?;
+        let tcp = connected?;
         // Without it the first request would wait for the acknowledgement of the handshake.
-        tcp.set_nodelay(true).map_err(|_| Unreachable::Connect)?;
+        tcp.set_nodelay(true)?;
         Ok(Channel::Plain(tcp))
     }
 
@@ -211,6 +208,15 @@ fn port(uri: &Uri, pool: Pool) -> u16 {
         Pool::Secure | Pool::SecureDirect => 443,
     };
     uri.port_u16().unwrap_or(default)
+}
+
+/// What happened at a proxy on the way to an address.
+fn at(proxy: &Arc<Proxy>, uri: &Uri, problem: ProxyProblem) -> Unreachable {
+    Unreachable::Proxy(Arc::new(ProxyFailure {
+        proxy: Arc::clone(proxy),
+        target: target(uri),
+        problem,
+    }))
 }
 
 /// Where a tunnel for an encrypted connection leads.

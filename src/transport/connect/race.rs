@@ -33,9 +33,9 @@ pub(super) fn interleave(addresses: &[IpAddr]) -> Vec<IpAddr> {
     ordered
 }
 
-/// Connects to the first address that accepts. The next one is tried after
-/// [`ATTEMPT_DELAY`], or at once if the attempts so far have failed; attempts that come too late are dropped,
-/// which closes them.
+/// Connects to the first address that accepts. The next one is tried after [`ATTEMPT_DELAY`],
+/// or as soon as an attempt has failed; attempts that come too late are dropped, which closes
+/// them.
 ///
 /// # Errors
 /// The last attempt's, if all failed.

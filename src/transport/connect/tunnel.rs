@@ -2,6 +2,8 @@
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
+use zeroize::Zeroizing;
+
 use super::stream::Channel;
 use crate::domain::Proxy;
 use crate::transport::unreachable::ProxyProblem;
@@ -19,15 +21,9 @@ pub(super) async fn open(
     proxy: &Proxy,
     target: &str,
 ) -> Result<Channel, ProxyProblem> {
-    let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
-    if let Some(authorization) = &proxy.authorization {
-        request.push_str("Proxy-Authorization: ");
-        request.push_str(authorization.expose());
-        request.push_str("\r\n");
-    }
-    request.push_str("\r\n");
+    let request = request(proxy, target);
     let written = channel.write_all(request.as_bytes()).await;
-    zeroize::Zeroize::zeroize(&mut request);
+    drop(request);
     written.map_err(|_| ProxyProblem::Closed)?;
     channel.flush().await.map_err(|_| ProxyProblem::Closed)?;
 
@@ -38,6 +34,26 @@ pub(super) async fn open(
         return Err(ProxyProblem::NotATunnel);
     }
     Ok(channel)
+}
+
+/// The request for a tunnel. It may hold a password, so it is erased when dropped, and never
+/// grows: that would leave a copy behind.
+fn request(proxy: &Proxy, target: &str) -> Zeroizing<String> {
+    let head = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
+    let authorization = proxy.authorization.as_ref();
+    let parts = match authorization {
+        Some(authorization) => [
+            &head,
+            "Proxy-Authorization: ",
+            authorization.expose(),
+            "\r\n\r\n",
+        ],
+        None => [&head, "\r\n", "", ""],
+    };
+    let length = parts.iter().map(|part| part.len()).sum();
+    let mut request = Zeroizing::new(String::with_capacity(length));
+    request.extend(parts);
+    request
 }
 
 /// Reads the proxy's answer up to its blank line. In a successful one, fields that announce a
@@ -90,6 +106,7 @@ fn status(line: &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Secret;
 
     async fn answered(answer: &[u8]) -> (Result<(), ProxyProblem>, usize) {
         let mut answer = answer;
@@ -150,6 +167,34 @@ mod tests {
                 (result, left),
                 "{answer:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_request_does_not_grow() {
+        let secret = format!("Basic {}", "x".repeat(500));
+        for (authorization, expected) in [
+            (
+                None,
+                "CONNECT v:443 HTTP/1.1\r\nHost: v:443\r\n\r\n".to_owned(),
+            ),
+            (
+                Some(secret.clone()),
+                format!(
+                    "CONNECT v:443 HTTP/1.1\r\nHost: v:443\r\nProxy-Authorization: {secret}\r\n\r\n"
+                ),
+            ),
+        ] {
+            let proxy = Proxy {
+                secure: false,
+                host: "proxy".into(),
+                port: 3128,
+                authorization: authorization.map(Secret::new),
+                key: "outbound.proxy_url",
+            };
+            let request = request(&proxy, "v:443");
+            assert_eq!(*request, expected);
+            assert_eq!(request.capacity(), expected.len());
         }
     }
 
