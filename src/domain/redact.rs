@@ -4,17 +4,19 @@
 //! before any use: every run of 16 characters of a known secret is replaced, also where it is
 //! encoded in a usual way, backwards, or interspersed with other characters.
 
+mod gram;
 mod hash;
 mod invisible;
 mod view;
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use gram::{GramFilter, GramHash};
 use hash::{RollingHash, Unhashed};
 use invisible::is_invisible;
-use view::{View, graphic};
+use view::{Origin, View, graphic};
 
 /// A run of this many characters of a secret is treated as the secret.
 const WINDOW: usize = 16;
@@ -34,14 +36,20 @@ const MARK: &str = "[redacted]";
 #[derive(Default)]
 pub struct Redactor {
     hash: RollingHash,
+    gram_hash: GramHash,
     known: Mutex<KnownSecrets>,
     /// All windows of the known secrets. Replaced as a whole, so that redacting does not
     /// wait for an update.
     windows: RwLock<Arc<Windows>>,
 }
 
-/// By window length.
-type Windows = HashMap<usize, HashSet<u64, Unhashed>>;
+/// What is searched for.
+#[derive(Default)]
+struct Windows {
+    /// The hashes of all windows, by their length.
+    by_length: BTreeMap<usize, HashSet<u64, Unhashed>>,
+    filter: GramFilter,
+}
 
 /// Where one owner's tokens are remembered: those of others never push them out.
 #[derive(Clone, Default)]
@@ -69,6 +77,7 @@ struct KnownSecrets {
 struct Fingerprint {
     window: usize,
     hashes: Vec<u64>,
+    grams: Vec<u32>,
 }
 
 impl Redactor {
@@ -135,21 +144,15 @@ impl Redactor {
     #[must_use]
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let windows = self.windows();
-        let Some(shortest) = windows.keys().min() else {
+        // Nearly every text is clean. Where the parts of its views come from is of no
+        // interest then, and most of the work.
+        let mut is_clean = true;
+        self.search(&windows, text, |()| is_clean = false);
+        if is_clean {
             return Cow::Borrowed(text);
-        };
+        }
         let mut tainted: Vec<(usize, usize)> = Vec::new();
-        self.find(&windows, text.as_bytes(), |start, end| {
-            tainted.push((start, end))
-        });
-        for view in views(text, *shortest) {
-            self.find(&windows, view.bytes(), |start, end| {
-                tainted.push(view.origin(start, end));
-            });
-        }
-        if tainted.is_empty() {
-            return Cow::Borrowed(text);
-        }
+        self.search(&windows, text, |range| tainted.push(range));
         tainted.sort_unstable();
         Cow::Owned(without(text, &tainted))
     }
@@ -170,11 +173,29 @@ impl Redactor {
         clean
     }
 
+    /// Where the text holds a window of a secret, in plain sight or in a view of it.
+    fn search<O: Origin>(&self, windows: &Windows, text: &str, mut found: impl FnMut(O)) {
+        let Some((&shortest, _)) = windows.by_length.first_key_value() else {
+            return;
+        };
+        self.find(windows, text.as_bytes(), |start, end| {
+            found(O::range(start, end));
+        });
+        for view in views::<O>(text, shortest) {
+            self.find(windows, view.bytes(), |start, end| {
+                found(view.origin(start, end));
+            });
+        }
+    }
+
     /// Where the bytes hold a window of a secret, forwards or backwards.
     fn find(&self, windows: &Windows, bytes: &[u8], mut found: impl FnMut(usize, usize)) {
+        if !windows.filter.may_match(&self.gram_hash, bytes) {
+            return;
+        }
         let mut reversed = bytes.to_vec();
         reversed.reverse();
-        for (&length, hashes) in windows {
+        for (&length, hashes) in &windows.by_length {
             for (start, hash) in self.hash.windows(bytes, length).enumerate() {
                 if hashes.contains(&hash) {
                     found(start, start + length);
@@ -194,37 +215,51 @@ impl Redactor {
         }
         let window = secret.len().min(WINDOW);
         let hashes = self.hash.windows(secret.as_bytes(), window).collect();
-        Some(Fingerprint { window, hashes })
+        let grams = self.gram_hash.all(secret.as_bytes());
+        Some(Fingerprint {
+            window,
+            hashes,
+            grams,
+        })
     }
 }
 
 impl KnownSecrets {
     fn windows(&self) -> Windows {
-        let mut windows = Windows::new();
         let tokens = self.tokens.values().flatten();
-        for fingerprint in self.configured.iter().chain(tokens) {
-            windows
-                .entry(fingerprint.window)
-                .or_default()
-                .extend(&fingerprint.hashes);
+        let all = self.configured.iter().chain(tokens);
+        let mut by_length = BTreeMap::<usize, HashSet<u64, Unhashed>>::new();
+        for fingerprint in all.clone() {
+            let windows = by_length.entry(fingerprint.window).or_default();
+            windows.extend(&fingerprint.hashes);
         }
-        windows
+        let shortest = by_length.keys().next().copied().unwrap_or_default();
+        let grams = all.flat_map(|fingerprint| &fingerprint.grams);
+        Windows {
+            filter: GramFilter::new(grams, shortest),
+            by_length,
+        }
     }
 }
 
 /// All that is to be searched for secrets of at least `shortest` bytes, forwards and backwards,
 /// besides the text itself.
-fn views(text: &str, shortest: usize) -> Vec<View> {
+fn views<O: Origin>(text: &str, shortest: usize) -> Vec<View<O>> {
+    // Each encoding takes at least as many bytes as it stands for.
+    if text.len() < shortest {
+        return Vec::new();
+    }
     let visible = View::of(text);
     let mut outer = vec![visible.reversed(), visible];
     // Backwards, it needs no search of its own.
     let mut all = vec![View::of(text)];
     for _ in 0..MAX_LAYERS {
-        let decoded: Vec<View> = outer
+        let decoded: Vec<View<O>> = outer
             .iter()
             .flat_map(|view| view.decoded(shortest))
             .collect();
         outer = decoded.iter().map(|view| view.texts(shortest)).collect();
+        outer.retain(|view| !view.bytes().is_empty());
         all.extend(decoded);
     }
     all

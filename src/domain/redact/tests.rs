@@ -215,7 +215,8 @@ fn the_second_layer_reads_only_text() {
         (0..length).map(next).collect()
     };
     let text = BASE64_STANDARD.encode(noise(3072));
-    let searched: usize = views(&text, WINDOW).iter().map(|it| it.bytes().len()).sum();
+    let views = views::<()>(&text, WINDOW);
+    let searched: usize = views.iter().map(|view| view.bytes().len()).sum();
     assert!(searched < text.len() * 15 / 2, "{searched}");
 
     let inner = BASE64_STANDARD.encode(TOKEN);

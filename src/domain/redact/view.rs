@@ -1,21 +1,52 @@
 //! A text as somebody may read it: without the characters in between, or decoded. Each byte
 //! of a view knows the part of the text that it comes from.
 
-/// Bytes, and where they come from.
-pub(super) struct View {
+/// Bytes, and where each comes from.
+pub(super) struct View<O> {
     bytes: Vec<u8>,
-    /// Of each byte, the range of the text's bytes.
-    origin: Vec<(usize, usize)>,
+    origin: Vec<O>,
+}
+
+/// Where a byte of a view comes from: a range of the text's bytes, or `()` as long as it does
+/// not matter.
+pub(super) trait Origin: Copy {
+    /// These bytes of the text.
+    fn range(start: usize, end: usize) -> Self;
+
+    /// From the beginning of the first of both to the end of the last.
+    fn through(self, other: Self) -> Self;
+}
+
+impl Origin for (usize, usize) {
+    fn range(start: usize, end: usize) -> Self {
+        (start, end)
+    }
+
+    fn through(self, other: Self) -> Self {
+        (self.0.min(other.0), self.1.max(other.1))
+    }
+}
+
+impl Origin for () {
+    fn range(_: usize, _: usize) -> Self {}
+
+    fn through(self, _: Self) -> Self {}
 }
 
 /// How often percent signs and the like are undone in one another.
 const MAX_ESCAPES: usize = 4;
+/// How an [`escape`] begins.
+const BEGIN_ESCAPE: &[u8] = b"%=\\&";
 /// What may stand between two bytes in hexadecimal.
 const SEPARATORS: &[u8] = b":-_.,;|";
 /// The longest name of an HTML entity.
 const MAX_ENTITY: usize = 32;
 /// What a character that is left out stands for.
 const NOTHING: char = '\0';
+/// Stands between two stretches of text in a view.
+const GAP: u8 = 0;
+/// Stands between two rows of digits in a view.
+const NO_DIGIT: u8 = 0xff;
 /// The HTML entities of the visible ASCII characters, and those that browsers read without a
 /// semicolon and show as nothing.
 const ENTITIES: [(&[u8], char); 43] = [
@@ -69,20 +100,22 @@ pub(super) fn graphic(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).collect()
 }
 
-impl View {
+impl<O: Origin> View<O> {
     /// The visible ASCII characters of a text: tokens consist of these alone.
     pub(super) fn of(text: &str) -> Self {
-        let mut view = Self::empty();
-        for (at, c) in text.char_indices().filter(|(_, c)| c.is_ascii_graphic()) {
-            view.push(c, (at, at + 1));
+        let mut view = Self::with_capacity(text.len());
+        for (at, byte) in text.bytes().enumerate() {
+            if byte.is_ascii_graphic() {
+                view.push(byte, O::range(at, at + 1));
+            }
         }
         view
     }
 
-    fn empty() -> Self {
+    fn with_capacity(bytes: usize) -> Self {
         Self {
-            bytes: Vec::new(),
-            origin: Vec::new(),
+            bytes: Vec::with_capacity(bytes),
+            origin: Vec::with_capacity(bytes),
         }
     }
 
@@ -91,9 +124,13 @@ impl View {
     }
 
     /// The part of the text that these bytes come from.
-    pub(super) fn origin(&self, start: usize, end: usize) -> (usize, usize) {
-        let (first, last) = (self.origin[start], self.origin[end - 1]);
-        (first.0.min(last.0), first.1.max(last.1))
+    pub(super) fn origin(&self, start: usize, end: usize) -> O {
+        self.origin[start].through(self.origin[end - 1])
+    }
+
+    fn push(&mut self, byte: u8, origin: O) {
+        self.bytes.push(byte);
+        self.origin.push(origin);
     }
 
     /// The same backwards.
@@ -115,32 +152,28 @@ impl View {
             unescaped = Some(again);
         }
         views.extend(unescaped);
-        let (hex, base64) = (self.hex_runs(), self.base64_runs());
-        views.extend([0, 1].map(|offset| self.regroup(&hex, 4, offset, shortest)));
-        views.extend([0, 1, 2, 3].map(|offset| self.regroup(&base64, 6, offset, shortest)));
+        let (hex, base64) = (self.hex_digits(), self.base64_digits());
+        views.extend([0, 1].map(|offset| hex.regrouped(4, offset, shortest)));
+        views.extend([0, 1, 2, 3].map(|offset| base64.regrouped(6, offset, shortest)));
         views.retain(|view| view.bytes.len() >= shortest);
         views
-    }
-
-    fn push(&mut self, c: char, origin: (usize, usize)) {
-        if let Ok(byte) = u8::try_from(c) {
-            self.bytes.push(byte);
-            self.origin.push(origin);
-        }
     }
 
     /// Percent signs, HTML entities, the escapes of JSON and JavaScript, and quoted-printable;
     /// none if there are none. What is not visible ASCII is left out.
     fn unescaped(&self) -> Option<Self> {
-        let mut view = Self::empty();
+        if !self.bytes.iter().any(|byte| BEGIN_ESCAPE.contains(byte)) {
+            return None;
+        }
+        let mut view = Self::with_capacity(self.bytes.len());
         let mut at = 0;
         while at < self.bytes.len() {
             let (c, length) = match escape(&self.bytes[at..]) {
                 Some(found) => found,
                 None => (char::from(self.bytes[at]), 1),
             };
-            if c.is_ascii_graphic() {
-                view.push(c, self.origin(at, at + length));
+            if let Ok(byte @ b'!'..=b'~') = u8::try_from(c) {
+                view.push(byte, self.origin(at, at + length));
             }
             at += length;
         }
@@ -151,7 +184,7 @@ impl View {
     /// is text again, so nothing else is decoded once more. A zero byte keeps them apart.
     pub(super) fn texts(&self, shortest: usize) -> Self {
         let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
-        let mut view = Self::empty();
+        let mut view = Self::with_capacity(0);
         let mut at = 0;
         for stretch in self.bytes.split(|byte| !is_text(byte)) {
             if stretch.len() >= shortest {
@@ -159,89 +192,76 @@ impl View {
                     .zip(stretch)
                     .filter(|(_, byte)| byte.is_ascii_graphic());
                 for (at, byte) in visible {
-                    view.push(char::from(*byte), self.origin[at]);
+                    view.push(*byte, self.origin[at]);
                 }
-                view.push(NOTHING, self.origin[at]);
+                view.push(GAP, self.origin[at]);
             }
             at += stretch.len() + 1;
         }
         view
     }
 
-    /// The hexadecimal digits in a row.
-    fn hex_runs(&self) -> Runs {
-        let mut runs = Runs::default();
+    /// The values of the hexadecimal digits in a row.
+    fn hex_digits(&self) -> Self {
+        let mut digits = Self::with_capacity(self.bytes.len());
         let mut at = 0;
         while at < self.bytes.len() {
             let byte = self.bytes[at];
             let is_prefix = byte == b'0' && matches!(self.bytes.get(at + 1), Some(b'x' | b'X'));
-            match char::from(byte).to_digit(16) {
-                _ if is_prefix => at += 1,
-                Some(digit) => runs.push(digit, at),
-                None if SEPARATORS.contains(&byte) => {}
-                None => runs.end(),
+            let digit = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'A'..=b'F' => byte - b'A' + 10,
+                b'a'..=b'f' => byte - b'a' + 10,
+                _ => NO_DIGIT,
+            };
+            if is_prefix {
+                at += 1;
+            } else if digit != NO_DIGIT || !SEPARATORS.contains(&byte) {
+                digits.push(digit, self.origin[at]);
             }
             at += 1;
         }
-        runs
+        digits
     }
 
-    /// The base64 digits in a row, of either alphabet.
-    fn base64_runs(&self) -> Runs {
-        let mut runs = Runs::default();
-        for (at, byte) in self.bytes.iter().enumerate() {
+    /// The values of the base64 digits in a row, of either alphabet.
+    fn base64_digits(&self) -> Self {
+        let mut digits = Self::with_capacity(self.bytes.len());
+        for (byte, origin) in self.bytes.iter().zip(&self.origin) {
             let digit = match byte {
                 b'A'..=b'Z' => byte - b'A',
                 b'a'..=b'z' => byte - b'a' + 26,
                 b'0'..=b'9' => byte - b'0' + 52,
                 b'+' | b'-' => 62,
                 b'/' | b'_' => 63,
-                _ => {
-                    runs.end();
-                    continue;
-                }
+                _ => NO_DIGIT,
             };
-            runs.push(digit.into(), at);
+            digits.push(digit, *origin);
         }
-        runs
+        digits
     }
 
-    /// Makes bytes of digits of so many bits, from the `offset`th of each run on.
-    fn regroup(&self, runs: &Runs, bits: usize, offset: usize, shortest: usize) -> Self {
-        let mut view = Self::empty();
-        for run in runs.0.iter().filter(|run| run.len() * bits >= shortest * 8) {
-            let (mut value, mut filled) = (0_u32, 0);
-            for (index, (digit, at)) in run.iter().enumerate().skip(offset) {
-                value = ((value << bits) | digit) & 0xffff;
-                filled += bits;
-                if filled >= 8 {
-                    filled -= 8;
-                    let from = run[index - 1].1;
-                    let byte = u8::try_from((value >> filled) & 0xff).unwrap_or_default();
-                    view.push(byte.into(), self.origin(from, at + 1));
+    /// The bytes that rows of digits of so many bits make, each row from its `offset`th digit
+    /// on. Rows that make fewer than `shortest` bytes are left out.
+    fn regrouped(&self, bits: usize, offset: usize, shortest: usize) -> Self {
+        let mut view = Self::with_capacity(self.bytes.len() * bits / 8);
+        let mut start = 0;
+        for row in self.bytes.split(|digit| *digit == NO_DIGIT) {
+            if row.len() * bits >= shortest * 8 {
+                let (mut value, mut filled) = (0_u32, 0);
+                for (at, digit) in (start..).zip(row).skip(offset) {
+                    value = ((value << bits) | u32::from(*digit)) & 0xffff;
+                    filled += bits;
+                    if filled >= 8 {
+                        filled -= 8;
+                        let [.., byte] = (value >> filled).to_be_bytes();
+                        view.push(byte, self.origin(at - 1, at + 1));
+                    }
                 }
             }
+            start += row.len() + 1;
         }
         view
-    }
-}
-
-/// Digits in a row, and where they are.
-#[derive(Default)]
-struct Runs(Vec<Vec<(u32, usize)>>);
-
-impl Runs {
-    fn push(&mut self, digit: u32, at: usize) {
-        match self.0.last_mut() {
-            Some(run) => run.push((digit, at)),
-            None => self.0.push(vec![(digit, at)]),
-        }
-    }
-
-    fn end(&mut self) {
-        if self.0.last().is_none_or(|run| !run.is_empty()) {
-            self.0.push(Vec::new());
-        }
     }
 }
 
