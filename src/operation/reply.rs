@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::failure::RequestFailure;
 use crate::domain::{
@@ -187,7 +188,9 @@ pub fn replay(first: &FirstAnswer, path: &str, next_poll: Duration, config: &Rep
 /// The address of an operation's status monitor.
 #[must_use]
 pub fn location(id: OperationId, public_url: &str) -> String {
-    format!("{public_url}/operations/{id}")
+    let mut buffer = Uuid::encode_buffer();
+    let id = id.as_uuid().as_hyphenated().encode_lower(&mut buffer);
+    [public_url, "/operations/", id].concat()
 }
 
 /// Appends an operation as one line of JSON.
@@ -289,8 +292,8 @@ impl<'a> OperationView<'a> {
                 status: portal.status.as_deref(),
                 operation_location: portal
                     .location
-                    .as_ref()
-                    .map(|path| format!("{portal_url}{path}")),
+                    .as_deref()
+                    .map(|path| [portal_url, path].concat()),
                 correlation_id: portal.correlation_id.as_deref(),
                 delivered: portal.delivered,
             },

@@ -12,8 +12,9 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 /// time are written together. A longer pause leaves more lines in memory than the
 /// processor's caches hold.
 const GATHER: Duration = Duration::from_millis(5);
-/// Lines that may wait; further ones are dropped and counted. About 6 MiB.
-const MAX_WAITING: usize = 16 * 1024;
+/// Lines that may wait; further ones are dropped and counted. The queue is an array of
+/// 32 bytes a line, all of them touched at the start; with the lines it is about 2 MiB.
+const MAX_WAITING: usize = 4 * 1024;
 /// A batch of this size, in bytes, is written although more lines are waiting.
 const MAX_BATCH: usize = 64 * 1024;
 
