@@ -17,7 +17,7 @@ const MAGIC: u32 = 0x377f_0682;
 /// The number of frames, counted from the latest, whose beginnings are looked at: more than
 /// a few seconds of writes, so that no gap in the middle is missed.
 const FRAMES: u64 = 8192;
-/// Of those, the number that are read as a whole: a megabyte.
+/// Of those, the number that are read as a whole, one after the other: a megabyte.
 const READ_FRAMES: u64 = 256;
 
 /// The log and its index, as they were when SQLite opened them.
@@ -83,8 +83,6 @@ fn is_whole(log: &File, frames: u64) -> io::Result<bool> {
         }
     }
     let first = frames.saturating_sub(READ_FRAMES);
-    let mut bytes = vec![0; usize::try_from((frames - first) * frame_bytes).unwrap_or(0)];
-    log.read_exact_at(&mut bytes, HEADER_BYTES + first * frame_bytes)?;
     // The checksum of each frame goes on from that of the one before.
     let mut sum = match first.checked_sub(1) {
         None => Some([number(&header, 24), number(&header, 28)]),
@@ -97,8 +95,10 @@ fn is_whole(log: &File, frames: u64) -> io::Result<bool> {
         0 => u32::from_le_bytes,
         _ => u32::from_be_bytes,
     };
-    for frame in bytes.chunks_exact(usize::try_from(frame_bytes).unwrap_or(1)) {
-        let (start, page) = frame.split_at(FRAME_HEADER_BYTES as usize);
+    let mut bytes = vec![0; usize::try_from(frame_bytes).unwrap_or(0)];
+    for frame in first..frames {
+        log.read_exact_at(&mut bytes, HEADER_BYTES + frame * frame_bytes)?;
+        let (start, page) = bytes.split_at(FRAME_HEADER_BYTES as usize);
         let (summed, _) = start.split_at(8);
         sum = sum.map(|sum| checksum(checksum(sum, summed, word), page, word));
         if sum != Some([number(start, 16), number(start, 20)]) {
