@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::helpers::{Setup, World, spawn, spawn_with};
+use crate::helpers::{Setup, World, spawn_with};
 
 /// How a cancel of an offer ends.
 pub struct End {
@@ -63,7 +63,11 @@ impl Worlds {
     /// For these clients.
     pub async fn start(clients: &[&str]) -> Self {
         let worlds = Self {
-            patient: spawn().await,
+            patient: spawn_with(Setup {
+                tune: |settings| settings.operations.give_up = Duration::from_secs(120),
+                ..Setup::default()
+            })
+            .await,
             impatient: spawn_with(Setup {
                 tune: |settings| settings.operations.give_up = Duration::from_millis(1500),
                 ..Setup::default()

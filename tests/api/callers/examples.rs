@@ -8,6 +8,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::TIMEOUT;
 use super::dropped::drops_the_first_answer;
 use super::ends::{ENDS, Worlds};
 use super::programs::{self, Call, Missing, Program};
@@ -36,7 +37,7 @@ impl Case {
     fn new(at: SocketAddr, offer: String, code: i32, says: &'static str, cancels: usize) -> Self {
         Self {
             offer,
-            seconds: "25",
+            seconds: "120",
             url: format!("http://{at}"),
             key: KEY,
             code,
@@ -142,7 +143,7 @@ async fn run(program: &Program, case: &Case) {
         key: case.key,
     };
     let mut command = (program.start)(&call, directory.path());
-    let ended = Process::spawn(&mut command).ended().await;
+    let ended = Process::spawn(&mut command).ended_within(TIMEOUT).await;
     let read = |name| fs::read_to_string(directory.path().join(name)).unwrap_or_default();
     let said = format!("{}{}{}", ended.stdout, ended.stderr, read("summary"));
     let context = format!("{} {}: {ended:?}\n{said}", program.name, case.offer);

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::TIMEOUT;
 use super::ends::{ENDS, End, Worlds};
 use crate::helpers::{KEY, World};
 use crate::process::Process;
@@ -33,7 +34,7 @@ async fn follow(mut command: Command, world: &World, offers: &[String]) -> Vec<V
         .args(offers)
         .env("OFFERGATE_URL", format!("http://{}", world.address()))
         .env("OFFERGATE_API_KEY", KEY);
-    let ended = Process::spawn(&mut command).ended().await;
+    let ended = Process::spawn(&mut command).ended_within(TIMEOUT).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let lines = ended.stdout.lines();
     let lines: Vec<_> = lines

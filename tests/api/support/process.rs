@@ -127,8 +127,13 @@ impl Process {
     }
 
     /// Waits for its end.
-    pub async fn ended(mut self) -> Ended {
-        let deadline = Instant::now() + TIMEOUT;
+    pub async fn ended(self) -> Ended {
+        self.ended_within(TIMEOUT).await
+    }
+
+    /// The same with another time limit.
+    pub async fn ended_within(mut self, limit: Duration) -> Ended {
+        let deadline = Instant::now() + limit;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
