@@ -15,7 +15,7 @@ use crate::helpers::{Setup, World, spawn_with};
 /// The interval of these tests: long compared with a poll.
 const POLL: Duration = Duration::from_millis(200);
 /// What the time of a request's arrival may be off by.
-const SLACK: Duration = Duration::from_millis(30);
+const SLACK: Duration = Duration::from_millis(60);
 
 async fn world(toml: &str) -> World {
     spawn_with(Setup {
@@ -87,13 +87,17 @@ async fn operations_of_one_offer_share_their_polls() {
     let ids: Vec<String> = answers.iter().map(id).collect();
     let cancels = world.vendor.cancels("stubborn-1").await;
     let last_cancel = cancels.iter().map(time).max().unwrap();
+    let first_cancel = cancels.iter().map(time).min().unwrap();
+    let took = last_cancel.duration_since(first_cancel).as_secs_f64();
 
     let soon = world.vendor.received(&polls("stubborn-1")).await.len();
     let entries = world.vendor.receives(&polls("stubborn-1"), soon + 10).await;
     // The first four, and one more whenever one of them has finished.
     let is_first = |entry: &&Value| time(entry) < last_cancel + slow + POLL / 2;
     let first = entries.iter().filter(is_first).count();
-    assert!((1..=12).contains(&first), "{first} first polls");
+    // On a busy machine the cancels take longer than one of these polls.
+    let most = 12 + (4.0 * took / slow.as_secs_f64()) as usize;
+    assert!((1..=most).contains(&first), "{first} first polls in {took} s");
     // Operations of two concurrent polls share them from the one after the next on.
     let further = gaps(&entries[first + 2..]);
     assert!(further.len() >= 3, "{further:?}");
