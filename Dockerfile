@@ -19,6 +19,7 @@ COPY crates/sandbox/Cargo.toml crates/sandbox/
 COPY .cargo .cargo
 RUN mkdir -p src benches/load crates/sandbox/src \
  && echo 'fn main() {}' > src/main.rs \
+ && cp src/main.rs benches/keys.rs \
  && cp src/main.rs benches/pure.rs \
  && cp src/main.rs benches/load/main.rs \
  && touch src/lib.rs crates/sandbox/src/lib.rs \

@@ -216,7 +216,10 @@ impl ProblemCode {
     #[must_use]
     pub fn ends_operations(self) -> bool {
         match self {
-            Self::InternalError | Self::LedgerUnavailable | Self::CredentialUnavailable => true,
+            Self::InternalError
+            | Self::LedgerUnavailable
+            | Self::CredentialUnavailable
+            | Self::Overloaded => true,
             _ => self.origin() == Origin::Portal,
         }
     }

@@ -125,7 +125,10 @@ impl Supervisor {
         let hanging = late()
             .filter(|task| !blocks || task.is_polled.load(Ordering::Relaxed))
             .map(|task| format!("{} hangs; if this persists, restart the gateway", task.name));
-        failure.into_iter().chain(hanging).collect()
+        let mut problems: Vec<String> = failure.into_iter().chain(hanging).collect();
+        // A listener consists of two tasks.
+        problems.dedup();
+        problems
     }
 
     /// From now on the end of a task is not a failure.

@@ -192,7 +192,9 @@ impl ConnectionState {
     pub fn gives_up_head(&self) -> bool {
         let has_begun = match self.position.get() {
             ReadPosition::Head(scan) => scan.has_begun(),
-            _ => false,
+            // Its end came too late.
+            ReadPosition::HeadComplete { .. } => true,
+            ReadPosition::Body(_) | ReadPosition::Complete => false,
         };
         let is_late = match self.phase.get() {
             ConnectionPhase::Receiving(deadline) => deadline <= Instant::now(),

@@ -1,13 +1,16 @@
 //! The body of an action: read within limits of size and time, then understood.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use actix_web::web::{BytesMut, Payload};
 use futures_util::StreamExt;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::from_slice;
 use tokio::time::{Instant, timeout_at};
 
@@ -115,7 +118,7 @@ fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
 struct ActionBody {
     #[serde(rename = "notificationEmails")]
     notification_emails: Option<Vec<String>>,
-    metadata: Option<Metadata>,
+    metadata: Option<Object<Metadata>>,
 }
 
 #[derive(Deserialize)]
@@ -123,6 +126,29 @@ struct ActionBody {
 struct Metadata {
     #[serde(rename = "notification-emails")]
     notification_emails: Option<String>,
+}
+
+/// A value that is written as an object: what serde derives takes an array of the members, too.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+    }
 }
 
 /// Understands a body.
@@ -135,10 +161,11 @@ pub fn parse(body: &[u8]) -> Result<Vec<Email>, Problem> {
 
 /// The addresses in a body, or what is wrong with it.
 fn emails(body: &[u8]) -> Result<Vec<Email>, String> {
-    let body: ActionBody = from_slice(body).map_err(|error| match error.is_data() {
-        true => misfit(body),
-        false => no_json(&error),
-    })?;
+    let Object(body): Object<ActionBody> =
+        from_slice(body).map_err(|error| match error.is_data() {
+            true => misfit(body),
+            false => no_json(&error),
+        })?;
     let (member, texts): (&str, Vec<String>) = match (body.notification_emails, body.metadata) {
         (Some(_), Some(_)) => {
             return Err("The body has both notificationEmails and metadata; use one.".into());
@@ -147,7 +174,7 @@ fn emails(body: &[u8]) -> Result<Vec<Email>, String> {
         (None, metadata) => (
             "metadata.notification-emails",
             metadata
-                .and_then(|metadata| metadata.notification_emails)
+                .and_then(|Object(metadata)| metadata.notification_emails)
                 .map(|list| list.split(',').map(|text| text.trim().to_owned()).collect())
                 .unwrap_or_default(),
         ),
@@ -265,6 +292,8 @@ mod tests {
             "nonsense",
             "\u{feff}{}",
             r#"{"notificationEmails":"a@b.c"}"#,
+            r#"[["a@b.c"],null]"#,
+            r#"{"metadata":["a@b.c"]}"#,
             r#"{"notificationEmails":["a"]}"#,
             r#"{"notificationEmails":["a@b.c,d@e.f"]}"#,
             r#"{"notificationEmails":["a@b.c"],"metadata":{}}"#,

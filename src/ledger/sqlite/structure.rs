@@ -65,8 +65,10 @@ pub async fn examine(
         Ok(()) => Ok(Structure::Damaged(findings)),
         Err(error) => match primary_code(&error) {
             Some(code::INTERRUPT) => Ok(Structure::Unknown),
-            // Where it cannot read on.
-            Some(code::CORRUPT) => Ok(Structure::Damaged(findings)),
+            Some(code::CORRUPT) => {
+                findings.push("a page is damaged, and what follows cannot be read".to_owned());
+                Ok(Structure::Damaged(findings))
+            }
             _ => Err(failure(error)),
         },
     }
@@ -125,7 +127,9 @@ impl Examination {
     pub async fn end(self) {
         drop(self.stop);
         // A panic has closed it, too.
-        let _panicked = self.task.await;
+        if self.task.await.is_err() {
+            tracing::error!("the examination of the ledger's file has panicked");
+        }
     }
 }
 

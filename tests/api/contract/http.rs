@@ -203,8 +203,9 @@ async fn what_is_no_request_is_answered_with_a_problem_document() {
                 read.expect("still open").unwrap();
                 let last = &all[all.rfind("HTTP/1.1 4").unwrap()..];
                 let answer = Answer::parse(last.as_bytes()).unwrap();
-                let problem = answer.problem(status, code);
+                let problem = answer.problem_of_no_request(status, code);
                 assert_eq!(problem["delivered"], "no");
+                assert!(problem.get("instance").is_none(), "{problem}");
                 assert_eq!(answer.header("connection"), Some("close"));
                 let length = answer.body.len().to_string();
                 assert_eq!(answer.header("content-length"), Some(&*length));
