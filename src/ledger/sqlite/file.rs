@@ -113,7 +113,8 @@ impl FileLock {
             Ok(())
         } else {
             Err(LedgerError::unavailable(
-                "its file was replaced while in use; restore it, or restart the gateway",
+                "its file was replaced while in use; stop the gateway, and put the same file \
+                 back, or restore a backup without the old -wal file",
             ))
         }
     }

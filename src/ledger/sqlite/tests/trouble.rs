@@ -81,7 +81,8 @@ async fn a_file_that_vanishes_is_noticed_and_not_recreated() {
     // A replacement is refused as well, and not changed.
     fs::write(home.path(), "precious").unwrap();
     let replaced = Err(unavailable(
-        "its file was replaced while in use; restore it, or restart the gateway",
+        "its file was replaced while in use; stop the gateway, and put the same file \
+         back, or restore a backup without the old -wal file",
     ));
     assert_eq!(store.check().await, replaced);
     assert_eq!(store.save_one(&operation).await, replaced);
